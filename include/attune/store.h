@@ -1,0 +1,98 @@
+/* store.h - embeddings in HDF5: rows in memory, a file written atomically, a file read.
+ *
+ * The file's layout: one dataset a column, row i of every dataset the same track (README, "The output
+ * file"). A writer writes to a temporary name beside the target, and commit fsyncs, renames and fsyncs the
+ * folder: the target is either the old file or the whole new one. Handles are not thread-safe. */
+#ifndef ATTUNE_STORE_H
+#define ATTUNE_STORE_H
+
+#include "attune/status.h"
+#include "attune/track.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One track. As input its pointers are borrowed for the call; as output they are valid until the rows they
+ * came from change. */
+typedef struct attune_row {
+    const char *path; /* raw bytes, relative to the root when under it */
+    attune_track_status status;
+    const char *error; /* one line; "" when there is none */
+    double duration;   /* seconds embedded */
+    uint32_t frames;   /* frames embedded */
+    uint64_t size;     /* bytes of the file when read */
+    int64_t mtime_ns;
+    const float *embedding; /* (E); NULL means a row of NaN */
+} attune_row;
+
+/* A growing batch of rows of one embedding width. Owns copies of everything. */
+typedef struct attune_rows attune_rows;
+
+ATTUNE_API attune_status attune_rows_create(attune_rows **out, int embedding);
+ATTUNE_API void attune_rows_free(attune_rows *rows); /* NULL-safe */
+ATTUNE_API attune_status attune_rows_append(attune_rows *rows, const attune_row *row);
+ATTUNE_API size_t attune_rows_count(const attune_rows *rows);
+/* Row `index` < count, in the present order. */
+ATTUNE_API attune_row attune_rows_get(const attune_rows *rows, size_t index);
+/* Orders by path, bytewise (strcmp). */
+ATTUNE_API attune_status attune_rows_sort(attune_rows *rows);
+ATTUNE_API void attune_rows_clear(attune_rows *rows); /* keeps the memory */
+
+/* The root attributes of a file. Strings are borrowed by the writer for attune_store_create, and belong to
+ * the store when read. NULL strings are written as "". */
+typedef struct attune_store_attributes {
+    const char *model_sha256;
+    const char *model_name;
+    const char *network; /* JSON */
+    const char *device;
+    const char *precision;
+    const char *root;
+    const char *command;
+    const char *libav;
+    const char *attune_version;
+    const char *created; /* ISO 8601 UTC */
+    int sample_rate;
+    int frame_size;
+    int embedding; /* E */
+    double clip_start;
+    double clip_seconds; /* 0: to the end */
+} attune_store_attributes;
+
+typedef struct attune_store_writer attune_store_writer;
+
+/* Starts a file that will stand at `path`. ATTUNE_ECREATE when the folder is missing or not writable, when
+ * `path` is a folder, or when a file stands there that is no attune output (ours to replace is only ours). */
+ATTUNE_API attune_status attune_store_create(attune_store_writer **out, const char *path,
+                                             const attune_store_attributes *attributes);
+/* Appends all rows, in their order. */
+ATTUNE_API attune_status attune_store_append(attune_store_writer *writer, const attune_rows *rows);
+/* Makes the file durable under its name. The writer must still be closed, whatever happened. */
+ATTUNE_API attune_status attune_store_commit(attune_store_writer *writer);
+/* Frees; removes the temporary file if it was not committed. NULL-safe. */
+ATTUNE_API void attune_store_writer_close(attune_store_writer *writer);
+
+typedef struct attune_store attune_store;
+
+/* Opens an output for reading. A file that is not there: ATTUNE_ENOINPUT; not HDF5, not ours, of another
+ * format version, or with columns of unequal length or wrong type: ATTUNE_EDATA. */
+ATTUNE_API attune_status attune_store_open(attune_store **out, const char *path);
+ATTUNE_API void attune_store_close(attune_store *store); /* NULL-safe */
+ATTUNE_API uint64_t attune_store_count(const attune_store *store);
+ATTUNE_API const attune_store_attributes *attune_store_attributes_of(const attune_store *store);
+/* Appends rows [first, first + count) to `rows`. */
+ATTUNE_API attune_status attune_store_read(attune_store *store, uint64_t first, uint64_t count,
+                                           attune_rows *rows);
+/* One column of rows [first, first + count): (count, E) f32, and (count) status values. */
+ATTUNE_API attune_status attune_store_read_embeddings(attune_store *store, uint64_t first,
+                                                      uint64_t count, float *embeddings);
+ATTUNE_API attune_status attune_store_read_statuses(attune_store *store, uint64_t first,
+                                                    uint64_t count, uint8_t *statuses);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
