@@ -71,6 +71,10 @@ ATTUNE_API const char *attune_architecture_name(attune_architecture architecture
 /* "attention", "mean" or "last". */
 ATTUNE_API const char *attune_pooling_name(attune_pooling pooling);
 
+/* The network's shape as one JSON object into `out` (`capacity` bytes, 512 are enough); returns `out`. */
+ATTUNE_API const char *attune_network_json(const attune_network *network, char *out,
+                                           size_t capacity);
+
 /* Whole frames in `samples` samples: (samples - frame_size) / hop_size + 1; at least 1, for a clip shorter
  * than a frame is zero-padded to one. */
 ATTUNE_API uint64_t attune_network_frames(const attune_network *network, uint64_t samples);

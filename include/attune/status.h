@@ -8,10 +8,10 @@
 
 #if defined(__GNUC__)
 #define ATTUNE_API __attribute__((visibility("default")))
-#define ATTUNE_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define ATTUNE_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
 #define ATTUNE_API
-#define ATTUNE_PRINTF(format, first)
+#define ATTUNE_PRINTF(text, first)
 #endif
 
 #ifdef __cplusplus

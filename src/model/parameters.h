@@ -1,4 +1,5 @@
-/* parameters.h - a model's parameters in memory: plain f32 arrays in PyTorch's layouts and gate order.
+/* parameters.h - a model's parameters in memory: plain f32 arrays in PyTorch's layouts and gate
+ * order.
  *
  * Batch normalisation is folded into the convolutions. Devices pack what they need from here. */
 #ifndef ATTUNE_SRC_MODEL_PARAMETERS_H
@@ -17,9 +18,9 @@ typedef struct attune_gru_parameters {
 } attune_gru_parameters;
 
 /* Convolutions by architecture:
- *   tiny  0: depthwise k5 s2 (1, 1, 5)   1: pointwise (32, 1)   2: depthwise k5 s2 (32, 1, 5)   3: pointwise (64, 32)
- *   GRU   0: k7 s2 p3 (64, 1, 7)         1: k5 s2 p2 (128, 64, 5)
- * Unused entries are NULL. */
+ *   tiny  0: depthwise k5 s2 (1, 1, 5)   1: pointwise (32, 1)   2: depthwise k5 s2 (32, 1, 5)   3:
+ * pointwise (64, 32) GRU   0: k7 s2 p3 (64, 1, 7)         1: k5 s2 p2 (128, 64, 5) Unused entries
+ * are NULL. */
 typedef struct attune_parameters {
     float *conv_weight[4];
     float *conv_bias[4];
@@ -45,9 +46,10 @@ struct attune_model {
     char sha256[ATTUNE_SHA256_TEXT];
 };
 
-/* A model of shape `network` with all parameters zero, for a reader or a trainer to fill in. ATTUNE_EINVAL
- * for a shape outside the bounds in attune/model.h. */
-attune_status attune_model_create(attune_model **out, const attune_network *network, const char *name);
+/* A model of shape `network` with all parameters zero, for a reader or a trainer to fill in.
+ * ATTUNE_EINVAL for a shape outside the bounds in attune/model.h. */
+attune_status attune_model_create(attune_model **out, const attune_network *network,
+                                  const char *name);
 
 /* Number of floats in conv_weight[i] / conv_bias[i] of an architecture; 0 where it has none. */
 size_t attune_conv_weight_count(attune_architecture architecture, int index);

@@ -1,0 +1,58 @@
+/* bench_peak.c - what one instruction set can do at best: the floor under the network's arithmetic. */
+#include "bench/bench_peak.h"
+#include "kernels/cpu/simd.h"
+
+enum { REPEATS = 7 };
+
+/* Twelve independent chains of multiply-adds, more than latency times throughput on any machine we know. */
+double ATTUNE_KERNEL(bench_peak_fma)(void)
+{
+    enum { CHAINS = 12, STEPS = 200000 };
+    double best = 0;
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        vf sum[CHAINS];
+        for (int c = 0; c < CHAINS; c++) {
+            sum[c] = broadcast((float)c);
+        }
+        const vf a = broadcast(0.999f), b = broadcast(1e-3f);
+        const double start = bench_now();
+        for (int i = 0; i < STEPS; i++) {
+            for (int c = 0; c < CHAINS; c++) {
+                sum[c] = fma_v(sum[c], a, b);
+            }
+        }
+        const double seconds = bench_now() - start;
+        vf all = broadcast(0);
+        for (int c = 0; c < CHAINS; c++) {
+            all += sum[c];
+        }
+        volatile float sink = sum_v(all);
+        (void)sink;
+        const double rate = (double)STEPS * CHAINS * W / seconds;
+        best = rate > best ? rate : best;
+    }
+    return best;
+}
+
+double ATTUNE_KERNEL(bench_peak_gelu)(void)
+{
+    enum { COUNT = 1024, STEPS = 2000 };
+    static float in[COUNT], out[COUNT];
+    double best = 0;
+    for (int i = 0; i < COUNT; i++) {
+        in[i] = (float)i / COUNT * 8 - 4;
+    }
+    for (int repeat = 0; repeat < REPEATS; repeat++) {
+        const double start = bench_now();
+        for (int s = 0; s < STEPS; s++) {
+            for (int i = 0; i < COUNT; i += 2 * W) {
+                store(out + i, gelu_v(load(in + i)));
+                store(out + i + W, gelu_v(load(in + i + W)));
+            }
+            __asm__ volatile("" : : "r"(out) : "memory");
+        }
+        const double rate = (double)STEPS * COUNT / (bench_now() - start);
+        best = rate > best ? rate : best;
+    }
+    return best;
+}

@@ -1,0 +1,51 @@
+/* dispatch.c - the CPU kernels of the best instruction set that this machine has. */
+#include "kernels/cpu/cpu.h"
+#include "status/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+ATTUNE_CPU_KERNELS(baseline);
+#ifdef ATTUNE_HAVE_avx512
+ATTUNE_CPU_KERNELS(avx2);
+ATTUNE_CPU_KERNELS(avx512);
+#endif
+
+const attune_kernels *attune_kernels_cpu_named(const char *name)
+{
+#ifdef ATTUNE_HAVE_avx512
+    if (strcmp(name, "avx512") == 0) {
+        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
+                   ? &attune_kernels_avx512
+                   : NULL;
+    }
+    if (strcmp(name, "avx2") == 0) {
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
+                   ? &attune_kernels_avx2
+                   : NULL;
+    }
+#endif
+    return strcmp(name, "baseline") == 0 ? &attune_kernels_baseline : NULL;
+}
+
+attune_status attune_kernels_cpu(const attune_kernels **out)
+{
+    static const char *const names[] = {"avx512", "avx2", "baseline"};
+    const char *wanted = getenv("ATTUNE_CPU");
+    if (wanted && *wanted) {
+        *out = attune_kernels_cpu_named(wanted);
+        return *out ? ATTUNE_OK
+                    : attune_fail(ATTUNE_ECONFIG,
+                                  "ATTUNE_CPU=%s: not an instruction set of this machine; use one "
+                                  "of avx512, avx2, baseline, or unset it",
+                                  wanted);
+    }
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        *out = attune_kernels_cpu_named(names[i]);
+        if (*out) {
+            break;
+        }
+    }
+    return ATTUNE_OK;
+}

@@ -1,0 +1,149 @@
+/* pack.c - a model's parameters in the order in which the CPU kernels read them. */
+#include "kernels/cpu/cpu.h"
+#include "model/parameters.h"
+#include "status/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+float *attune_cpu_allocate(size_t count)
+{
+    size_t bytes = (count * sizeof(float) + 63) / 64 * 64;
+    float *memory = aligned_alloc(64, bytes ? bytes : 64);
+    if (memory) {
+        memset(memory, 0, bytes);
+    }
+    return memory;
+}
+
+/* Hands out pieces of the arena, or only counts when there is none yet: packing runs twice, first to learn
+ * the size. Every piece starts on a cache line. */
+typedef struct packer {
+    float *base;
+    size_t used;
+} packer;
+
+static float *take(packer *p, size_t count)
+{
+    float *piece = p->base ? p->base + p->used : NULL;
+    p->used += (count + 15) / 16 * 16;
+    return piece;
+}
+
+static const float *copy(packer *p, const float *from, size_t count)
+{
+    float *to = take(p, count);
+    if (to && from) {
+        memcpy(to, from, count * sizeof(float));
+    }
+    return to;
+}
+
+/* Panels of the (K, J) matrix whose element (k, j) stands at from[j * K + k]. */
+static const float *panels(packer *p, const float *from, int J, int K, int panel)
+{
+    const size_t columns = (size_t)((J + panel - 1) / panel * panel);
+    float *to = take(p, columns * (size_t)K);
+    for (int j = 0; to && j < J; j++) {
+        for (int k = 0; k < K; k++) {
+            to[(size_t)(j / panel * panel) * K + (size_t)k * panel + j % panel] =
+                from[(size_t)j * K + k];
+        }
+    }
+    return to;
+}
+
+static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters *m)
+{
+    enum { C1 = 32, C2 = 64, OUTPUTS = 8 };
+    memcpy(w->conv0, m->conv_weight[0], sizeof(w->conv0));
+    w->conv0_bias = m->conv_bias[0][0];
+    w->point1 = copy(p, m->conv_weight[1], C1);
+    w->point1_bias = copy(p, m->conv_bias[1], C1);
+    w->depth2 = copy(p, m->conv_weight[2], C1 * 5);
+    w->depth2_bias = copy(p, m->conv_bias[2], C1);
+    w->point3 = panels(p, m->conv_weight[3], C2, C1, OUTPUTS);
+    w->point3_bias = copy(p, m->conv_bias[3], C2);
+}
+
+static void pack_baseline(packer *p, attune_cpu_weights *w, const attune_parameters *m)
+{
+    enum { C1 = 64, K1 = 7, C2 = 128, K2 = 5 };
+    w->conv1 = panels(p, m->conv_weight[0], C1, K1, ATTUNE_MATMUL_PANEL);
+    w->conv1_bias = copy(p, m->conv_bias[0], C1);
+    /* (out, in, tap) to rows in the order of the window in memory: (tap, in) */
+    float *to = take(p, (size_t)C2 * C1 * K2);
+    const int P = ATTUNE_MATMUL_PANEL;
+    for (int j = 0; to && j < C2; j++) {
+        for (int c = 0; c < C1; c++) {
+            for (int k = 0; k < K2; k++) {
+                to[(size_t)(j / P * P) * C1 * K2 + (size_t)(k * C1 + c) * P + j % P] =
+                    m->conv_weight[1][(j * C1 + c) * K2 + k];
+            }
+        }
+    }
+    w->conv2 = to;
+    w->conv2_bias = copy(p, m->conv_bias[1], C2);
+}
+
+static void pack_gru(packer *p, attune_cpu_gru *g, const attune_gru_parameters *m, int I, int H,
+                     int matvec_panel)
+{
+    g->inputs = I;
+    g->input = panels(p, m->weight_input, 3 * H, I, ATTUNE_MATMUL_PANEL);
+    g->hidden = panels(p, m->weight_hidden, 3 * H, H, matvec_panel);
+    float *input_bias = take(p, attune_panels(3 * (size_t)H));
+    float *hidden_bias = take(p, 3 * (size_t)H + (size_t)matvec_panel);
+    for (int j = 0; input_bias && j < 3 * H; j++) {
+        const int early = j < 2 * H; /* r and z: the two biases only ever meet as a sum */
+        input_bias[j] = m->bias_input[j] + (early ? m->bias_hidden[j] : 0.0f);
+        hidden_bias[j] = early ? 0.0f : m->bias_hidden[j];
+    }
+    g->input_bias = input_bias;
+    g->hidden_bias = hidden_bias;
+}
+
+static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m, int matvec_panel)
+{
+    const attune_network *n = &w->network;
+    if (n->architecture == ATTUNE_ARCHITECTURE_TINY) {
+        pack_tiny(p, w, m);
+    } else {
+        pack_baseline(p, w, m);
+    }
+    for (int l = 0; l < n->layers; l++) {
+        pack_gru(p, &w->gru[l], &m->gru[l], l == 0 ? n->features : n->hidden, n->hidden,
+                 matvec_panel);
+    }
+    if (n->pooling == ATTUNE_POOLING_ATTENTION) {
+        const size_t A = attune_panels((size_t)n->attention), used = (size_t)n->attention;
+        w->attention = panels(p, m->attention_weight, n->attention, n->hidden, ATTUNE_MATMUL_PANEL);
+        float *bias = take(p, A), *score = take(p, A);
+        if (bias && score) {
+            memcpy(bias, m->attention_bias, used * sizeof(float));
+            memcpy(score, m->score_weight, used * sizeof(float));
+        }
+        w->attention_bias = bias;
+        w->score = score;
+        w->score_bias = m->score_bias[0];
+    }
+    w->project1 = copy(p, m->project1_weight, (size_t)n->projection * n->hidden);
+    w->project1_bias = copy(p, m->project1_bias, (size_t)n->projection);
+    w->project2 = copy(p, m->project2_weight, (size_t)n->embedding * n->projection);
+    w->project2_bias = copy(p, m->project2_bias, (size_t)n->embedding);
+}
+
+attune_status attune_cpu_pack(attune_cpu_weights *weights, const attune_model *model,
+                              int matvec_panel)
+{
+    packer p = {0};
+    weights->network = *attune_model_network(model);
+    pack(&p, weights, attune_model_parameters(model), matvec_panel);
+    weights->arena = attune_cpu_allocate(p.used);
+    if (!weights->arena) {
+        return attune_fail_memory("the network's weights", p.used * sizeof(float));
+    }
+    p = (packer){.base = weights->arena};
+    pack(&p, weights, attune_model_parameters(model), matvec_panel);
+    return ATTUNE_OK;
+}

@@ -1,0 +1,22 @@
+/* log.h - what libav says about a file, caught instead of printed.
+ *
+ * libav has one log callback for the whole process. Ours keeps, for each thread, the most severe
+ * message since the last clear (the first one among equals) in the log that the thread has entered.
+ * Threads that have entered none, such as those of a program that uses libav itself, keep libav's
+ * usual output. */
+#ifndef ATTUNE_SRC_AUDIO_LOG_H
+#define ATTUNE_SRC_AUDIO_LOG_H
+
+typedef struct attune_audio_log {
+    int level;      /* of the message, AV_LOG_*; nothing but warnings and worse is kept */
+    char text[256]; /* "mp3float: Header missing", one line; "" when there is none */
+} attune_audio_log;
+
+/* This thread's messages go to `log` until leave. Not nested. */
+void attune_audio_log_enter(attune_audio_log *log);
+void attune_audio_log_leave(void);
+
+/* Forgets the message. */
+void attune_audio_log_clear(attune_audio_log *log);
+
+#endif

@@ -1,0 +1,130 @@
+/* cli.c - messages and option values. */
+#include "cli/cli.h"
+
+#include "status/error.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+int exit_code(attune_status status)
+{
+    switch (status) {
+    case ATTUNE_OK:
+        return EXIT_OK;
+    case ATTUNE_EINVAL:
+        return EXIT_BAD_USAGE;
+    case ATTUNE_EDATA:
+        return EXIT_BAD_DATA;
+    case ATTUNE_ENOINPUT:
+        return EXIT_NO_INPUT;
+    case ATTUNE_ECREATE:
+        return EXIT_CANNOT_CREATE;
+    case ATTUNE_EIO:
+        return EXIT_IO;
+    case ATTUNE_ESTOPPED:
+        return EXIT_STOPPED;
+    case ATTUNE_ECONFIG:
+    case ATTUNE_ENODEVICE:
+        return EXIT_CONFIGURATION;
+    case ATTUNE_ENOMEM:
+    case ATTUNE_EINTERNAL:
+        break;
+    }
+    return EXIT_INTERNAL;
+}
+
+void message(const char *format, ...)
+{
+    char text[2048], line[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    attune_one_line(line, sizeof(line), text);
+    fprintf(stderr, "attune: %s\n", line);
+}
+
+int fail(attune_status status)
+{
+    message("%s", *attune_last_error() ? attune_last_error() : attune_status_text(status));
+    return exit_code(status);
+}
+
+int usage_error(const char *command, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    message("%s: %s; see attune %s --help", command, text, command);
+    return EXIT_BAD_USAGE;
+}
+
+int option_error(const char *command, int argc, char **argv, const struct option *options,
+                 int result)
+{
+    char letter[3] = {'-', (char)optopt, '\0'};
+    const char *name = optind > 0 && optind <= argc ? argv[optind - 1] : "";
+    for (; options->name; options++) {
+        if (optopt == options->val && strncmp(name, "--", 2) == 0) {
+            name = options->name;
+            return usage_error(command,
+                               result == ':' ? "option --%s needs a value"
+                                             : "option --%s takes no value",
+                               name);
+        }
+    }
+    if (result == ':') {
+        return usage_error(command, "option %s needs a value", letter);
+    }
+    return usage_error(command, "unknown option %s", optopt ? letter : name);
+}
+
+bool parse_integer(const char *text, long low, long high, long *out)
+{
+    char *end = NULL;
+    errno = 0;
+    const long value = strtol(text, &end, 10);
+    *out = value;
+    return *text && !*end && errno == 0 && value >= low && value <= high;
+}
+
+bool parse_real(const char *text, double low, double high, double *out)
+{
+    char *end = NULL;
+    errno = 0;
+    const double value = strtod(text, &end);
+    *out = value;
+    return *text && !*end && errno == 0 && isfinite(value) && value >= low && value <= high;
+}
+
+bool parse_clip(const char *text, double *start, double *length)
+{
+    char first[64];
+    const char *colon = strchr(text, ':');
+    const size_t count = colon ? (size_t)(colon - text) : strlen(text);
+    if (count >= sizeof(first)) {
+        return false;
+    }
+    memcpy(first, text, count);
+    first[count] = '\0';
+    *length = 0;
+    const bool whole = !colon || !colon[1];
+    return parse_real(first, 0, 1e9, start) &&
+           (whole || (parse_real(colon + 1, 0, 1e9, length) && *length > 0));
+}
+
+const char *model_path(const char *option)
+{
+    const char *path = option ? option : getenv("ATTUNE_MODEL");
+    if (path && *path) {
+        return path;
+    }
+    message("no model: name an ONNX file with --model FILE or in the environment as ATTUNE_MODEL "
+            "(MECOMP publishes one: audio_embedding_model.onnx)");
+    return NULL;
+}

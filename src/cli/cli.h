@@ -1,0 +1,55 @@
+/* cli.h - what the commands share: exit codes, messages, option values.
+ *
+ * stdout is data, stderr is messages. A command returns its exit code; only main.c exits. */
+#ifndef ATTUNE_SRC_CLI_CLI_H
+#define ATTUNE_SRC_CLI_CLI_H
+
+#include "attune/attune.h"
+
+#include <getopt.h>
+
+enum {
+    EXIT_OK = 0,
+    EXIT_SOME_FAILED = 3,  /* finished, but some files failed */
+    EXIT_BAD_USAGE = 64,   /* the command line is wrong */
+    EXIT_BAD_DATA = 65,    /* an input file is not what it should be */
+    EXIT_NO_INPUT = 66,    /* an input is not there */
+    EXIT_INTERNAL = 70,    /* our fault */
+    EXIT_CANNOT_CREATE = 73,
+    EXIT_IO = 74,
+    EXIT_STOPPED = 75,     /* stopped early; run again */
+    EXIT_CONFIGURATION = 78,
+    EXIT_SIGNAL = 128,     /* plus the signal's number */
+};
+
+int exit_code(attune_status status);
+
+/* "attune: <text>" as one line on stderr. */
+void message(const char *format, ...) ATTUNE_PRINTF(1, 2);
+
+/* message(attune_last_error()); returns the status' exit code. */
+int fail(attune_status status);
+
+/* "attune <command>: <text>; see attune <command> --help" on stderr; returns EXIT_BAD_USAGE. */
+int usage_error(const char *command, const char *format, ...) ATTUNE_PRINTF(2, 3);
+
+/* What getopt_long's '?' or ':' was about. `options` ends with zeros. */
+int option_error(const char *command, int argc, char **argv, const struct option *options,
+                 int result);
+
+/* Numbers, whole; false unless all of `text` is one in [low, high]. */
+bool parse_integer(const char *text, long low, long high, long *out);
+bool parse_real(const char *text, double low, double high, double *out);
+
+/* "START:LENGTH" in seconds; LENGTH may be left out: to the end. */
+bool parse_clip(const char *text, double *start, double *length);
+
+/* --model's value, or $ATTUNE_MODEL; NULL after a message when there is neither. */
+const char *model_path(const char *option);
+
+/* argv[0] is the command's name. */
+int command_embed(int argc, char **argv);
+int command_info(int argc, char **argv);
+int command_nearest(int argc, char **argv);
+
+#endif

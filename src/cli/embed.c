@@ -1,0 +1,289 @@
+/* embed.c - `attune embed`: audio files and folders in, one HDF5 file out. */
+#include "cli/cli.h"
+#include "cli/log.h"
+#include "status/error.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "Usage: attune embed INPUT... -o OUT.h5 [--model MODEL.onnx] [OPTION...]\n"
+    "\n"
+    "Embeds audio: every file becomes a row of OUT.h5, its vector or why there is none.\n"
+    "INPUT is a file, a folder (searched with all folders below it for audio), or - for\n"
+    "a list of files on standard input.\n"
+    "\n"
+    "  -o, --output OUT.h5        file to write; replaced whole, only when all is done\n"
+    "  -m, --model MODEL.onnx     network to run (default: $ATTUNE_MODEL)\n"
+    "      --files-from LIST      also embed the files named in LIST, one a line; - is\n"
+    "                             standard input\n"
+    "  -0, --null                 names in lists end with NUL instead of a line break\n"
+    "      --clip START:LENGTH    embed only these seconds of every file; without LENGTH\n"
+    "                             from START to the end\n"
+    "      --timeout SECONDS      give a file up when decoding has taken this long more\n"
+    "                             than the audio decoded so far would play (default: 60;\n"
+    "                             0: never)\n"
+    "      --device auto|cpu      where to run the network (default: auto)\n"
+    "      --precision exact      within 1e-5 of ONNX Runtime (default: exact)\n"
+    "  -j, --jobs N               files at a time (default: one per processor)\n"
+    "  -q, --quiet                say nothing unless the command cannot go on\n"
+    "      --log-json             messages as one JSON object a line on standard error\n"
+    "  -h, --help                 this text\n"
+    "\n"
+    "Exit: 0 all embedded, 3 finished but some files failed, 64 usage, 65 bad model,\n"
+    "66 no input, 73 cannot create OUT.h5, 74 I/O error, 78 no such device, 130 interrupted\n"
+    "(files done by then are in OUT.h5).\n";
+
+enum { OPTION_FILES_FROM = 256, OPTION_CLIP, OPTION_TIMEOUT, OPTION_DEVICE, OPTION_PRECISION, OPTION_LOG_JSON };
+
+static const struct option options[] = {
+    {"output", required_argument, NULL, 'o'},
+    {"model", required_argument, NULL, 'm'},
+    {"files-from", required_argument, NULL, OPTION_FILES_FROM},
+    {"null", no_argument, NULL, '0'},
+    {"clip", required_argument, NULL, OPTION_CLIP},
+    {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"precision", required_argument, NULL, OPTION_PRECISION},
+    {"jobs", required_argument, NULL, 'j'},
+    {"quiet", no_argument, NULL, 'q'},
+    {"log-json", no_argument, NULL, OPTION_LOG_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+typedef struct embed_arguments {
+    attune_job_options job;
+    const char *model;
+    const char **lists; /* as many as argc at most */
+    int list_count;
+    bool null_delimited, quiet, log_json, help;
+} embed_arguments;
+
+/* Sets one option; an exit code other than EXIT_OK ends the command. */
+static int take_option(embed_arguments *a, int option)
+{
+    long count = 0;
+    switch (option) {
+    case 'o':
+        a->job.output = optarg;
+        break;
+    case 'm':
+        a->model = optarg;
+        break;
+    case OPTION_FILES_FROM:
+        a->lists[a->list_count++] = optarg;
+        break;
+    case '0':
+        a->null_delimited = true;
+        break;
+    case OPTION_CLIP:
+        if (!parse_clip(optarg, &a->job.audio.clip_start, &a->job.audio.clip_seconds)) {
+            return usage_error("embed", "--clip %s: not START:LENGTH in seconds", optarg);
+        }
+        break;
+    case OPTION_TIMEOUT:
+        if (!parse_real(optarg, 0, 1e9, &a->job.audio.timeout_seconds)) {
+            return usage_error("embed", "--timeout %s: not a number of seconds", optarg);
+        }
+        break;
+    case OPTION_DEVICE:
+        a->job.engine.device = optarg;
+        break;
+    case OPTION_PRECISION:
+        a->job.engine.precision = optarg;
+        break;
+    case 'j':
+        if (!parse_integer(optarg, 1, 4096, &count)) {
+            return usage_error("embed", "--jobs %s: not a number from 1 to 4096", optarg);
+        }
+        a->job.workers = (int)count;
+        break;
+    case 'q':
+        a->quiet = true;
+        break;
+    case OPTION_LOG_JSON:
+        a->log_json = true;
+        break;
+    default:
+        a->help = true;
+        break;
+    }
+    return EXIT_OK;
+}
+
+static int parse_arguments(embed_arguments *a, int argc, char **argv)
+{
+    int option = 0;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, ":o:m:0j:qh", options, NULL)) != -1) {
+        int code = option == '?' || option == ':' ? option_error("embed", argc, argv, options, option)
+                                                  : take_option(a, option);
+        if (code != EXIT_OK) {
+            return code;
+        }
+    }
+    if (a->help) {
+        return EXIT_OK;
+    }
+    for (int i = optind; i < argc; i++) {
+        if (strcmp(argv[i], "-") == 0) {
+            a->lists[a->list_count++] = argv[i];
+        }
+    }
+    if (optind == argc && a->list_count == 0) {
+        return usage_error("embed", "no input");
+    }
+    if (!a->job.output || !*a->job.output) {
+        return usage_error("embed", "no output: name one with -o OUT.h5");
+    }
+    return EXIT_OK;
+}
+
+static attune_status add_list(attune_scan *scan, const char *name, char delimiter)
+{
+    const bool standard = strcmp(name, "-") == 0;
+    FILE *file = standard ? stdin : fopen(name, "r");
+    if (!file) {
+        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", name, strerror(errno));
+    }
+    attune_status status =
+        attune_scan_add_list(scan, file, delimiter, standard ? "standard input" : name);
+    if (!standard) {
+        fclose(file);
+    }
+    return status;
+}
+
+static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, int argc, char **argv)
+{
+    attune_status status = attune_scan_create(scan);
+    for (int i = optind; status == ATTUNE_OK && i < argc; i++) {
+        if (strcmp(argv[i], "-") != 0) {
+            status = attune_scan_add(*scan, argv[i]);
+        }
+    }
+    for (int i = 0; status == ATTUNE_OK && i < a->list_count; i++) {
+        status = add_list(*scan, a->lists[i], a->null_delimited ? '\0' : '\n');
+    }
+    return status == ATTUNE_OK ? attune_scan_finish(*scan) : status;
+}
+
+/* The signal that asked to stop, 0 if none has. A second one finds the default action and ends at once. */
+static volatile sig_atomic_t stop_signal;
+
+static void on_signal(int number)
+{
+    stop_signal = number;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+static void on_track(void *user, const char *name, const attune_track *track)
+{
+    log_track(user, name, track);
+}
+
+static bool on_progress(void *user, const attune_job_progress *progress)
+{
+    log_progress(user, progress);
+    return stop_signal != 0;
+}
+
+/* The command line as one string, for the record. malloc'ed. */
+static char *command_line(int argc, char **argv)
+{
+    size_t size = sizeof("attune");
+    for (int i = 0; i < argc; i++) {
+        size += strlen(argv[i]) + 1;
+    }
+    char *line = malloc(size), *to = line;
+    if (line) {
+        to = stpcpy(to, "attune");
+        for (int i = 0; i < argc; i++) {
+            *to++ = ' ';
+            to = stpcpy(to, argv[i]);
+        }
+    }
+    return line;
+}
+
+static int finish(cli_log *log, attune_status status, const attune_job_progress *progress,
+                  const char *output)
+{
+    if (status == ATTUNE_OK || status == ATTUNE_ESTOPPED) {
+        log_done(log, progress, output);
+    }
+    if (status != ATTUNE_OK) {
+        log_error(log);
+        return status == ATTUNE_ESTOPPED && stop_signal ? EXIT_SIGNAL + (int)stop_signal
+                                                        : exit_code(status);
+    }
+    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+        if (progress->by_status[s] && !attune_track_has_embedding((attune_track_status)s)) {
+            return EXIT_SOME_FAILED;
+        }
+    }
+    return EXIT_OK;
+}
+
+static int run(embed_arguments *a, int argc, char **argv)
+{
+    attune_model *model = NULL;
+    attune_scan *scan = NULL;
+    attune_job_progress progress = {0};
+    cli_log log;
+    int code = EXIT_CONFIGURATION;
+    char *command = command_line(argc, argv);
+    const char *path = model_path(a->model);
+    log_open(&log, a->log_json, a->quiet);
+    if (!path) {
+        goto done;
+    }
+    attune_status status = attune_model_open(&model, path);
+    if (status == ATTUNE_OK) {
+        status = scan_inputs(&scan, a, argc, argv);
+    }
+    if (status == ATTUNE_OK) {
+        a->job.model = model;
+        a->job.scan = scan;
+        a->job.command = command;
+        a->job.on_track = on_track;
+        a->job.on_progress = on_progress;
+        a->job.user = &log;
+        catch_signals();
+        log_start(&log, scan, a->job.output, path);
+        status = attune_job_run(&a->job, &progress);
+    }
+    code = finish(&log, status, &progress, a->job.output);
+done:
+    attune_scan_free(scan);
+    attune_model_close(model);
+    free(command);
+    return code;
+}
+
+int command_embed(int argc, char **argv)
+{
+    embed_arguments a = {.lists = calloc((size_t)argc + 1, sizeof(char *))};
+    if (!a.lists) {
+        return fail(ATTUNE_ENOMEM);
+    }
+    attune_job_options_default(&a.job);
+    int code = parse_arguments(&a, argc, argv);
+    if (code == EXIT_OK && a.help) {
+        fputs(help, stdout);
+    } else if (code == EXIT_OK) {
+        code = run(&a, argc, argv);
+    }
+    free(a.lists);
+    return code;
+}

@@ -1,0 +1,215 @@
+/* info.c - `attune info`: what a model or an output holds. */
+#include "cli/cli.h"
+#include "cli/log.h"
+#include "status/error.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] = "Usage: attune info FILE [--json]\n"
+                           "\n"
+                           "Says what FILE holds: the network of an ONNX model, or the rows of an output by\n"
+                           "status, its model and its settings.\n"
+                           "\n"
+                           "      --json    the same as one JSON object\n"
+                           "  -h, --help    this text\n"
+                           "\n"
+                           "Exit: 0 ok, 64 usage, 65 neither a model nor an output, 66 not there.\n";
+
+enum { OPTION_JSON = 256 };
+
+static const struct option options[] = {
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static int print_json(json_t *object)
+{
+    char *text = json_dumps(object, JSON_INDENT(2));
+    json_decref(object);
+    if (!text) {
+        attune_fail_memory("JSON", 0);
+        return fail(ATTUNE_ENOMEM);
+    }
+    puts(text);
+    free(text);
+    return EXIT_OK;
+}
+
+/* Prints "name   text", the text on one line whatever it holds. */
+static void print_text(const char *name, const char *text)
+{
+    char line[4096];
+    attune_one_line(line, sizeof(line), text);
+    printf("%-13s%s\n", name, line);
+}
+
+static int info_model(const char *path, bool as_json)
+{
+    attune_model *model = NULL;
+    attune_status status = attune_model_open(&model, path);
+    if (status != ATTUNE_OK) {
+        return fail(status);
+    }
+    const attune_network *n = attune_model_network(model);
+    const unsigned long long folded = attune_model_parameter_count(model),
+                             published = attune_model_trainable_count(model);
+    int code = EXIT_OK;
+    if (as_json) {
+        char network[512];
+        json_t *object = json_object();
+        json_object_set_new(object, "type", json_string("model"));
+        json_object_set_new(object, "name", json_text(attune_model_name(model)));
+        json_object_set_new(object, "sha256", json_string(attune_model_sha256(model)));
+        json_object_set_new(object, "network",
+                            json_loads(attune_network_json(n, network, sizeof(network)), 0, NULL));
+        json_object_set_new(object, "parameters", json_integer((json_int_t)published));
+        json_object_set_new(object, "parameters_folded", json_integer((json_int_t)folded));
+        code = print_json(object);
+    } else {
+        print_text("model", attune_model_name(model));
+        print_text("sha256", attune_model_sha256(model));
+        print_text("network", attune_architecture_name(n->architecture));
+        printf("%-13s%d samples, one every %d, at %d Hz\n", "frames", n->frame_size, n->hop_size,
+               n->sample_rate);
+        printf("%-13s%d\n", "features", n->features);
+        printf("%-13s%d layer%s of %d, %s pooling\n", "GRU", n->layers, n->layers == 1 ? "" : "s",
+               n->hidden, attune_pooling_name(n->pooling));
+        printf("%-13s%d components\n", "embedding", n->embedding);
+        printf("%-13s%llu (%llu with batch normalisation folded)\n", "parameters", published, folded);
+    }
+    attune_model_close(model);
+    return code;
+}
+
+/* Counts the rows of each status. */
+static attune_status count_statuses(attune_store *store, uint64_t counts[ATTUNE_TRACK_STATUS_COUNT])
+{
+    enum { BLOCK = 1 << 16 };
+    uint8_t *statuses = malloc(BLOCK);
+    if (!statuses) {
+        return attune_fail_memory("statuses", BLOCK);
+    }
+    const uint64_t rows = attune_store_count(store);
+    attune_status status = ATTUNE_OK;
+    for (uint64_t first = 0; status == ATTUNE_OK && first < rows; first += BLOCK) {
+        const uint64_t count = rows - first < BLOCK ? rows - first : BLOCK;
+        status = attune_store_read_statuses(store, first, count, statuses);
+        for (uint64_t i = 0; status == ATTUNE_OK && i < count; i++) {
+            counts[statuses[i]]++;
+        }
+    }
+    free(statuses);
+    return status;
+}
+
+static int output_json(const attune_store_attributes *a, uint64_t rows, const uint64_t *counts)
+{
+    json_t *object = json_object(), *statuses = json_object();
+    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+        json_object_set_new(statuses, attune_track_status_name((attune_track_status)s),
+                            json_integer((json_int_t)counts[s]));
+    }
+    json_t *network = json_loads(a->network, 0, NULL);
+    json_object_set_new(object, "type", json_string("output"));
+    json_object_set_new(object, "rows", json_integer((json_int_t)rows));
+    json_object_set_new(object, "by_status", statuses);
+    json_object_set_new(object, "model_name", json_text(a->model_name));
+    json_object_set_new(object, "model_sha256", json_text(a->model_sha256));
+    json_object_set_new(object, "network", network ? network : json_text(a->network));
+    json_object_set_new(object, "embedding", json_integer(a->embedding));
+    json_object_set_new(object, "device", json_text(a->device));
+    json_object_set_new(object, "precision", json_text(a->precision));
+    json_object_set_new(object, "clip_start", json_real(a->clip_start));
+    json_object_set_new(object, "clip_seconds", json_real(a->clip_seconds));
+    json_object_set_new(object, "root", json_text(a->root));
+    json_object_set_new(object, "command", json_text(a->command));
+    json_object_set_new(object, "created", json_text(a->created));
+    json_object_set_new(object, "attune_version", json_text(a->attune_version));
+    json_object_set_new(object, "libav", json_text(a->libav));
+    return print_json(object);
+}
+
+static void output_text(const attune_store_attributes *a, uint64_t rows, const uint64_t *counts)
+{
+    char clip[64] = "whole tracks";
+    if (a->clip_seconds > 0) {
+        snprintf(clip, sizeof(clip), "%g s from %g s", a->clip_seconds, a->clip_start);
+    } else if (a->clip_start > 0) {
+        snprintf(clip, sizeof(clip), "from %g s", a->clip_start);
+    }
+    printf("%-13s%llu\n", "rows", (unsigned long long)rows);
+    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+        if (counts[s]) {
+            printf("  %-11s%llu\n", attune_track_status_name((attune_track_status)s),
+                   (unsigned long long)counts[s]);
+        }
+    }
+    printf("%-13s%d components\n", "embedding", a->embedding);
+    print_text("model", a->model_name);
+    print_text("sha256", a->model_sha256);
+    print_text("network", a->network);
+    print_text("device", a->device);
+    print_text("precision", a->precision);
+    print_text("clip", clip);
+    print_text("root", a->root);
+    print_text("command", a->command);
+    print_text("created", a->created);
+    printf("%-13sattune %s, %s\n", "by", a->attune_version, a->libav);
+}
+
+static int info_output(const char *path, bool as_json)
+{
+    attune_store *store = NULL;
+    uint64_t counts[ATTUNE_TRACK_STATUS_COUNT] = {0};
+    int code = EXIT_OK;
+    attune_status status = attune_store_open(&store, path);
+    if (status == ATTUNE_OK) {
+        status = count_statuses(store, counts);
+    }
+    if (status != ATTUNE_OK) {
+        code = fail(status);
+    } else if (as_json) {
+        code = output_json(attune_store_attributes_of(store), attune_store_count(store), counts);
+    } else {
+        output_text(attune_store_attributes_of(store), attune_store_count(store), counts);
+    }
+    attune_store_close(store);
+    return code;
+}
+
+/* HDF5 files begin with these eight bytes; whatever else a file is, it can only be a model. */
+static bool is_hdf5(const char *path)
+{
+    char start[8] = "";
+    FILE *file = fopen(path, "rb");
+    const bool read = file && fread(start, 1, sizeof(start), file) == sizeof(start);
+    if (file) {
+        fclose(file);
+    }
+    return read && memcmp(start, "\x89HDF\r\n\x1a\n", sizeof(start)) == 0;
+}
+
+int command_info(int argc, char **argv)
+{
+    bool as_json = false;
+    int option = 0;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+        if (option == 'h') {
+            fputs(help, stdout);
+            return EXIT_OK;
+        }
+        if (option != OPTION_JSON) {
+            return option_error("info", argc, argv, options, option);
+        }
+        as_json = true;
+    }
+    if (argc - optind != 1) {
+        return usage_error("info", argc == optind ? "no file" : "one file at a time");
+    }
+    return is_hdf5(argv[optind]) ? info_output(argv[optind], as_json)
+                                 : info_model(argv[optind], as_json);
+}

@@ -1,0 +1,190 @@
+/* log.c - messages of `attune embed`. */
+#include "cli/log.h"
+
+#include "cli/cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Length of the UTF-8 sequence at `s`, 0 if there is none. jansson judges the finer points (overlong forms,
+ * surrogates); this only finds where a sequence would end. */
+static size_t sequence_length(const unsigned char *s)
+{
+    const size_t length = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3
+                                                                       : s[0] < 0xf5 ? 4
+                                                                                     : 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((s[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+    }
+    return length;
+}
+
+json_t *json_text(const char *bytes)
+{
+    json_t *text = json_string(bytes);
+    if (text) {
+        return text;
+    }
+    char *clean = malloc(3 * strlen(bytes) + 1), *to = clean;
+    if (!clean) {
+        return NULL;
+    }
+    for (const unsigned char *s = (const unsigned char *)bytes; *s;) {
+        const size_t length = sequence_length(s);
+        json_t *piece = length ? json_stringn((const char *)s, length) : NULL;
+        to = piece ? mempcpy(to, s, length) : mempcpy(to, "\xef\xbf\xbd", 3);
+        s += piece ? length : 1;
+        json_decref(piece);
+    }
+    *to = '\0';
+    text = json_string(clean);
+    free(clean);
+    return text;
+}
+
+static void log_event(json_t *event)
+{
+    char stamp[32] = "";
+    time_t clock = time(NULL);
+    struct tm utc;
+    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&clock, &utc));
+    json_object_set_new(event, "time", json_string(stamp));
+    char *line = json_dumps(event, JSON_COMPACT);
+    fprintf(stderr, "%s\n", line ? line : "{\"event\":\"error\",\"message\":\"out of memory\"}");
+    free(line);
+    json_decref(event);
+}
+
+void log_open(cli_log *log, bool json, bool quiet)
+{
+    *log = (cli_log){
+        .json = json, .quiet = quiet, .progress = !json && !quiet && isatty(STDERR_FILENO)};
+}
+
+static void clear_line(cli_log *log)
+{
+    if (log->shown) {
+        fprintf(stderr, "\r\033[K");
+        log->shown = false;
+    }
+}
+
+void log_start(cli_log *log, const attune_scan *scan, const char *output, const char *model)
+{
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("start"));
+        json_object_set_new(event, "files", json_integer((json_int_t)attune_scan_count(scan)));
+        json_object_set_new(event, "ignored", json_integer((json_int_t)attune_scan_ignored(scan)));
+        json_object_set_new(event, "root", json_text(attune_scan_root(scan)));
+        json_object_set_new(event, "output", json_text(output));
+        json_object_set_new(event, "model", json_text(model));
+        log_event(event);
+    }
+}
+
+void log_track(cli_log *log, const char *name, const attune_track *track)
+{
+    const char *status = attune_track_status_name(track->status);
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("track"));
+        json_object_set_new(event, "path", json_text(name));
+        json_object_set_new(event, "status", json_string(status));
+        json_object_set_new(event, "frames", json_integer(track->frames));
+        json_object_set_new(event, "seconds", json_real(track->duration));
+        if (*track->error) {
+            json_object_set_new(event, "error", json_text(track->error));
+        }
+        log_event(event);
+    } else if (!log->quiet && (*track->error || !attune_track_has_embedding(track->status))) {
+        clear_line(log);
+        message("%s: %s%s%s", name, status, *track->error ? ": " : "", track->error);
+    }
+}
+
+static uint64_t failures(const attune_job_progress *progress)
+{
+    uint64_t count = 0;
+    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+        count += attune_track_has_embedding((attune_track_status)s) ? 0 : progress->by_status[s];
+    }
+    return count;
+}
+
+void log_progress(cli_log *log, const attune_job_progress *progress)
+{
+    if (!log->progress || progress->done == progress->files) {
+        return;
+    }
+    const double wall = progress->wall_seconds > 0 ? progress->wall_seconds : 1e-9;
+    char eta[32] = "-";
+    if (progress->done > 0) {
+        const double left = wall / (double)progress->done * (double)(progress->files - progress->done);
+        const unsigned long seconds = (unsigned long)left;
+        snprintf(eta, sizeof(eta), "%lu:%02lu:%02lu", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    }
+    clear_line(log);
+    fprintf(stderr, "%llu/%llu files, %.3f hours of audio per second, ETA %s, %llu failed",
+            (unsigned long long)progress->done, (unsigned long long)progress->files,
+            progress->audio_seconds / 3600 / wall, eta, (unsigned long long)failures(progress));
+    fflush(stderr);
+    log->shown = true;
+}
+
+static void done_json(const attune_job_progress *progress, const char *output)
+{
+    json_t *event = json_object(), *counts = json_object();
+    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+        if (progress->by_status[s]) {
+            json_object_set_new(counts, attune_track_status_name((attune_track_status)s),
+                                json_integer((json_int_t)progress->by_status[s]));
+        }
+    }
+    json_object_set_new(event, "event", json_string("done"));
+    json_object_set_new(event, "files", json_integer((json_int_t)progress->done));
+    json_object_set_new(event, "by_status", counts);
+    json_object_set_new(event, "audio_seconds", json_real(progress->audio_seconds));
+    json_object_set_new(event, "wall_seconds", json_real(progress->wall_seconds));
+    json_object_set_new(event, "output", json_text(output));
+    log_event(event);
+}
+
+void log_done(cli_log *log, const attune_job_progress *progress, const char *output)
+{
+    clear_line(log);
+    if (log->json) {
+        done_json(progress, output);
+    } else if (!log->quiet) {
+        char counts[256] = "";
+        size_t length = 0;
+        for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+            if (progress->by_status[s] && length < sizeof(counts)) {
+                length += (size_t)snprintf(counts + length, sizeof(counts) - length, "%s%llu %s",
+                                           length ? ", " : "",
+                                           (unsigned long long)progress->by_status[s],
+                                           attune_track_status_name((attune_track_status)s));
+            }
+        }
+        message("%llu files (%s), %.2f hours of audio in %.1f s -> %s",
+                (unsigned long long)progress->done, counts, progress->audio_seconds / 3600,
+                progress->wall_seconds, output);
+    }
+}
+
+void log_error(cli_log *log)
+{
+    clear_line(log);
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("error"));
+        json_object_set_new(event, "message", json_text(attune_last_error()));
+        log_event(event);
+    } else {
+        message("%s", attune_last_error());
+    }
+}

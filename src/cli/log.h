@@ -1,0 +1,34 @@
+/* log.h - what `attune embed` says while it works: text, a progress line, or one JSON object a line.
+ *
+ * JSON events, all with "event" and "time" (ISO 8601 UTC):
+ *   start    files, ignored, root, output, model, device
+ *   track    path, status, frames, seconds, error (only if there is one)
+ *   done     files, by_status {name: count}, audio_seconds, wall_seconds, output
+ *   error    message
+ * Names that are not UTF-8 have U+FFFD for every byte that is not. */
+#ifndef ATTUNE_SRC_CLI_LOG_H
+#define ATTUNE_SRC_CLI_LOG_H
+
+#include "attune/attune.h"
+
+#include <jansson.h>
+
+typedef struct cli_log {
+    bool json;
+    bool quiet;
+    bool progress; /* the progress line is wanted: stderr is a terminal */
+    bool shown;    /* it stands on the terminal now */
+} cli_log;
+
+void log_open(cli_log *log, bool json, bool quiet);
+void log_start(cli_log *log, const attune_scan *scan, const char *output, const char *model);
+void log_track(cli_log *log, const char *name, const attune_track *track);
+void log_progress(cli_log *log, const attune_job_progress *progress);
+void log_done(cli_log *log, const attune_job_progress *progress, const char *output);
+/* Whatever ended the command, from attune_last_error. */
+void log_error(cli_log *log);
+
+/* A JSON string of bytes that need not be UTF-8. */
+json_t *json_text(const char *bytes);
+
+#endif

@@ -1,0 +1,60 @@
+/* main.c - `attune COMMAND`. The only place that exits. */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <string.h>
+
+static const char help[] =
+    "Usage: attune COMMAND [ARGUMENT...]\n"
+    "\n"
+    "Embeds music archives: one vector per track, so that tracks that feel alike lie close\n"
+    "together.\n"
+    "\n"
+    "  embed      audio files and folders to one HDF5 file of embeddings\n"
+    "  info       what a model or an output holds\n"
+    "  nearest    the tracks nearest to one, by row or by audio file\n"
+    "\n"
+    "  attune COMMAND --help    says more\n"
+    "  attune --version         the version of this program and its libraries\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"embed", command_embed},
+    {"info", command_info},
+    {"nearest", command_nearest},
+};
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        fputs(help, stderr);
+        return EXIT_BAD_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        fputs(help, stdout);
+        return EXIT_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("attune %s\n%s\n", attune_version(), attune_audio_versions());
+        return EXIT_OK;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            return commands[i].run(argc - 1, argv + 1);
+        }
+    }
+    message("unknown command %s; attune --help lists them", argv[1]);
+    return EXIT_BAD_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    int code = dispatch(argc, argv);
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        message("standard output: %s", strerror(errno));
+        code = EXIT_IO;
+    }
+    return code;
+}

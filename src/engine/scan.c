@@ -1,0 +1,432 @@
+/* scan.c - from names that a user typed to the sorted list of files to embed.
+ *
+ * Names live end to end in one arena, eight bytes each beside their text, so ten million of them fit in memory.
+ * Every name is its folder's real path and the file's own name, so the same file named in two ways is found to
+ * be the same. Folders are walked at the end, all real ones before any link to one: which name a file gets does
+ * not depend on the order of the inputs or of readdir. */
+#include "attune/job.h"
+#include "engine/audio_name.h"
+#include "status/error.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Strings one behind the other. */
+typedef struct names {
+    char *text;
+    size_t length, capacity;
+    size_t *at; /* offsets into text */
+    size_t count, at_capacity;
+} names;
+
+/* Folders seen, by device and inode: open addressing, a power of two slots, at most half full. */
+typedef struct folder_set {
+    struct folder_key {
+        dev_t device;
+        ino_t inode;
+        bool used;
+    } *slots;
+    size_t capacity, count;
+} folder_set;
+
+struct attune_scan {
+    names files;
+    names folders; /* to walk */
+    names links;   /* links to folders, to walk after every real folder */
+    names bases;   /* folders that hold the inputs: what the root is made of */
+    folder_set seen;
+    size_t ignored;
+    char *root;
+    size_t root_length; /* with its slash */
+    char parent[PATH_MAX], real_parent[PATH_MAX]; /* the folder resolved last */
+};
+
+static attune_status names_add(names *n, const char *folder, const char *name)
+{
+    const size_t folder_length = strlen(folder), name_length = strlen(name);
+    const size_t size = folder_length + name_length + 2;
+    if (n->length + size > n->capacity) {
+        const size_t capacity = (n->capacity + size) * 2;
+        char *text = realloc(n->text, capacity);
+        if (!text) {
+            return attune_fail_memory("file names", capacity);
+        }
+        n->text = text;
+        n->capacity = capacity;
+    }
+    if (n->count == n->at_capacity) {
+        const size_t capacity = n->at_capacity ? n->at_capacity * 2 : 1024;
+        size_t *at = realloc(n->at, capacity * sizeof(*at));
+        if (!at) {
+            return attune_fail_memory("file names", capacity * sizeof(*at));
+        }
+        n->at = at;
+        n->at_capacity = capacity;
+    }
+    char *to = n->text + n->length;
+    n->at[n->count++] = n->length;
+    memcpy(to, folder, folder_length);
+    to += folder_length;
+    if (*name && folder_length > 0 && to[-1] != '/') {
+        *to++ = '/';
+    }
+    memcpy(to, name, name_length + 1);
+    n->length = (size_t)(to + name_length + 1 - n->text);
+    return ATTUNE_OK;
+}
+
+static const char *names_get(const names *n, size_t index)
+{
+    return n->text + n->at[index];
+}
+
+static int compare_names(const void *a, const void *b, void *text)
+{
+    return strcmp((const char *)text + *(const size_t *)a, (const char *)text + *(const size_t *)b);
+}
+
+/* Sorts, and drops repetitions. */
+static void names_sort(names *n)
+{
+    if (n->count == 0) {
+        return;
+    }
+    qsort_r(n->at, n->count, sizeof(*n->at), compare_names, n->text);
+    size_t kept = 1;
+    for (size_t i = 1; i < n->count; i++) {
+        if (strcmp(names_get(n, i), n->text + n->at[kept - 1]) != 0) {
+            n->at[kept++] = n->at[i];
+        }
+    }
+    n->count = kept;
+}
+
+static void names_free(names *n)
+{
+    free(n->text);
+    free(n->at);
+    *n = (names){0};
+}
+
+static void folder_set_insert(folder_set *set, dev_t device, ino_t inode, bool *was_there)
+{
+    size_t slot = (size_t)(inode * 0x9e3779b97f4a7c15u ^ device) & (set->capacity - 1);
+    while (set->slots[slot].used &&
+           (set->slots[slot].inode != inode || set->slots[slot].device != device)) {
+        slot = (slot + 1) & (set->capacity - 1);
+    }
+    *was_there = set->slots[slot].used;
+    if (!*was_there) {
+        set->slots[slot] = (struct folder_key){.device = device, .inode = inode, .used = true};
+        set->count++;
+    }
+}
+
+/* Notes a folder; *was_there says that it had been noted before. */
+static attune_status folder_set_add(folder_set *set, dev_t device, ino_t inode, bool *was_there)
+{
+    if (2 * (set->count + 1) > set->capacity) {
+        folder_set larger = {.capacity = set->capacity ? set->capacity * 2 : 256};
+        larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
+        if (!larger.slots) {
+            return attune_fail_memory("folders", larger.capacity * sizeof(*larger.slots));
+        }
+        for (size_t i = 0; i < set->capacity; i++) {
+            if (set->slots[i].used) {
+                bool ignored = false;
+                folder_set_insert(&larger, set->slots[i].device, set->slots[i].inode, &ignored);
+            }
+        }
+        free(set->slots);
+        *set = larger;
+    }
+    folder_set_insert(set, device, inode, was_there);
+    return ATTUNE_OK;
+}
+
+attune_status attune_scan_create(attune_scan **out)
+{
+    *out = calloc(1, sizeof(**out));
+    return *out ? ATTUNE_OK : attune_fail_memory("a list of files", sizeof(**out));
+}
+
+void attune_scan_free(attune_scan *scan)
+{
+    if (scan) {
+        names_free(&scan->files);
+        names_free(&scan->folders);
+        names_free(&scan->links);
+        names_free(&scan->bases);
+        free(scan->seen.slots);
+        free(scan->root);
+        free(scan);
+    }
+}
+
+/* The real path of the folder that holds `path`, in scan->real_parent, and the name behind it. A folder that is not
+ * there keeps the name it was given, made absolute. */
+static attune_status resolve_parent(attune_scan *scan, const char *path, const char **name)
+{
+    char parent[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    const size_t length = slash ? (size_t)(slash - path) + 1 : 2;
+    *name = slash ? slash + 1 : path;
+    if (length >= sizeof(parent)) {
+        return attune_fail(ATTUNE_EINVAL, "%.60s...: name too long", path);
+    }
+    memcpy(parent, slash ? path : "./", length);
+    parent[length] = '\0';
+    if (scan->parent[0] && strcmp(parent, scan->parent) == 0) {
+        return ATTUNE_OK;
+    }
+    if (!realpath(parent, scan->real_parent)) {
+        char here[PATH_MAX];
+        const char *base = parent[0] == '/' || !getcwd(here, sizeof(here)) ? "" : here;
+        const size_t base_length = strlen(base);
+        if (base_length + length + 1 >= sizeof(scan->real_parent)) {
+            return attune_fail(ATTUNE_EINVAL, "%.60s...: name too long", path);
+        }
+        memcpy(scan->real_parent, base, base_length);
+        scan->real_parent[base_length] = '/';
+        memcpy(scan->real_parent + base_length + (parent[0] != '/'), parent, length + 1);
+    }
+    memcpy(scan->parent, parent, length + 1);
+    return names_add(&scan->bases, scan->real_parent, "");
+}
+
+static attune_status add_file(attune_scan *scan, const char *path)
+{
+    const char *name = NULL;
+    attune_status status = resolve_parent(scan, path, &name);
+    return status == ATTUNE_OK ? names_add(&scan->files, scan->real_parent, name) : status;
+}
+
+attune_status attune_scan_add(attune_scan *scan, const char *path)
+{
+    char real[PATH_MAX];
+    struct stat info;
+    if (!*path) {
+        return attune_fail(ATTUNE_ENOINPUT, "an input's name is empty");
+    }
+    if (stat(path, &info) != 0 && lstat(path, &info) != 0) {
+        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", path, strerror(errno));
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return add_file(scan, path);
+    }
+    if (!realpath(path, real)) {
+        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", path, strerror(errno));
+    }
+    attune_status status = names_add(&scan->folders, real, "");
+    return status == ATTUNE_OK ? names_add(&scan->bases, real, "") : status;
+}
+
+attune_status attune_scan_add_list(attune_scan *scan, FILE *list, char delimiter, const char *name)
+{
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t length = 0;
+    attune_status status = ATTUNE_OK;
+    errno = 0;
+    while (status == ATTUNE_OK && (length = getdelim(&line, &capacity, delimiter, list)) != -1) {
+        if (length > 0 && line[length - 1] == delimiter) {
+            line[--length] = '\0';
+        }
+        if (delimiter == '\n' && length > 0 && line[length - 1] == '\r') {
+            line[--length] = '\0';
+        }
+        if (strlen(line) != (size_t)length) {
+            status = attune_fail(ATTUNE_EDATA,
+                                 "%s: a name holds a NUL byte; use -0 if NUL ends the names", name);
+        } else if (length > 0) {
+            status = add_file(scan, line);
+        }
+    }
+    if (status == ATTUNE_OK && ferror(list)) {
+        status = attune_fail(ATTUNE_EIO, "%s: %s", name, strerror(errno));
+    }
+    free(line);
+    return status;
+}
+
+/* One entry below a folder. `type` is readdir's, DT_UNKNOWN where the file system does not say. */
+static attune_status take_entry(attune_scan *scan, const char *folder, const char *name,
+                                unsigned char type)
+{
+    char path[PATH_MAX];
+    const size_t length = strlen(folder);
+    if (length + strlen(name) + 2 > sizeof(path)) {
+        return names_add(&scan->files, folder, name); /* too long to open: a failed row, not silence */
+    }
+    char *to = mempcpy(path, folder, length);
+    if (to[-1] != '/') {
+        *to++ = '/';
+    }
+    strcpy(to, name);
+    const bool link = type == DT_LNK;
+    if (link || type == DT_UNKNOWN) {
+        struct stat info;
+        if (stat(path, &info) == 0) {
+            type = S_ISDIR(info.st_mode) ? DT_DIR : S_ISREG(info.st_mode) ? DT_REG : DT_FIFO;
+        } else {
+            type = DT_REG; /* a link to nowhere: if it is called audio it gets a failed row */
+        }
+    }
+    if (type == DT_DIR) {
+        return names_add(link ? &scan->links : &scan->folders, path, "");
+    }
+    if (type == DT_REG) {
+        const attune_audio_name kind = attune_audio_name_kind(name);
+        if (kind == ATTUNE_AUDIO_NAME_YES ||
+            (kind == ATTUNE_AUDIO_NAME_UNKNOWN && attune_audio_probe(path))) {
+            return names_add(&scan->files, path, "");
+        }
+    }
+    scan->ignored++;
+    return ATTUNE_OK;
+}
+
+static attune_status walk_folder(attune_scan *scan, const char *folder)
+{
+    DIR *directory = opendir(folder);
+    if (!directory) {
+        return names_add(&scan->files, folder, "");
+    }
+    attune_status status = ATTUNE_OK;
+    struct stat info;
+    bool seen = false;
+    if (fstat(dirfd(directory), &info) == 0) {
+        status = folder_set_add(&scan->seen, info.st_dev, info.st_ino, &seen);
+    }
+    while (status == ATTUNE_OK && !seen) {
+        errno = 0;
+        const struct dirent *entry = readdir(directory);
+        if (!entry) {
+            if (errno != 0) {
+                status = names_add(&scan->files, folder, "");
+            }
+            break;
+        }
+        if (entry->d_name[0] != '.') {
+            status = take_entry(scan, folder, entry->d_name, entry->d_type);
+        } else if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+            scan->ignored++;
+        }
+    }
+    closedir(directory);
+    return status;
+}
+
+/* Walks every folder found so far and below it, then the links among them in order of their names. */
+static attune_status walk(attune_scan *scan)
+{
+    attune_status status = ATTUNE_OK;
+    names round = {0};
+    do {
+        while (status == ATTUNE_OK && scan->folders.count > 0) {
+            round = scan->folders;
+            scan->folders = (names){0};
+            for (size_t i = 0; status == ATTUNE_OK && i < round.count; i++) {
+                status = walk_folder(scan, names_get(&round, i));
+            }
+            names_free(&round);
+        }
+        names_sort(&scan->links);
+        round = scan->links;
+        scan->links = (names){0};
+        for (size_t i = 0; status == ATTUNE_OK && i < round.count; i++) {
+            status = names_add(&scan->folders, names_get(&round, i), "");
+        }
+        names_free(&round);
+    } while (status == ATTUNE_OK && scan->folders.count > 0);
+    return status;
+}
+
+/* The deepest folder that holds all bases. */
+static attune_status find_root(attune_scan *scan)
+{
+    char root[PATH_MAX];
+    size_t length = 0;
+    for (size_t i = 0; i < scan->bases.count; i++) {
+        const char *base = names_get(&scan->bases, i);
+        if (i == 0) {
+            length = strlen(base);
+            memcpy(root, base, length + 1);
+            continue;
+        }
+        size_t same = 0;
+        while (same < length && base[same] == root[same]) {
+            same++;
+        }
+        const bool whole = same == length && (base[same] == '/' || base[same] == '\0');
+        const bool above = base[same] == '\0' && root[same] == '/';
+        while (!whole && !above && same > 0 && root[same - 1] != '/') {
+            same--;
+        }
+        length = same;
+        root[length] = '\0';
+    }
+    while (length > 1 && root[length - 1] == '/') {
+        root[--length] = '\0';
+    }
+    scan->root = strdup(length ? root : "/");
+    if (!scan->root) {
+        return attune_fail_memory("the root", length);
+    }
+    length = strlen(scan->root);
+    scan->root_length = length == 1 ? 1 : length + 1;
+    return ATTUNE_OK;
+}
+
+attune_status attune_scan_finish(attune_scan *scan)
+{
+    names_sort(&scan->bases);
+    attune_status status = walk(scan);
+    if (status == ATTUNE_OK && scan->files.count == 0) {
+        status = attune_fail(ATTUNE_ENOINPUT,
+                             "no audio found (%zu other files passed over); name a file or a folder "
+                             "that holds some",
+                             scan->ignored);
+    }
+    if (status == ATTUNE_OK) {
+        status = find_root(scan);
+    }
+    if (status == ATTUNE_OK) {
+        names_sort(&scan->files);
+    }
+    return status;
+}
+
+size_t attune_scan_count(const attune_scan *scan)
+{
+    return scan->files.count;
+}
+
+size_t attune_scan_ignored(const attune_scan *scan)
+{
+    return scan->ignored;
+}
+
+const char *attune_scan_root(const attune_scan *scan)
+{
+    return scan->root;
+}
+
+const char *attune_scan_path(const attune_scan *scan, size_t index)
+{
+    return names_get(&scan->files, index);
+}
+
+const char *attune_scan_name(const attune_scan *scan, size_t index)
+{
+    const char *path = names_get(&scan->files, index);
+    const size_t length = strlen(scan->root);
+    const bool under = strncmp(path, scan->root, length) == 0 &&
+                       (length == 1 || path[length] == '/') && path[scan->root_length];
+    return under ? path + scan->root_length : path;
+}

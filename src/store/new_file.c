@@ -1,0 +1,171 @@
+/* new_file.c - a file that stands under its name whole or not at all. */
+#include "store/new_file.h"
+
+#include "status/error.h"
+#include "store/store_read.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What may be replaced is only what attune wrote. */
+static attune_status check_target(const char *path)
+{
+    struct stat information;
+    if (stat(path, &information) != 0) {
+        /* ENOENT is the usual case; what else is wrong, opening the folder says better. */
+        return ATTUNE_OK;
+    }
+    if (S_ISDIR(information.st_mode)) {
+        return attune_fail(ATTUNE_ECREATE, "%s: is a folder; give the name of a file in it", path);
+    }
+    if (!S_ISREG(information.st_mode) || !attune_store_is_output(path)) {
+        return attune_fail(
+            ATTUNE_ECREATE,
+            "%s: exists and is not an attune output; choose another name or remove it", path);
+    }
+    return ATTUNE_OK;
+}
+
+/* The path behind a link, or a copy of `path`; malloc'ed. */
+static attune_status follow_link(char **out, const char *path)
+{
+    struct stat information;
+    bool is_link = lstat(path, &information) == 0 && S_ISLNK(information.st_mode);
+    *out = is_link ? realpath(path, NULL) : strdup(path);
+    if (!*out && is_link) {
+        return attune_fail(ATTUNE_ECREATE, "%s: is a link that leads nowhere: %s", path,
+                           strerror(errno));
+    }
+    return *out ? ATTUNE_OK : attune_fail_memory("a path", strlen(path));
+}
+
+/* Splits `path` and opens its folder. */
+static attune_status open_folder(attune_new_file *file, char *path)
+{
+    char *slash = strrchr(path, '/');
+    const char *name = slash ? slash + 1 : path;
+    if (!*name) {
+        return attune_fail(ATTUNE_ECREATE, "%s: names no file; give the name of a file",
+                           *file->path ? file->path : "\"\"");
+    }
+    file->name = strdup(name);
+    if (!file->name) {
+        return attune_fail_memory("a path", strlen(name));
+    }
+    const char *folder = ".";
+    if (slash) {
+        slash[slash == path ? 1 : 0] = '\0'; /* the folder of "/name" is "/" */
+        folder = path;
+    }
+    file->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (file->folder < 0 && errno == ENOENT) {
+        return attune_fail(ATTUNE_ECREATE, "%s: there is no folder %s; make it first", file->path,
+                           folder);
+    }
+    if (file->folder < 0) {
+        return attune_fail(ATTUNE_ECREATE, "%s: cannot open the folder %s: %s", file->path, folder,
+                           strerror(errno));
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status open_temporary(attune_new_file *file)
+{
+    for (int attempt = 0; attempt < 16; attempt++) {
+        unsigned long long random = 0;
+        if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {
+            random = (unsigned long long)attempt; /* O_EXCL still makes the name ours */
+        }
+        char *name = NULL;
+        /* 200 bytes of the name leave room for the rest in the 255 that a name may have. */
+        if (asprintf(&name, ".%.200s.%ld-%016llx.tmp", file->name, (long)getpid(), random) < 0) {
+            return attune_fail_memory("a path", strlen(file->name));
+        }
+        file->fd = openat(file->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (file->fd >= 0) {
+            file->temporary = name;
+            return ATTUNE_OK;
+        }
+        free(name);
+        if (errno != EEXIST) {
+            break;
+        }
+    }
+    return attune_fail(ATTUNE_ECREATE, "%s: cannot create a file in its folder: %s", file->path,
+                       strerror(errno));
+}
+
+attune_status attune_new_file_open(attune_new_file *file, const char *path)
+{
+    *file = ATTUNE_NEW_FILE_CLOSED;
+    char *target = NULL;
+    attune_status status = ATTUNE_OK;
+    file->path = strdup(path);
+    if (!file->path) {
+        return attune_fail_memory("a path", strlen(path));
+    }
+    if ((status = check_target(path)) != ATTUNE_OK ||
+        (status = follow_link(&target, path)) != ATTUNE_OK ||
+        (status = open_folder(file, target)) != ATTUNE_OK) {
+        goto done;
+    }
+    status = open_temporary(file);
+done:
+    free(target);
+    if (status != ATTUNE_OK) {
+        attune_new_file_close(file);
+    }
+    return status;
+}
+
+attune_status attune_new_file_publish(attune_new_file *file)
+{
+    /* Hours may have passed since the file was opened: another program may have put its file there. */
+    attune_status status = check_target(file->path);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    if (fsync(file->fd) != 0) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot write: %s", file->path, strerror(errno));
+    }
+    int fd = file->fd;
+    file->fd = -1;
+    if (close(fd) != 0 && errno != EINTR) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot write: %s", file->path, strerror(errno));
+    }
+    if (renameat(file->folder, file->temporary, file->folder, file->name) != 0) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot rename the finished file to it: %s", file->path,
+                           strerror(errno));
+    }
+    free(file->temporary);
+    file->temporary = NULL;
+    /* Some network disks know no fsync of a folder; there is nothing more to be done on them. */
+    if (fsync(file->folder) != 0 && errno != EINVAL && errno != ENOTSUP) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot make its name durable: %s", file->path,
+                           strerror(errno));
+    }
+    return ATTUNE_OK;
+}
+
+void attune_new_file_close(attune_new_file *file)
+{
+    if (file->fd >= 0) {
+        close(file->fd);
+    }
+    if (file->temporary) {
+        unlinkat(file->folder, file->temporary, 0);
+    }
+    if (file->folder >= 0) {
+        close(file->folder);
+    }
+    free(file->temporary);
+    free(file->name);
+    free(file->path);
+    *file = ATTUNE_NEW_FILE_CLOSED;
+}

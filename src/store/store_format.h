@@ -1,0 +1,64 @@
+/* store_format.h - the file's datasets and root attributes, as tables that the writer and the reader share.
+ *
+ * Strings of tracks are of variable length; root attributes are strings of fixed length, because HDF5 then
+ * keeps them in checksummed metadata (variable ones lie in its global heap, which it reads without checks). */
+#ifndef ATTUNE_SRC_STORE_FORMAT_H
+#define ATTUNE_SRC_STORE_FORMAT_H
+
+#include "attune/store.h"
+
+#include <hdf5.h>
+
+#define ATTUNE_FORMAT_NAME "attune-embeddings"
+#define ATTUNE_FORMAT_VERSION 1
+
+/* Rows in a chunk of a full-sized file; also the rows that are written and read at a time. */
+#define ATTUNE_BLOCK_ROWS 4096
+
+typedef enum attune_column {
+    ATTUNE_COLUMN_EMBEDDING,
+    ATTUNE_COLUMN_PATH,
+    ATTUNE_COLUMN_STATUS,
+    ATTUNE_COLUMN_ERROR,
+    ATTUNE_COLUMN_DURATION,
+    ATTUNE_COLUMN_FRAMES,
+    ATTUNE_COLUMN_SIZE,
+    ATTUNE_COLUMN_MTIME,
+    ATTUNE_COLUMN_COUNT
+} attune_column;
+
+/* The dataset's name, "embedding". */
+const char *attune_column_name(attune_column column);
+
+/* The column's type in the file and in memory, to be closed; negative on failure. */
+hid_t attune_column_file_type(attune_column column);
+hid_t attune_column_memory_type(attune_column column);
+
+/* One block of rows by columns; the embeddings lie elsewhere. */
+typedef struct attune_block {
+    const char *path[ATTUNE_BLOCK_ROWS];
+    const char *error[ATTUNE_BLOCK_ROWS];
+    double duration[ATTUNE_BLOCK_ROWS];
+    uint64_t size[ATTUNE_BLOCK_ROWS];
+    int64_t mtime_ns[ATTUNE_BLOCK_ROWS];
+    uint32_t frames[ATTUNE_BLOCK_ROWS];
+    uint8_t status[ATTUNE_BLOCK_ROWS];
+} attune_block;
+
+typedef enum attune_attribute_kind {
+    ATTUNE_ATTRIBUTE_STRING,
+    ATTUNE_ATTRIBUTE_INTEGER,
+    ATTUNE_ATTRIBUTE_REAL
+} attune_attribute_kind;
+
+/* A root attribute and where attune_store_attributes keeps it. */
+typedef struct attune_attribute {
+    const char *name;
+    attune_attribute_kind kind;
+    size_t offset;
+} attune_attribute;
+
+#define ATTUNE_ATTRIBUTE_COUNT 14
+extern const attune_attribute attune_attributes[ATTUNE_ATTRIBUTE_COUNT];
+
+#endif

@@ -1,0 +1,507 @@
+/* store_read.c - an output file, opened with every promise of the format checked, and read.
+ *
+ * A file that is not as the format says is refused with its name and the reason. Damage in HDF5's metadata is
+ * found by its checksums, in the strings by strings.c, in the status by its range. A flipped bit in a plain
+ * number is a different number: nothing can tell. */
+#include "store/store_read.h"
+
+#include "status/error.h"
+#include "store/h5_file.h"
+#include "store/rows.h"
+#include "store/store_format.h"
+#include "store/strings.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ATTRIBUTE_SIZE_MAX (64u << 20) /* bytes; a command line is at most a few MB */
+
+struct attune_store {
+    attune_h5_file file;
+    char *path;
+    hid_t datasets[ATTUNE_COLUMN_COUNT];
+    hid_t types[ATTUNE_COLUMN_COUNT]; /* in memory */
+    uint64_t count;
+    attune_store_attributes attributes; /* its strings are malloc'ed */
+    attune_string_column paths;
+    attune_string_column errors;
+    attune_heaps heaps;
+};
+
+static const char *const advice = "damaged or cut short; make it again or restore a copy";
+
+static void close_space(hid_t space)
+{
+    if (space >= 0) {
+        H5Sclose(space);
+    }
+}
+
+/* Opens the descriptor; HDF5 is not asked about what has not its signature. */
+static attune_status open_descriptor(int *out, const char *path)
+{
+    static const char signature[] = "\x89HDF\r\n\x1a\n";
+    char start[sizeof(signature) - 1] = "";
+    struct stat information;
+    /* O_NONBLOCK: a named pipe must not hang us; it means nothing for a regular file. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *out = -1;
+    if (fd < 0) {
+        bool missing = errno == ENOENT || errno == ENOTDIR;
+        return attune_fail(missing ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: cannot open: %s", path,
+                           strerror(errno));
+    }
+    attune_status status = ATTUNE_OK;
+    if (fstat(fd, &information) != 0 || !S_ISREG(information.st_mode)) {
+        status = attune_fail(ATTUNE_EDATA, "%s: is a folder or a device; an attune output is a file",
+                             path);
+        goto done;
+    }
+    ssize_t got = pread(fd, start, sizeof(start), 0);
+    if (got < 0) {
+        status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
+    } else if (got != (ssize_t)sizeof(start) || memcmp(start, signature, sizeof(start)) != 0) {
+        status = attune_fail(ATTUNE_EDATA, "%s: not an HDF5 file; give an output of attune", path);
+    }
+done:
+    if (status != ATTUNE_OK) {
+        close(fd);
+        return status;
+    }
+    *out = fd;
+    return ATTUNE_OK;
+}
+
+/* Reads a scalar attribute of the root of the given class: a string into a new buffer *text, a number into
+ * `number`, of type `memory_type`. */
+static bool read_attribute(attune_h5_file *file, const char *name, H5T_class_t class,
+                           hid_t memory_type, void *number, char **text)
+{
+    bool read = false;
+    hid_t type = -1, space = -1, attribute = H5Aopen(file->id, name, H5P_DEFAULT);
+    if (attribute < 0 || (type = H5Aget_type(attribute)) < 0 ||
+        (space = H5Aget_space(attribute)) < 0 || H5Tget_class(type) != class ||
+        H5Sget_simple_extent_npoints(space) != 1) {
+        goto done;
+    }
+    if (class != H5T_STRING) {
+        read = H5Aread(attribute, memory_type, number) >= 0;
+        goto done;
+    }
+    size_t size = H5Tget_size(type);
+    if (H5Tis_variable_str(type) != 0 || size == 0 || size > ATTRIBUTE_SIZE_MAX) {
+        goto done;
+    }
+    *text = calloc(1, size + 1);
+    read = *text && H5Aread(attribute, type, *text) >= 0;
+done:
+    if (!read) {
+        attune_h5_note(file);
+    }
+    close_space(space);
+    if (type >= 0) {
+        H5Tclose(type);
+    }
+    if (attribute >= 0) {
+        H5Aclose(attribute);
+    }
+    return read;
+}
+
+/* Whether the root says that it is ours. */
+static bool has_format(attune_h5_file *file)
+{
+    char *format = NULL;
+    bool ours = read_attribute(file, "format", H5T_STRING, -1, NULL, &format) &&
+                strcmp(format, ATTUNE_FORMAT_NAME) == 0;
+    free(format);
+    return ours;
+}
+
+bool attune_store_is_output(const char *path)
+{
+    attune_h5_file file = ATTUNE_H5_FILE_CLOSED;
+    if (open_descriptor(&file.fd, path) != ATTUNE_OK) {
+        return false;
+    }
+    attune_h5_printing printing = attune_h5_quiet();
+    bool ours = attune_h5_open(&file) && has_format(&file);
+    attune_h5_close(&file);
+    attune_h5_restore(printing);
+    close(file.fd);
+    return ours;
+}
+
+static attune_status open_file(attune_store *store)
+{
+    attune_status status = open_descriptor(&store->file.fd, store->path);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    int version = 0;
+    if (!attune_h5_open(&store->file)) {
+        return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, advice);
+    }
+    if (!has_format(&store->file)) {
+        return attune_fail(ATTUNE_EDATA,
+                           "%s: an HDF5 file, but not an attune output: no attribute 'format' = '%s'",
+                           store->path, ATTUNE_FORMAT_NAME);
+    }
+    if (!read_attribute(&store->file, "format_version", H5T_INTEGER, H5T_NATIVE_INT, &version,
+                        NULL)) {
+        return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path,
+                              "has no whole number 'format_version'");
+    }
+    if (version != ATTUNE_FORMAT_VERSION) {
+        return attune_fail(ATTUNE_EDATA,
+                           "%s: of format version %d, and attune %s reads version %d; "
+                           "use the attune that wrote it",
+                           store->path, version, attune_version(), ATTUNE_FORMAT_VERSION);
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status read_attributes(attune_store *store)
+{
+    for (int i = 0; i < ATTUNE_ATTRIBUTE_COUNT; i++) {
+        const attune_attribute *attribute = &attune_attributes[i];
+        void *value = (char *)&store->attributes + attribute->offset;
+        bool read = false;
+        if (attribute->kind == ATTUNE_ATTRIBUTE_STRING) {
+            char *text = NULL;
+            read = read_attribute(&store->file, attribute->name, H5T_STRING, -1, NULL, &text);
+            *(const char **)value = text;
+        } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
+            read = read_attribute(&store->file, attribute->name, H5T_INTEGER, H5T_NATIVE_INT, value,
+                                  NULL);
+        } else {
+            read = read_attribute(&store->file, attribute->name, H5T_FLOAT, H5T_NATIVE_DOUBLE,
+                                  value, NULL);
+        }
+        if (!read) {
+            return attune_fail(store->file.error ? ATTUNE_EIO : ATTUNE_EDATA,
+                               "%s: its attribute '%s' is missing or not a %s: %s", store->path,
+                               attribute->name,
+                               attribute->kind == ATTUNE_ATTRIBUTE_STRING
+                                   ? "string of fixed length"
+                                   : "number",
+                               store->file.error ? strerror(store->file.error) : advice);
+        }
+    }
+    return ATTUNE_OK;
+}
+
+/* True if the dataset has the column's type, as text compares or exactly. */
+static bool has_type(hid_t dataset, attune_column column)
+{
+    hid_t type = H5Dget_type(dataset), expected = attune_column_file_type(column);
+    bool equal = type >= 0 && expected >= 0;
+    if (equal && (column == ATTUNE_COLUMN_PATH || column == ATTUNE_COLUMN_ERROR)) {
+        equal = H5Tis_variable_str(type) > 0; /* ASCII and UTF-8 are the same bytes to us */
+    } else if (equal) {
+        equal = H5Tequal(type, expected) > 0;
+    }
+    if (type >= 0) {
+        H5Tclose(type);
+    }
+    if (expected >= 0) {
+        H5Tclose(expected);
+    }
+    return equal;
+}
+
+static attune_status open_column(attune_store *store, attune_column column)
+{
+    const char *name = attune_column_name(column);
+    const int rank = column == ATTUNE_COLUMN_EMBEDDING ? 2 : 1;
+    hsize_t extent[2] = {0, 0};
+    store->types[column] = attune_column_memory_type(column);
+    hid_t dataset = store->datasets[column] = H5Dopen2(store->file.id, name, H5P_DEFAULT);
+    if (dataset < 0) {
+        char what[100];
+        attune_h5_note(&store->file);
+        snprintf(what, sizeof(what), "cannot open its dataset /%s", name);
+        return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, what);
+    }
+    hid_t space = H5Dget_space(dataset);
+    bool shaped = space >= 0 && H5Sget_simple_extent_ndims(space) == rank &&
+                  H5Sget_simple_extent_dims(space, extent, NULL) == rank;
+    close_space(space);
+    if (!shaped || !has_type(dataset, column) || store->types[column] < 0) {
+        return attune_fail(ATTUNE_EDATA,
+                           "%s: its dataset /%s has another type or rank than attune writes; "
+                           "make the file again",
+                           store->path, name);
+    }
+    if (column == ATTUNE_COLUMN_EMBEDDING) {
+        if (extent[1] < 1 || extent[1] > ATTUNE_EMBEDDING_MAX) {
+            return attune_fail(ATTUNE_EDATA, "%s: embeddings of %llu numbers; 1 to %d are possible",
+                               store->path, (unsigned long long)extent[1], ATTUNE_EMBEDDING_MAX);
+        }
+        store->count = extent[0];
+        store->attributes.embedding = (int)extent[1];
+    } else if (extent[0] != store->count) {
+        return attune_fail(ATTUNE_EDATA, "%s: /%s has %llu rows and /embedding %llu; %s",
+                           store->path, name, (unsigned long long)extent[0],
+                           (unsigned long long)store->count, advice);
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status open_strings(attune_store *store, attune_string_column *strings,
+                                  attune_column column)
+{
+    const char *problem = NULL;
+    if (!attune_string_column_open(strings, store->datasets[column], &problem)) {
+        return attune_fail(ATTUNE_EDATA, "%s: its dataset /%s %s", store->path,
+                           attune_column_name(column), problem);
+    }
+    return ATTUNE_OK;
+}
+
+attune_status attune_store_open(attune_store **out, const char *path)
+{
+    *out = NULL;
+    attune_store *store = calloc(1, sizeof(*store));
+    if (!store) {
+        return attune_fail_memory("a file being read", sizeof(*store));
+    }
+    attune_h5_printing printing = attune_h5_quiet();
+    attune_status status = ATTUNE_OK;
+    store->file = ATTUNE_H5_FILE_CLOSED;
+    for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
+        store->datasets[i] = store->types[i] = -1;
+    }
+    store->path = strdup(path);
+    if (!store->path) {
+        status = attune_fail_memory("a path", strlen(path));
+    }
+    if (status == ATTUNE_OK && (status = open_file(store)) == ATTUNE_OK) {
+        status = read_attributes(store);
+    }
+    for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
+        status = open_column(store, (attune_column)i);
+    }
+    if (status == ATTUNE_OK) {
+        status = open_strings(store, &store->paths, ATTUNE_COLUMN_PATH);
+    }
+    if (status == ATTUNE_OK) {
+        status = open_strings(store, &store->errors, ATTUNE_COLUMN_ERROR);
+    }
+    if (status != ATTUNE_OK) {
+        attune_store_close(store);
+        store = NULL;
+    }
+    attune_h5_restore(printing);
+    *out = store;
+    return status;
+}
+
+void attune_store_close(attune_store *store)
+{
+    if (!store) {
+        return;
+    }
+    attune_h5_printing printing = attune_h5_quiet();
+    for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
+        if (store->datasets[i] >= 0) {
+            H5Dclose(store->datasets[i]);
+        }
+        if (store->types[i] >= 0) {
+            H5Tclose(store->types[i]);
+        }
+    }
+    attune_h5_close(&store->file);
+    attune_h5_restore(printing);
+    if (store->file.fd >= 0) {
+        close(store->file.fd);
+    }
+    for (int i = 0; i < ATTUNE_ATTRIBUTE_COUNT; i++) {
+        if (attune_attributes[i].kind == ATTUNE_ATTRIBUTE_STRING) {
+            free(*(char **)((char *)&store->attributes + attune_attributes[i].offset));
+        }
+    }
+    attune_string_column_close(&store->paths);
+    attune_string_column_close(&store->errors);
+    attune_heaps_free(&store->heaps);
+    free(store->path);
+    free(store);
+}
+
+uint64_t attune_store_count(const attune_store *store)
+{
+    return store->count;
+}
+
+const attune_store_attributes *attune_store_attributes_of(const attune_store *store)
+{
+    return &store->attributes;
+}
+
+static attune_status check_range(const attune_store *store, uint64_t first, uint64_t count)
+{
+    if (first > store->count || count > store->count - first) {
+        return attune_fail(ATTUNE_EINVAL, "%s: has no rows %llu to %llu, only %llu", store->path,
+                           (unsigned long long)first, (unsigned long long)(first + count),
+                           (unsigned long long)store->count);
+    }
+    return ATTUNE_OK;
+}
+
+/* Reads rows [first, first + count), in range, of one column of numbers. */
+static attune_status read_column(attune_store *store, attune_column column, uint64_t first,
+                                 uint64_t count, void *out)
+{
+    if (count == 0) {
+        return ATTUNE_OK;
+    }
+    const int rank = column == ATTUNE_COLUMN_EMBEDDING ? 2 : 1;
+    const hsize_t start[2] = {first, 0};
+    const hsize_t extent[2] = {count, (hsize_t)store->attributes.embedding};
+    hid_t dataset = store->datasets[column];
+    hid_t file_space = H5Dget_space(dataset), memory_space = H5Screate_simple(rank, extent, NULL);
+    store->file.error = 0;
+    store->file.reason[0] = '\0';
+    bool read =
+        file_space >= 0 && memory_space >= 0 &&
+        H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start, NULL, extent, NULL) >= 0 &&
+        H5Dread(dataset, store->types[column], memory_space, file_space, H5P_DEFAULT, out) >= 0;
+    if (!read) {
+        attune_h5_note(&store->file);
+    }
+    close_space(file_space);
+    close_space(memory_space);
+    return read ? ATTUNE_OK
+                : attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, advice);
+}
+
+attune_status attune_store_read_embeddings(attune_store *store, uint64_t first, uint64_t count,
+                                           float *embeddings)
+{
+    attune_status status = check_range(store, first, count);
+    if (status == ATTUNE_OK) {
+        attune_h5_printing printing = attune_h5_quiet();
+        status = read_column(store, ATTUNE_COLUMN_EMBEDDING, first, count, embeddings);
+        attune_h5_restore(printing);
+    }
+    return status;
+}
+
+attune_status attune_store_read_statuses(attune_store *store, uint64_t first, uint64_t count,
+                                         uint8_t *statuses)
+{
+    attune_status status = check_range(store, first, count);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    attune_h5_printing printing = attune_h5_quiet();
+    status = read_column(store, ATTUNE_COLUMN_STATUS, first, count, statuses);
+    attune_h5_restore(printing);
+    for (uint64_t i = 0; status == ATTUNE_OK && i < count; i++) {
+        if (statuses[i] >= ATTUNE_TRACK_STATUS_COUNT) {
+            status = attune_fail(ATTUNE_EDATA, "%s: row %llu has the unknown status %d; %s",
+                                 store->path, (unsigned long long)(first + i), statuses[i], advice);
+        }
+    }
+    return status;
+}
+
+static attune_status fail_text(const attune_store *store, attune_column column, uint64_t row,
+                               const char *problem)
+{
+    if (store->file.error) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot read: %s", store->path,
+                           strerror(store->file.error));
+    }
+    return attune_fail(ATTUNE_EDATA, "%s: /%s of row %llu: %s", store->path,
+                       attune_column_name(column), (unsigned long long)row, problem);
+}
+
+/* Appends `count` rows, at most a block, whose numbers are in `block` and `embeddings`. */
+static attune_status append_block(attune_store *store, attune_rows *rows, const attune_block *block,
+                                  const float *embeddings, uint64_t first, size_t count)
+{
+    attune_status status = ATTUNE_OK;
+    for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
+        const attune_row row = {
+            .status = (attune_track_status)block->status[i],
+            .duration = block->duration[i],
+            .frames = block->frames[i],
+            .size = block->size[i],
+            .mtime_ns = block->mtime_ns[i],
+            .embedding = embeddings + i * (size_t)store->attributes.embedding,
+        };
+        const char *problem = NULL;
+        attune_text path, error;
+        if (!attune_string_column_get(&path, &store->paths, &store->heaps, &store->file, first + i,
+                                      &problem)) {
+            return fail_text(store, ATTUNE_COLUMN_PATH, first + i, problem);
+        }
+        if (!attune_string_column_get(&error, &store->errors, &store->heaps, &store->file,
+                                      first + i, &problem)) {
+            return fail_text(store, ATTUNE_COLUMN_ERROR, first + i, problem);
+        }
+        status = attune_rows_append_text(rows, &row, path, error);
+    }
+    return status;
+}
+
+/* Reads rows [first, first + count), in range and at most a block, by way of `block` and `embeddings`. */
+static attune_status read_block(attune_store *store, attune_rows *rows, attune_block *block,
+                                float *embeddings, uint64_t first, size_t count)
+{
+    attune_status status = attune_store_read_statuses(store, first, count, block->status);
+    void *const numbers[ATTUNE_COLUMN_COUNT] = {
+        [ATTUNE_COLUMN_EMBEDDING] = embeddings,      [ATTUNE_COLUMN_DURATION] = block->duration,
+        [ATTUNE_COLUMN_FRAMES] = block->frames,      [ATTUNE_COLUMN_SIZE] = block->size,
+        [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
+    };
+    for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
+        if (numbers[i]) {
+            status = read_column(store, (attune_column)i, first, count, numbers[i]);
+        }
+    }
+    return status == ATTUNE_OK ? append_block(store, rows, block, embeddings, first, count)
+                               : status;
+}
+
+attune_status attune_store_read(attune_store *store, uint64_t first, uint64_t count,
+                                attune_rows *rows)
+{
+    attune_status status = check_range(store, first, count);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    const int width = store->attributes.embedding;
+    if (rows->embedding != width) {
+        return attune_fail(ATTUNE_EINVAL, "%s: embeddings of %d numbers, wanted as rows of %d",
+                           store->path, width, rows->embedding);
+    }
+    attune_h5_printing printing = attune_h5_quiet();
+    const size_t count_before = rows->count, text_before = rows->text_length;
+    const size_t block_rows = count < ATTUNE_BLOCK_ROWS ? count : ATTUNE_BLOCK_ROWS;
+    attune_block *block = malloc(sizeof(*block));
+    float *embeddings = malloc((block_rows + 1) * (size_t)width * sizeof(*embeddings));
+    if (!block || !embeddings) {
+        status = attune_fail_memory("a block of rows", sizeof(*block));
+    }
+    for (uint64_t done = 0; status == ATTUNE_OK && done < count;) {
+        uint64_t rest = count - done;
+        size_t step = rest < block_rows ? rest : block_rows;
+        status = read_block(store, rows, block, embeddings, first + done, step);
+        done += step;
+    }
+    if (status != ATTUNE_OK) {
+        attune_rows_truncate(rows, count_before, text_before);
+    }
+    free(embeddings);
+    free(block);
+    attune_h5_restore(printing);
+    return status;
+}

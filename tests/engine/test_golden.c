@@ -1,0 +1,66 @@
+/* test_golden.c - the published model over real files against FFmpeg and ONNX Runtime: golden_mecomp.csv. */
+#include "attune/engine.h"
+
+#include "tests/support/support.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { E = 32 };
+
+/* One row: file,samples,frames and 32 components; fewer for a file that could not be decoded. */
+static void check_row(attune_engine *engine, const char *folder, char *line, double *worst)
+{
+    char *rest = NULL, path[4096];
+    const char *file = strtok_r(line, ",", &rest);
+    const unsigned long samples = strtoul(strtok_r(NULL, ",", &rest), NULL, 10);
+    const unsigned long frames = strtoul(strtok_r(NULL, ",", &rest), NULL, 10);
+    attune_track track;
+    float embedding[E];
+    snprintf(path, sizeof(path), "%s/%s", folder, file);
+    cr_assert_eq(attune_engine_embed_file(engine, path, NULL, &track, embedding), ATTUNE_OK);
+    if (samples == 0) {
+        cr_assert(!attune_track_has_embedding(track.status), "%s", file);
+        cr_assert(*track.error, "%s has no error text", file);
+        cr_assert(isnan(embedding[0]) && isnan(embedding[E - 1]));
+        return;
+    }
+    cr_assert(attune_track_has_embedding(track.status), "%s: %s", file, track.error);
+    cr_assert_eq(track.frames, frames, "%s: %u frames, not %lu", file, track.frames, frames);
+    cr_assert_float_eq(track.duration, (double)samples / 22050, 1e-9, "%s", file);
+    for (int e = 0; e < E; e++) {
+        const double expected = strtod(strtok_r(NULL, ",", &rest), NULL);
+        const double error = fabs((double)embedding[e] - expected);
+        cr_assert(error < 1e-5, "%s component %d: %.9g, not %.9g", file, e, (double)embedding[e],
+                  expected);
+        *worst = fmax(*worst, error);
+    }
+}
+
+Test(golden, published_model_on_real_files, .timeout = 240)
+{
+    char *path = shared_path("models/mecomp/audio_embedding_model.onnx");
+    char *csv = shared_path("audio/golden_mecomp.csv"), *folder = shared_path("audio");
+    attune_model *model = NULL;
+    attune_engine *engine = NULL;
+    double worst = 0;
+    int rows = 0;
+    cr_assert_eq(attune_model_open(&model, path), ATTUNE_OK, "%s", attune_last_error());
+    cr_assert_eq(attune_engine_open(&engine, model, NULL), ATTUNE_OK, "%s", attune_last_error());
+    char *text = read_file(csv, NULL), *rest = NULL;
+    strtok_r(text, "\n", &rest); /* the header */
+    for (char *line; (line = strtok_r(NULL, "\n", &rest)); rows++) {
+        check_row(engine, folder, line, &worst);
+    }
+    cr_assert_eq(rows, 35);
+    printf("%d files, largest difference %.3g\n", rows, worst);
+    free(text);
+    free(path);
+    free(csv);
+    free(folder);
+    attune_engine_close(engine);
+    attune_model_close(model);
+}

@@ -1,0 +1,145 @@
+/* test_scan.c - which files a user's words mean. */
+#include "attune/job.h"
+
+#include "tests/support/support.h"
+
+#include <criterion/criterion.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A tree with music, other things, hidden files and links, one of them back to its own parent. */
+static void make_tree(void)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p tree/b/c tree/.hidden tree/x.mp3 outside && "
+                             "touch tree/a.mp3 tree/B.FLAC tree/b/a.ogg tree/b/c/z.wav tree/cover.jpg "
+                             "tree/.dot.mp3 tree/.hidden/q.mp3 tree/x.mp3/in.mp3 tree/unknown.bin "
+                             "outside/o.mp3 && "
+                             "printf 'no music' > tree/plain && mkfifo tree/pipe.mp3 && "
+                             "ln -s ../a.mp3 tree/b/link.mp3 && ln -s .. tree/b/up && "
+                             "ln -s ../outside tree/out && ln -s nowhere tree/broken.mp3 && "
+                             "touch 'tree/new\nline.mp3' \"$(printf 'tree/\\351t\\351.mp3')\""),
+                 0);
+}
+
+static attune_scan *scan(const char *const *inputs, size_t count)
+{
+    attune_scan *s = NULL;
+    cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_eq(attune_scan_add(s, inputs[i]), ATTUNE_OK, "%s", attune_last_error());
+    }
+    cr_assert_eq(attune_scan_finish(s), ATTUNE_OK, "%s", attune_last_error());
+    return s;
+}
+
+static void check_names(const attune_scan *s, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < attune_scan_count(s); i++) {
+        printf("%s\n", attune_scan_name(s, i));
+    }
+    cr_assert_eq(attune_scan_count(s), count, "%zu names", attune_scan_count(s));
+    for (size_t i = 0; i < count; i++) {
+        cr_assert_str_eq(attune_scan_name(s, i), names[i]);
+    }
+}
+
+Test(scan, folder_gives_its_audio_sorted)
+{
+    static const char *const expected[] = {"B.FLAC",      "a.mp3",        "b/a.ogg",   "b/c/z.wav",
+                                           "b/link.mp3",  "broken.mp3",   "new\nline.mp3", "out/o.mp3",
+                                           "x.mp3/in.mp3", "\351t\351.mp3"};
+    make_tree();
+    const char *inputs[] = {"tree"};
+    attune_scan *s = scan(inputs, 1);
+    check_names(s, expected, sizeof(expected) / sizeof(expected[0]));
+    char root[PATH_MAX];
+    cr_assert_not_null(realpath("tree", root));
+    cr_assert_str_eq(attune_scan_root(s), root);
+    /* cover.jpg, .dot.mp3, .hidden, unknown.bin, plain, pipe.mp3 */
+    cr_assert_eq(attune_scan_ignored(s), 6, "%zu ignored", attune_scan_ignored(s));
+    attune_scan_free(s);
+}
+
+Test(scan, order_and_repetition_of_inputs_do_not_matter)
+{
+    make_tree();
+    const char *one[] = {"tree/b", "tree/a.mp3", "outside", "tree/plain"};
+    const char *two[] = {"outside/", "./tree/../tree/plain", "tree//b", "outside/o.mp3", "tree/a.mp3"};
+    attune_scan *a = scan(one, 4), *b = scan(two, 5);
+    cr_assert_eq(attune_scan_count(a), attune_scan_count(b));
+    cr_assert_str_eq(attune_scan_root(a), attune_scan_root(b));
+    for (size_t i = 0; i < attune_scan_count(a); i++) {
+        cr_assert_str_eq(attune_scan_path(a, i), attune_scan_path(b, i));
+        cr_assert_str_eq(attune_scan_name(a, i), attune_scan_name(b, i));
+    }
+    cr_assert_str_eq(attune_scan_name(a, 0), "outside/o.mp3");
+    attune_scan_free(a);
+    attune_scan_free(b);
+}
+
+Test(scan, single_files_have_their_folder_as_root)
+{
+    static const char *const one[] = {"a.mp3"}, *const two[] = {"a.mp3", "b/c/z.wav"};
+    make_tree();
+    const char *inputs[] = {"tree/a.mp3", "tree/b/c/z.wav"};
+    attune_scan *s = scan(inputs, 1);
+    check_names(s, one, 1);
+    attune_scan_free(s);
+    s = scan(inputs, 2);
+    check_names(s, two, 2);
+    attune_scan_free(s);
+    /* tree and tree-two share a prefix that is no folder */
+    cr_assert_eq(run_command("mkdir tree-two && touch tree-two/t.mp3"), 0);
+    static const char *const three[] = {"tree-two/t.mp3", "tree/a.mp3"};
+    const char *prefixed[] = {"tree/a.mp3", "tree-two"};
+    s = scan(prefixed, 2);
+    check_names(s, three, 2);
+    attune_scan_free(s);
+}
+
+Test(scan, lists_by_line_and_by_nul)
+{
+    static const char *const expected[] = {"a.mp3", "b/a.ogg", "missing.mp3", "new\nline.mp3"};
+    make_tree();
+    for (int null = 0; null < 2; null++) {
+        static const char lines[] = "tree/a.mp3\r\n\ntree/b/a.ogg\ntree/missing.mp3\ntree/a.mp3";
+        static const char nuls[] = "tree/a.mp3\0tree/b/a.ogg\0tree/missing.mp3\0tree/new\nline.mp3";
+        write_file("list", null ? nuls : lines, null ? sizeof(nuls) : sizeof(lines) - 1);
+        attune_scan *s = NULL;
+        FILE *list = fopen("list", "r");
+        cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
+        cr_assert_eq(attune_scan_add_list(s, list, null ? '\0' : '\n', "list"), ATTUNE_OK);
+        fclose(list);
+        cr_assert_eq(attune_scan_finish(s), ATTUNE_OK);
+        check_names(s, expected, null ? 4 : 3);
+        attune_scan_free(s);
+    }
+}
+
+Test(scan, refusals)
+{
+    make_tree();
+    attune_scan *s = NULL;
+    cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
+    cr_assert_eq(attune_scan_add(s, "nowhere/at/all"), ATTUNE_ENOINPUT);
+    cr_assert(strstr(attune_last_error(), "nowhere/at/all"));
+    cr_assert_eq(attune_scan_add(s, ""), ATTUNE_ENOINPUT);
+    cr_assert_eq(run_command("mkdir empty && touch empty/notes.txt"), 0);
+    cr_assert_eq(attune_scan_add(s, "empty"), ATTUNE_OK);
+    cr_assert_eq(attune_scan_finish(s), ATTUNE_ENOINPUT);
+    cr_assert(strstr(attune_last_error(), "1 other"));
+    attune_scan_free(s);
+    write_file("list", "a.mp3\0b.mp3\n", 12);
+    FILE *list = fopen("list", "r");
+    cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
+    cr_assert_eq(attune_scan_add_list(s, list, '\n', "list"), ATTUNE_EDATA);
+    cr_assert(strstr(attune_last_error(), "-0"));
+    fclose(list);
+    attune_scan_free(s);
+    attune_scan_free(NULL);
+}

@@ -1,0 +1,66 @@
+/* test_simd.c - the vector functions against libm in double, over their whole range. */
+#include "kernels/cpu/simd.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdio.h>
+
+static double gelu(double x)
+{
+    return 0.5 * x * erfc(-x / sqrt(2));
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+/* Largest difference over [-range, range]; `relative` divides by the true value. */
+static double worst(vf (*function)(vf), double (*truth)(double), double range, int relative)
+{
+    double largest = 0, at = 0;
+    for (int i = 0; i <= 400000; i++) {
+        const float x = (float)(range * (i - 200000) / 200000.0);
+        float lane[W];
+        store(lane, function(broadcast(x)));
+        const double expected = truth((double)x);
+        double error = fabs((double)lane[W - 1] - expected);
+        error /= relative ? fabs(expected) : 1;
+        if (!(error <= largest)) { /* a NaN is the worst of all */
+            largest = error;
+            at = (double)x;
+        }
+    }
+    printf("worst %.3g at %g\n", largest, at);
+    return largest;
+}
+
+/* The polynomial's own error is 9.4e-7 (7e-7 typical); rounding adds a few units in the last place of x. */
+Test(simd, gelu_is_exact_gelu)
+{
+    cr_assert_lt(worst(gelu_v, gelu, 12, 0), 1.6e-6);
+    cr_assert_lt(worst(gelu_v, gelu, 5.1, 0), 1.3e-6);
+}
+
+Test(simd, exp_is_within_two_units)
+{
+    cr_assert_lt(worst(exp_v, exp, 86.9, 1), 2.5e-7);
+}
+
+Test(simd, tanh_and_sigmoid_are_within_two_units_of_one)
+{
+    cr_assert_lt(worst(tanh_v, tanh, 100, 0), 2.5e-7);
+    cr_assert_lt(worst(sigmoid_v, sigmoid, 100, 0), 1.8e-7);
+}
+
+Test(simd, large_arguments_stay_finite)
+{
+    float lane[W];
+    const float large[] = {1e30f, -1e30f, INFINITY, -INFINITY};
+    for (int i = 0; i < 4; i++) {
+        store(lane, tanh_v(broadcast(large[i])));
+        cr_assert_eq(lane[0], large[i] > 0 ? 1.0f : -1.0f);
+        store(lane, sigmoid_v(broadcast(large[i])));
+        cr_assert(fabsf(lane[0] - (large[i] > 0 ? 1.0f : 0.0f)) < 1e-30f);
+    }
+}

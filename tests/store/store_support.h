@@ -1,0 +1,42 @@
+/* store_support.h - rows that a number determines, and what tests of the store share. */
+#ifndef ATTUNE_TESTS_STORE_SUPPORT_H
+#define ATTUNE_TESTS_STORE_SUPPORT_H
+
+#include "attune/store.h"
+
+#define assert_ok(call)                                                                            \
+    do {                                                                                           \
+        attune_status status_of_call = (call);                                                     \
+        cr_assert_eq(status_of_call, ATTUNE_OK, "%s: %s", #call, attune_last_error());             \
+    } while (0)
+
+/* The call must fail with `expected` and a message of one line that holds `text`. */
+#define assert_fails(call, expected, text)                                                         \
+    do {                                                                                           \
+        attune_status status_of_call = (call);                                                     \
+        cr_assert_eq(status_of_call, expected, "%s gives %d: %s", #call, status_of_call,           \
+                     attune_last_error());                                                         \
+        cr_assert(strstr(attune_last_error(), text), "%s says \"%s\", not \"%s\"", #call,          \
+                  attune_last_error(), text);                                                      \
+    } while (0)
+
+/* Attributes with every field set. */
+attune_store_attributes test_attributes(int embedding);
+
+/* Appends rows [first, first + count) of an endless series: every status, long, empty and odd texts, numbers
+ * at the ends of their range, and rows without an embedding. */
+void append_test_rows(attune_rows *rows, int embedding, size_t first, size_t count);
+
+/* Asserts that `rows` from `at` on are rows [first, first + count) of that series, bit for bit. */
+void assert_test_rows(const attune_rows *rows, size_t at, int embedding, size_t first, size_t count);
+
+/* Writes the series' first `count` rows to `path`, handed over in pieces of `piece` rows. */
+void write_test_file(const char *path, int embedding, size_t count, size_t piece);
+
+/* Asserts that `path` holds the series' first `count` rows. */
+void assert_test_file(const char *path, int embedding, size_t count);
+
+/* Number of names in a folder, hidden ones too. */
+size_t count_names(const char *folder);
+
+#endif

@@ -1,0 +1,68 @@
+# build.sh - sourced by tools/attune, tools/test and .ci/run: install what is missing, build what has changed.
+# Says what it does only when there is something to do.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+say() { printf '%s\n' "$*" >&2; }
+
+# True if a package's sign (see tools/packages) is on this machine.
+present() {
+    case $1 in
+        pc:*) pkg-config --exists "${1#pc:}" 2>/dev/null ;;
+        py:*) /usr/bin/python3 -c "import ${1#py:}" 2>/dev/null ;;
+        clang-rt) compgen -G '/usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' >/dev/null || compgen -G '/usr/lib/clang/*/lib/linux/libclang_rt.fuzzer-*' >/dev/null ;;
+        /*) [ -e "$1" ] ;;
+        *) command -v "$1" >/dev/null 2>&1 ;;
+    esac
+}
+
+# need GROUP...: installs the packages of the base list and of these groups that are missing.
+need() {
+    local package sign group missing=()
+    while read -r package sign group; do
+        case $package in '' | '#'*) continue ;; esac
+        [ -z "$group" ] || [[ " $* " == *" $group "* ]] || continue
+        present "$sign" || missing+=("$package")
+    done <"$root/tools/packages"
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if ! command -v apt-get >/dev/null 2>&1; then
+        say "attune needs these packages (Debian's names), and this system has no apt-get to install them:"
+        say "  ${missing[*]}"
+        exit 78
+    fi
+    local sudo=
+    if [ "$(id -u)" -ne 0 ]; then
+        if ! command -v sudo >/dev/null 2>&1; then
+            say "attune needs these packages; install them as root, then run this again:"
+            say "  apt-get install ${missing[*]}"
+            exit 78
+        fi
+        sudo=sudo
+    fi
+    say "attune: installing ${missing[*]}"
+    local log
+    log=$(mktemp)
+    if ! { $sudo apt-get update && $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+        say "attune: the installation failed:"
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        exit 78
+    fi
+    rm -f "$log"
+}
+
+# build PRESET TARGET...: configures where needed, builds quietly. On failure, shows the compiler's output.
+build() {
+    local preset=$1 log
+    shift
+    log=$(mktemp)
+    [ -e "$root/build/$preset/build.ninja" ] || say "attune: building (once, about a minute)"
+    if ! { { [ -e "$root/build/$preset/build.ninja" ] || (cd "$root" && cmake --preset "$preset" -G Ninja); } &&
+           cmake --build "$root/build/$preset" --target "$@"; } >"$log" 2>&1; then
+        say "attune: the build failed:"
+        tail -n 40 "$log" >&2
+        rm -f "$log"
+        exit 70
+    fi
+    rm -f "$log"
+}
