@@ -5,6 +5,10 @@
  * resampler, encoder delay and padding trimmed as it does. Peaks may exceed 1. Memory does not grow with
  * the file's length.
  *
+ * Of damaged files the samples are those of `ffmpeg -threads 1 -i ...`: with more decoder threads, the
+ * default, the command itself loses good FLAC frames next to bad ones. Two things differ on purpose: frames
+ * with a sample rate outside 1 kHz to 8 MHz count as damaged, and a playlist is not followed.
+ *
  * A fault of the file is no failure of the program: it ends in attune_audio_result.status, and the functions
  * still return ATTUNE_OK. They fail (ATTUNE_ENOMEM, ATTUNE_EINVAL) only when the program cannot go on.
  * An attune_audio belongs to one thread at a time; several may be used by several threads. */
@@ -24,9 +28,9 @@ extern "C" {
 typedef struct attune_audio attune_audio;
 
 typedef struct attune_audio_options {
-    int sample_rate;        /* Hz of the output; 22050 */
-    double clip_start;      /* seconds of output to drop first; 0 */
-    double clip_seconds;    /* seconds of output at most; 0 means to the end */
+    int sample_rate;        /* Hz of the output, 1000 to 768000; 22050 */
+    double clip_start;      /* seconds of output to drop first, to the nearest sample; 0 */
+    double clip_seconds;    /* seconds of output at most, likewise; 0 means to the end */
     double timeout_seconds; /* see attune_audio_options_default; 0 means no limit */
 } attune_audio_options;
 
@@ -38,9 +42,10 @@ ATTUNE_API void attune_audio_options_default(attune_audio_options *options);
 
 /* What became of the file so far; final once attune_audio_read has returned no samples. */
 typedef struct attune_audio_result {
-    attune_track_status status; /* never ATTUNE_TRACK_TOO_SHORT: frames are not known here */
+    attune_track_status status; /* never ATTUNE_TRACK_TOO_SHORT: frames are not known here. PARTIAL comes
+                                 * before SILENT, and also when reading had to stop before the end */
     uint64_t samples;           /* output samples delivered */
-    uint64_t damaged_packets;   /* packets that could not be decoded and were skipped */
+    uint64_t damaged_packets;   /* skipped, for they could not be decoded, or (FLAC, TTA) of a wrong checksum */
     double duration;            /* seconds of audio decoded up to the clip's end, before clipping starts */
     uint64_t size;              /* file size in bytes when opened */
     int64_t mtime_ns;           /* its modification time, ns since 1970, when opened */

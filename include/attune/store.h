@@ -1,8 +1,9 @@
 /* store.h - embeddings in HDF5: rows in memory, a file written atomically, a file read.
  *
- * The file's layout: one dataset a column, row i of every dataset the same track (README, "The output
- * file"). A writer writes to a temporary name beside the target, and commit fsyncs, renames and fsyncs the
- * folder: the target is either the old file or the whole new one. Handles are not thread-safe. */
+ * The file's layout: one dataset a column, row i of every dataset the same track (README, "The
+ * output file"). A writer writes to a temporary name beside the target, and commit fsyncs, renames
+ * and fsyncs the folder: the target is either the old file or the whole new one. Handles are not
+ * thread-safe. */
 #ifndef ATTUNE_STORE_H
 #define ATTUNE_STORE_H
 
@@ -16,8 +17,8 @@
 extern "C" {
 #endif
 
-/* One track. As input its pointers are borrowed for the call; as output they are valid until the rows they
- * came from change. */
+/* One track. As input its pointers are borrowed for the call; as output they are valid until the
+ * rows they came from change. */
 typedef struct attune_row {
     const char *path; /* raw bytes, relative to the root when under it */
     attune_track_status status;
@@ -42,8 +43,8 @@ ATTUNE_API attune_row attune_rows_get(const attune_rows *rows, size_t index);
 ATTUNE_API attune_status attune_rows_sort(attune_rows *rows);
 ATTUNE_API void attune_rows_clear(attune_rows *rows); /* keeps the memory */
 
-/* The root attributes of a file. Strings are borrowed by the writer for attune_store_create, and belong to
- * the store when read. NULL strings are written as "". */
+/* The root attributes of a file. Strings are borrowed by the writer for attune_store_create, and
+ * belong to the store when read. NULL strings are written as "". */
 typedef struct attune_store_attributes {
     const char *model_sha256;
     const char *model_name;
@@ -64,8 +65,9 @@ typedef struct attune_store_attributes {
 
 typedef struct attune_store_writer attune_store_writer;
 
-/* Starts a file that will stand at `path`. ATTUNE_ECREATE when the folder is missing or not writable, when
- * `path` is a folder, or when a file stands there that is no attune output (ours to replace is only ours). */
+/* Starts a file that will stand at `path`. ATTUNE_ECREATE when the folder is missing or not
+ * writable, when `path` is a folder, or when a file stands there that is no attune output (ours to
+ * replace is only ours). */
 ATTUNE_API attune_status attune_store_create(attune_store_writer **out, const char *path,
                                              const attune_store_attributes *attributes);
 /* Appends all rows, in their order. */
@@ -77,8 +79,8 @@ ATTUNE_API void attune_store_writer_close(attune_store_writer *writer);
 
 typedef struct attune_store attune_store;
 
-/* Opens an output for reading. A file that is not there: ATTUNE_ENOINPUT; not HDF5, not ours, of another
- * format version, or with columns of unequal length or wrong type: ATTUNE_EDATA. */
+/* Opens an output for reading. A file that is not there: ATTUNE_ENOINPUT; not HDF5, not ours, of
+ * another format version, or with columns of unequal length or wrong type: ATTUNE_EDATA. */
 ATTUNE_API attune_status attune_store_open(attune_store **out, const char *path);
 ATTUNE_API void attune_store_close(attune_store *store); /* NULL-safe */
 ATTUNE_API uint64_t attune_store_count(const attune_store *store);

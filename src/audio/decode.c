@@ -27,32 +27,53 @@ static void fail(attune_audio *audio, attune_track_status status, int code, cons
     audio->pending_count = audio->pending_read = 0;
 }
 
+/* Appends, after "; " where text precedes: "3 <adjective>packets<verb>; first: <first>". */
+static void append(char *text, size_t capacity, uint64_t count, const char *adjective,
+                   const char *verb, const char *first)
+{
+    size_t length = strlen(text);
+    if (count > 0) {
+        snprintf(text + length, capacity - length, "%s%" PRIu64 " %spacket%s%s%s: %s",
+                 length > 0 ? "; " : "", count, adjective, count == 1 ? "" : "s", verb,
+                 count == 1 ? "" : "; first", first);
+    }
+}
+
 /* "3 damaged packets skipped; first: ...; reading stopped at 1.234 s: ..." */
 static void report_damage(attune_audio *audio)
 {
     attune_audio_result *result = audio->result;
-    char text[sizeof(result->error) + 512] = "";
-    int length = 0;
-    if (result->damaged_packets > 0) {
-        bool one = result->damaged_packets == 1;
-        length =
-            snprintf(text, sizeof(text), "%" PRIu64 " damaged packet%s skipped%s: %s",
-                     result->damaged_packets, one ? "" : "s", one ? "" : "; first", audio->damage);
-    }
-    if (audio->stop[0] && length >= 0) {
-        snprintf(text + length, sizeof(text) - (size_t)length, "%s%s", length > 0 ? "; " : "",
-                 audio->stop);
+    char text[2 * sizeof(result->error) + 512] = "";
+    append(text, sizeof(text), audio->skipped, "damaged ", " skipped", audio->damage);
+    append(text, sizeof(text), audio->kept, "", " with a wrong checksum", audio->mismatch);
+    if (audio->stop[0]) {
+        size_t length = strlen(text);
+        snprintf(text + length, sizeof(text) - length, "%s%s", length > 0 ? "; " : "", audio->stop);
     }
     result->status = ATTUNE_TRACK_PARTIAL;
+    result->damaged_packets = audio->skipped + audio->kept;
     attune_one_line(result->error, sizeof(result->error), text);
 }
 
 static void note_damage(attune_audio *audio, int code)
 {
-    if (audio->result->damaged_packets++ == 0) {
+    if (audio->skipped++ == 0) {
         attune_audio_source_reason(&audio->source, audio->damage, code);
     }
     report_damage(audio);
+}
+
+/* Notes a frame whose checksum is wrong. The command uses such frames, and so do we. */
+static void note_mismatch(attune_audio *audio)
+{
+    attune_audio_log *log = &audio->source.log;
+    if (audio->source.has_checksums && log->level <= AV_LOG_ERROR) {
+        if (audio->kept++ == 0) {
+            snprintf(audio->mismatch, sizeof(audio->mismatch), "%s", log->text);
+        }
+        report_damage(audio);
+        attune_audio_log_clear(log);
+    }
 }
 
 /* Notes that the rest of the file is not read, and why. */
@@ -79,7 +100,7 @@ static void finish(attune_audio *audio)
         fail(audio, ATTUNE_TRACK_EMPTY, 0, "the audio stream holds no samples");
     } else if (audio->position <= audio->clip_start) {
         snprintf(text, sizeof(text),
-                 "the clip starts at %.3f s, where the file has ended (%.3f s)%s%.400s",
+                 "the clip starts at %.3f s, behind the file's end at %.3f s%s%.400s",
                  (double)audio->clip_start / audio->sample_rate, result->duration,
                  damaged ? "; " : "", result->error);
         fail(audio, ATTUNE_TRACK_EMPTY, 0, text);
@@ -223,6 +244,7 @@ static void send_packet(attune_audio *audio)
         audio->phase = ATTUNE_AUDIO_RECEIVE;
         return;
     }
+    attune_audio_log_clear(&audio->source.log); /* from here on it is the decoder who speaks */
     code = avcodec_send_packet(audio->source.decoder, audio->packet);
     av_packet_unref(audio->packet);
     if (code >= 0 || code == AVERROR_EOF) {
@@ -270,6 +292,7 @@ static attune_status receive_frame(attune_audio *audio, float *samples, size_t *
         audio->phase = ATTUNE_AUDIO_SEND;
         return ATTUNE_OK;
     }
+    note_mismatch(audio);
     code = attune_resampler_prepare(&audio->resampler, audio->frame);
     attune_status status = ATTUNE_OK;
     if (code == AVERROR(ERANGE)) {

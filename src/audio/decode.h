@@ -29,8 +29,11 @@ struct attune_audio {
     uint64_t clip_end;
     float *pending; /* (pending_count,) delivered from pending_read on */
     size_t pending_capacity, pending_read, pending_count;
-    char damage[384]; /* the first damaged packet's reason */
-    char stop[448];   /* why reading ended before the file did; "" when it did not */
+    uint64_t skipped;   /* packets that could not be decoded */
+    uint64_t kept;      /* packets with a wrong checksum */
+    char damage[384];   /* the first skipped packet's reason */
+    char mismatch[256]; /* the first kept packet's */
+    char stop[448];     /* why reading ended before the file did; "" when it did not */
 };
 
 /* One step on: *count samples, at most `room`, were written to `samples`; others may be pending.

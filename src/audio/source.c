@@ -160,6 +160,12 @@ static int open_decoder(attune_audio_source *source, const AVStream *stream, con
     /* Without the time base, decoders cannot trim encoder delay and padding. */
     source->decoder->pkt_timebase = stream->time_base;
     source->decoder->thread_count = 1;
+    /* Only where a wrong checksum changes no sample. MP3 is left out: sound files have wrong ones.
+     */
+    source->has_checksums = codec->id == AV_CODEC_ID_FLAC || codec->id == AV_CODEC_ID_TTA;
+    if (source->has_checksums) {
+        source->decoder->err_recognition |= AV_EF_CRCCHECK;
+    }
     return avcodec_open2(source->decoder, codec, NULL);
 }
 

@@ -16,6 +16,7 @@
  *   onnx_slice.c           operators that take or join parts of a tensor
  *   onnx_arithmetic.c      Add, Sub, Mul, Div and the spellings made of them
  *   onnx_layers.c          operators that are layers of the network
+ *   onnx_gru.c             the GRU
  *   onnx_network.c         the chain of contents -> attune_model */
 #ifndef ATTUNE_SRC_MODEL_ONNX_READER_H
 #define ATTUNE_SRC_MODEL_ONNX_READER_H
@@ -244,7 +245,6 @@ attune_status onnx_read_dropout(call *c);
 attune_status onnx_read_gelu(call *c);
 attune_status onnx_read_gemm(call *c);
 attune_status onnx_read_global_average_pool(call *c);
-attune_status onnx_read_gru(call *c);
 attune_status onnx_read_lp_normalization(call *c);
 attune_status onnx_read_matmul(call *c);
 attune_status onnx_read_max_pool(call *c);
@@ -254,6 +254,9 @@ attune_status onnx_read_reduce_sum(call *c);
 attune_status onnx_read_relu(call *c);
 attune_status onnx_read_softmax(call *c);
 attune_status onnx_read_tanh(call *c);
+
+/* onnx_gru.c */
+attune_status onnx_read_gru(call *c);
 
 /* onnx_network.c */
 

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { ZEROS_MAX = 1 << 20 }; /* elements of a constant that is made here */
+
 static const extent NO_EXTENT = {.known = false};
 
 attune_status onnx_read_identity(call *c)
@@ -397,6 +399,34 @@ attune_status onnx_read_flatten(call *c)
     return onnx_give_layout(c, in, &shape, true);
 }
 
+/* Zeros become zeros of the new shape: a tensor where that is constant (a convolution's bias), else only known to be
+ * zero (a GRU's first state). */
+static attune_status expand_zeros(call *c, const tensor *in, const extent *dims, int rank)
+{
+    tensor made = {.rank = rank, .count = 1};
+    layout shape = {0};
+    bool constant = true, fits = rank >= in->rank;
+    for (int i = 0; fits && i < rank; i++) {
+        int axis = i - (rank - in->rank);
+        int64_t given = axis < 0 ? 1 : in->dims[axis];
+        bool known = onnx_extent_is_constant(dims[i], &made.dims[i]);
+        fits = dims[i].known && (given == 1 || (known && (made.dims[i] == given || made.dims[i] == 1)));
+        made.dims[i] = given == 1 ? made.dims[i] : given;
+        constant = constant && known && made.dims[i] > 0 && made.dims[i] <= ZEROS_MAX &&
+                   (made.count *= (size_t)made.dims[i]) <= ZEROS_MAX;
+        onnx_layout_push(&shape, ROLE_COPY, given == 1 ? dims[i] : onnx_extent_constant(given));
+    }
+    if (!fits) {
+        return onnx_refuse(c->reader, "does not expand to this shape");
+    }
+    if (!constant) {
+        return onnx_give(c, 0, onnx_new_content(c, CONTENT_ZERO, NULL), &shape);
+    }
+    made.data = onnx_allocate(c->reader, made.count * sizeof(float));
+    return made.data ? onnx_give_floats(c, &made) : ATTUNE_ENOMEM;
+}
+
+/* Integers that stay as they are, zeros, and the norm along the components. */
 attune_status onnx_read_expand(call *c)
 {
     const value *in = c->in[0];
@@ -406,34 +436,27 @@ attune_status onnx_read_expand(call *c)
     if (status) {
         return status;
     }
-    layout from = {0}, shape = {0};
-    const content *what = in->content;
+    if (in->kind == VALUE_INTEGERS && rank == 1 && in->rank == 1 &&
+        (onnx_extent_is(dims[0], 1) || onnx_extent_is(dims[0], in->count))) {
+        return onnx_read_identity(c);
+    }
     if (in->kind == VALUE_FLOATS && onnx_tensor_is_zero(&in->floats)) {
-        for (int i = 0; i < in->floats.rank; i++) {
-            onnx_layout_push(&from, ROLE_COPY, onnx_extent_constant(in->floats.dims[i]));
-        }
-        what = onnx_new_content(c, CONTENT_ZERO, NULL);
-    } else if (in->kind == VALUE_ACTIVATION &&
-               (what->kind == CONTENT_ZERO || what->kind == CONTENT_CLAMPED_NORM ||
-                what->kind == CONTENT_NORM)) {
-        from = in->layout;
-    } else {
+        return expand_zeros(c, &in->floats, dims, rank);
+    }
+    if (in->kind != VALUE_ACTIVATION ||
+        (in->content->kind != CONTENT_CLAMPED_NORM && in->content->kind != CONTENT_NORM)) {
         return onnx_refuse(c->reader, "no network of ours expands this");
     }
-    if (!what) {
-        return ATTUNE_ENOMEM;
-    }
-    bool fits = rank >= from.rank;
+    layout shape = {0};
+    bool fits = rank == in->layout.rank;
     for (int i = 0; fits && i < rank; i++) {
-        int axis = i - (rank - from.rank);
-        if (axis < 0 || onnx_layout_is_unit(&from, axis)) {
+        if (onnx_layout_is_unit(&in->layout, i)) {
             fits = onnx_layout_push(&shape, ROLE_COPY, dims[i]);
         } else {
             fits = (onnx_extent_is(dims[i], 1) ||
-                    onnx_extent_equal(dims[i], onnx_layout_extent(&from, axis))) &&
-                   onnx_layout_push_axis(&shape, &from, axis);
+                    onnx_extent_equal(dims[i], onnx_layout_extent(&in->layout, i))) &&
+                   onnx_layout_push_axis(&shape, &in->layout, i);
         }
     }
-    return fits ? onnx_give(c, 0, what, &shape)
-                : onnx_refuse(c->reader, "does not expand to this shape");
+    return onnx_give_layout(c, in, &shape, fits);
 }

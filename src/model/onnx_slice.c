@@ -38,7 +38,9 @@ static attune_status take(call *c, value *in, int axis, extent first, extent siz
     if (onnx_extent_is(first, 0) && onnx_extent_equal(size, whole) && !one) {
         return ATTUNE_OK;
     }
-    if (from->kind == CONTENT_ZERO && size.known) {
+    if (onnx_extent_is(first, 0) && onnx_extent_equal(size, whole)) {
+        made = from; /* the only one there is */
+    } else if (from->kind == CONTENT_ZERO && size.known) {
         made = from;
     } else if (from->kind == CONTENT_AUDIO && onnx_layout_is(&in->layout, axis, ROLE_SAMPLES) &&
                onnx_extent_is(first, 0)) {

@@ -114,11 +114,10 @@ extent onnx_extent_divide(extent a, extent b)
     extent result = {.known = true};
     for (int m = 0; m < EXTENT_TERMS; m++) {
         if (a.term[m] % divisor == 0) {
-            result.term[m] = a.term[m] / divisor;
+            result.term[m] += a.term[m] / divisor;
         } else if (m == SYMBOL_SAMPLES && a.term[m] == 1 &&
                    (a.divisor == 0 || a.divisor == divisor)) {
-            result = onnx_extent_add(
-                result, (extent){.known = true, .divisor = divisor, .term = {[SYMBOL_ROWS] = 1}});
+            result.term[SYMBOL_ROWS] += 1;
         } else {
             return UNKNOWN;
         }

@@ -58,6 +58,28 @@ static attune_status read_floats(reader *r, value *out, const Onnx__TensorProto 
     return ATTUNE_OK;
 }
 
+/* PyTorch writes a GELU's or a clamp's number in double, with a Cast behind it. Parameters are never double. */
+static attune_status read_double(reader *r, value *out, const Onnx__TensorProto *proto, const char *name)
+{
+    size_t given = proto->has_raw_data ? proto->raw_data.len / sizeof(double) : proto->n_double_data;
+    double wide;
+    if (count_elements(proto) != 1 || proto->n_dims > TENSOR_RANK_MAX || given != 1) {
+        return onnx_refuse(r, "tensor '%.80s' is in double precision; export in float32", name);
+    }
+    memcpy(&wide, proto->has_raw_data ? (const void *)proto->raw_data.data : proto->double_data, sizeof(wide));
+    float *data = onnx_allocate(r, sizeof(*data));
+    if (!data) {
+        return ATTUNE_ENOMEM;
+    }
+    *data = (float)wide;
+    out->kind = VALUE_FLOATS;
+    out->floats = (tensor){.rank = (int)proto->n_dims, .count = 1, .data = data};
+    for (int i = 0; i < out->floats.rank; i++) {
+        out->floats.dims[i] = 1;
+    }
+    return ATTUNE_OK;
+}
+
 static int64_t integer_at(const Onnx__TensorProto *proto, size_t i)
 {
     const uint8_t *raw = proto->has_raw_data ? proto->raw_data.data : NULL;
@@ -123,6 +145,9 @@ attune_status onnx_read_tensor(reader *r, value **out, const Onnx__TensorProto *
     }
     attune_status status;
     switch (proto->data_type) {
+    case ONNX__TENSOR_PROTO__DATA_TYPE__DOUBLE:
+        status = read_double(r, made, proto, name);
+        break;
     case ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT:
         status = read_floats(r, made, proto, name);
         break;

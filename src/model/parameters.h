@@ -17,10 +17,10 @@ typedef struct attune_gru_parameters {
     float *bias_hidden;   /* (3H) */
 } attune_gru_parameters;
 
-/* Convolutions by architecture:
- *   tiny  0: depthwise k5 s2 (1, 1, 5)   1: pointwise (32, 1)   2: depthwise k5 s2 (32, 1, 5)   3:
- * pointwise (64, 32) GRU   0: k7 s2 p3 (64, 1, 7)         1: k5 s2 p2 (128, 64, 5) Unused entries
- * are NULL. */
+/* Convolutions by architecture; unused entries are NULL.
+ *   tiny  0: depthwise k5 s2 (1, 1, 5)    1: pointwise (32, 1)
+ *         2: depthwise k5 s2 (32, 1, 5)   3: pointwise (64, 32)
+ *   GRU   0: k7 s2 p3 (64, 1, 7)          1: k5 s2 p2 (128, 64, 5) */
 typedef struct attune_parameters {
     float *conv_weight[4];
     float *conv_bias[4];

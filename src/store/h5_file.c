@@ -189,8 +189,8 @@ static const H5FD_class_t driver_class = {
     .fl_map = H5FD_FLMAP_DICHOTOMY,
 };
 
-/* The driver is registered anew for each file, so that nothing global is left behind; it must outlive the
- * file, since HDF5 lets go of a driver before it calls its close. */
+/* The driver is registered anew for each file, so that nothing global is left behind; it must
+ * outlive the file, since HDF5 lets go of a driver before it calls its close. */
 static hid_t access_list(attune_h5_file *file)
 {
     attune_h5_access access = {file};
@@ -200,8 +200,9 @@ static hid_t access_list(attune_h5_file *file)
         return -1;
     }
     list = H5Pcreate(H5P_FILE_ACCESS);
-    /* One fixed version of the format, whatever version HDF5 is: the same rows give the same bytes. That of
-     * 1.10 has checksums on all metadata, so that damage there is found and not believed. */
+    /* One fixed version of the format, whatever version HDF5 is: the same rows give the same bytes.
+     * That of 1.10 has checksums on all metadata, so that damage there is found and not believed.
+     */
     if (list >= 0 && (H5Pset_driver(list, file->driver, &access) < 0 ||
                       H5Pset_libver_bounds(list, H5F_LIBVER_V110, H5F_LIBVER_V110) < 0)) {
         H5Pclose(list);
@@ -214,7 +215,8 @@ bool attune_h5_create(attune_h5_file *file)
 {
     hid_t access = access_list(file), creation = H5Pcreate(H5P_FILE_CREATE);
     if (access >= 0 && creation >= 0 && H5Pset_obj_track_times(creation, false) >= 0) {
-        /* H5F_ACC_TRUNC is for HDF5's eyes only: the file behind the descriptor is new and empty. */
+        /* H5F_ACC_TRUNC is for HDF5's eyes only: the file behind the descriptor is new and empty.
+         */
         file->id = H5Fcreate("attune", H5F_ACC_TRUNC, creation, access);
     }
     if (file->id < 0) {
@@ -266,9 +268,11 @@ attune_h5_printing attune_h5_quiet(void)
     return printing;
 }
 
-void attune_h5_restore(attune_h5_printing printing)
+void attune_h5_restore(attune_h5_printing printing, attune_status status)
 {
-    H5Eset_auto2(H5E_DEFAULT, printing.function, printing.data);
+    if (status == ATTUNE_OK) {
+        H5Eset_auto2(H5E_DEFAULT, printing.function, printing.data);
+    }
 }
 
 /* Called innermost first; the first text is the reason, what follows says who was calling. */

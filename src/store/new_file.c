@@ -126,7 +126,8 @@ done:
 
 attune_status attune_new_file_publish(attune_new_file *file)
 {
-    /* Hours may have passed since the file was opened: another program may have put its file there. */
+    /* Hours may have passed since the file was opened: another program may have put its file there.
+     */
     attune_status status = check_target(file->path);
     if (status != ATTUNE_OK) {
         return status;

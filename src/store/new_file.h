@@ -1,9 +1,9 @@
 /* new_file.h - a file that stands under its name whole or not at all.
  *
- * It is written under a temporary name in the same folder, ".NAME.<pid>-<random>.tmp". Publishing fsyncs it,
- * renames it over the target and fsyncs the folder, so that after a power cut there is the old file or the
- * new one. The folder is held open: neither a change of the working folder nor a rename of one of its
- * parents can separate the two names. */
+ * It is written under a temporary name in the same folder, ".NAME.<pid>-<random>.tmp". Publishing
+ * fsyncs it, renames it over the target and fsyncs the folder, so that after a power cut there is
+ * the old file or the new one. The folder is held open: neither a change of the working folder nor
+ * a rename of one of its parents can separate the two names. */
 #ifndef ATTUNE_SRC_STORE_NEW_FILE_H
 #define ATTUNE_SRC_STORE_NEW_FILE_H
 
@@ -19,8 +19,8 @@ typedef struct attune_new_file {
 
 #define ATTUNE_NEW_FILE_CLOSED ((attune_new_file){.folder = -1, .fd = -1})
 
-/* Opens the temporary file. `path` must be free or hold an attune output, else ATTUNE_ECREATE; a link is
- * followed, so that what it points to is replaced and not the link. */
+/* Opens the temporary file. `path` must be free or hold an attune output, else ATTUNE_ECREATE; a
+ * link is followed, so that what it points to is replaced and not the link. */
 attune_status attune_new_file_open(attune_new_file *file, const char *path);
 
 /* Makes the file durable and gives it its name. */

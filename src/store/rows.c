@@ -34,8 +34,9 @@ void attune_rows_free(attune_rows *rows)
     }
 }
 
-/* The capacity to grow to so that `needed` elements fit: half as much again, so that appending stays linear
- * and at most a third of the memory is slack. 0 when `needed` of `size` bytes cannot be. */
+/* The capacity to grow to so that `needed` elements fit: half as much again, so that appending
+ * stays linear and at most a third of the memory is slack. 0 when `needed` of `size` bytes cannot
+ * be. */
 static size_t grown(size_t capacity, size_t needed, size_t size)
 {
     size_t limit = (size_t)PTRDIFF_MAX / size;
@@ -195,7 +196,8 @@ static int compare_keys(const void *left, const void *right)
 static bool is_sorted(const attune_rows *rows)
 {
     for (size_t i = 1; i < rows->count; i++) {
-        if (strcmp(rows->text + rows->records[i - 1].path, rows->text + rows->records[i].path) > 0) {
+        if (strcmp(rows->text + rows->records[i - 1].path, rows->text + rows->records[i].path) >
+            0) {
             return false;
         }
     }
@@ -209,8 +211,9 @@ static void move_row(attune_rows *rows, size_t to, size_t from)
     memcpy(rows->embeddings + to * width, rows->embeddings + from * width, width * sizeof(float));
 }
 
-/* Puts row keys[i].index at i, for all i, cycle by cycle: in place, because a copy of ten million rows
- * would be gigabytes. keys[i].index becomes i as its row arrives. `kept` has room for one embedding. */
+/* Puts row keys[i].index at i, for all i, cycle by cycle: in place, because a copy of ten million
+ * rows would be gigabytes. keys[i].index becomes i as its row arrives. `kept` has room for one
+ * embedding. */
 static void permute(attune_rows *rows, attune_sort_key *keys, float *kept)
 {
     size_t width = (size_t)rows->embedding;

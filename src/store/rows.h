@@ -1,15 +1,16 @@
 /* rows.h - what a batch of rows looks like to the store's own files.
  *
- * Three arrays: one 48-byte record a row, the embeddings (count, E), and one block of text that the records
- * point into by offset, so that growing it moves nothing else. A row of E = 32 with a path of 60 bytes takes
- * 48 + 128 + 61 = 237 bytes, and growth by half keeps the slack below that again by half. */
+ * Three arrays: one 48-byte record a row, the embeddings (count, E), and one block of text that the
+ * records point into by offset, so that growing it moves nothing else. A row of E = 32 with a path
+ * of 60 bytes takes 48 + 128 + 61 = 237 bytes, and growth by half keeps the slack below that again
+ * by half. */
 #ifndef ATTUNE_SRC_STORE_ROWS_H
 #define ATTUNE_SRC_STORE_ROWS_H
 
 #include "attune/store.h"
 
-/* The widest embedding, and the longest path or error text in bytes. Both are far beyond use; they keep
- * every size below in range and let a reader tell a damaged length from a long text. */
+/* The widest embedding, and the longest path or error text in bytes. Both are far beyond use; they
+ * keep every size below in range and let a reader tell a damaged length from a long text. */
 #define ATTUNE_EMBEDDING_MAX 4096
 #define ATTUNE_TEXT_MAX (1u << 20)
 
@@ -40,7 +41,8 @@ typedef struct attune_text {
     size_t length;
 } attune_text;
 
-/* attune_rows_append for text without a terminator: `row->path` and `row->error` are not looked at. */
+/* attune_rows_append for text without a terminator: `row->path` and `row->error` are not looked at.
+ */
 attune_status attune_rows_append_text(attune_rows *rows, const attune_row *row, attune_text path,
                                       attune_text error);
 

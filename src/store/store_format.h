@@ -1,7 +1,9 @@
-/* store_format.h - the file's datasets and root attributes, as tables that the writer and the reader share.
+/* store_format.h - the file's datasets and root attributes, as tables that the writer and the
+ * reader share.
  *
- * Strings of tracks are of variable length; root attributes are strings of fixed length, because HDF5 then
- * keeps them in checksummed metadata (variable ones lie in its global heap, which it reads without checks). */
+ * Strings of tracks are of variable length; root attributes are strings of fixed length, because
+ * HDF5 then keeps them in checksummed metadata (variable ones lie in its global heap, which it
+ * reads without checks). */
 #ifndef ATTUNE_SRC_STORE_FORMAT_H
 #define ATTUNE_SRC_STORE_FORMAT_H
 

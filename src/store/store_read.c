@@ -1,8 +1,8 @@
 /* store_read.c - an output file, opened with every promise of the format checked, and read.
  *
- * A file that is not as the format says is refused with its name and the reason. Damage in HDF5's metadata is
- * found by its checksums, in the strings by strings.c, in the status by its range. A flipped bit in a plain
- * number is a different number: nothing can tell. */
+ * A file that is not as the format says is refused with its name and the reason. Damage in HDF5's
+ * metadata is found by its checksums, in the strings by strings.c, in the status by its range. A
+ * flipped bit in a plain number is a different number: nothing can tell. */
 #include "store/store_read.h"
 
 #include "status/error.h"
@@ -59,8 +59,8 @@ static attune_status open_descriptor(int *out, const char *path)
     }
     attune_status status = ATTUNE_OK;
     if (fstat(fd, &information) != 0 || !S_ISREG(information.st_mode)) {
-        status = attune_fail(ATTUNE_EDATA, "%s: is a folder or a device; an attune output is a file",
-                             path);
+        status = attune_fail(ATTUNE_EDATA,
+                             "%s: is a folder or a device; an attune output is a file", path);
         goto done;
     }
     ssize_t got = pread(fd, start, sizeof(start), 0);
@@ -78,8 +78,8 @@ done:
     return ATTUNE_OK;
 }
 
-/* Reads a scalar attribute of the root of the given class: a string into a new buffer *text, a number into
- * `number`, of type `memory_type`. */
+/* Reads a scalar attribute of the root of the given class: a string into a new buffer *text, a
+ * number into `number`, of type `memory_type`. */
 static bool read_attribute(attune_h5_file *file, const char *name, H5T_class_t class,
                            hid_t memory_type, void *number, char **text)
 {
@@ -133,7 +133,7 @@ bool attune_store_is_output(const char *path)
     attune_h5_printing printing = attune_h5_quiet();
     bool ours = attune_h5_open(&file) && has_format(&file);
     attune_h5_close(&file);
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, ours ? ATTUNE_OK : ATTUNE_EDATA);
     close(file.fd);
     return ours;
 }
@@ -149,9 +149,10 @@ static attune_status open_file(attune_store *store)
         return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, advice);
     }
     if (!has_format(&store->file)) {
-        return attune_fail(ATTUNE_EDATA,
-                           "%s: an HDF5 file, but not an attune output: no attribute 'format' = '%s'",
-                           store->path, ATTUNE_FORMAT_NAME);
+        return attune_fail(
+            ATTUNE_EDATA,
+            "%s: an HDF5 file, but not an attune output: no attribute 'format' = '%s'", store->path,
+            ATTUNE_FORMAT_NAME);
     }
     if (!read_attribute(&store->file, "format_version", H5T_INTEGER, H5T_NATIVE_INT, &version,
                         NULL)) {
@@ -185,13 +186,11 @@ static attune_status read_attributes(attune_store *store)
                                   value, NULL);
         }
         if (!read) {
-            return attune_fail(store->file.error ? ATTUNE_EIO : ATTUNE_EDATA,
-                               "%s: its attribute '%s' is missing or not a %s: %s", store->path,
-                               attribute->name,
-                               attribute->kind == ATTUNE_ATTRIBUTE_STRING
-                                   ? "string of fixed length"
-                                   : "number",
-                               store->file.error ? strerror(store->file.error) : advice);
+            return attune_fail(
+                store->file.error ? ATTUNE_EIO : ATTUNE_EDATA,
+                "%s: its attribute '%s' is missing or not a %s: %s", store->path, attribute->name,
+                attribute->kind == ATTUNE_ATTRIBUTE_STRING ? "string of fixed length" : "number",
+                store->file.error ? strerror(store->file.error) : advice);
         }
     }
     return ATTUNE_OK;
@@ -298,7 +297,7 @@ attune_status attune_store_open(attune_store **out, const char *path)
         attune_store_close(store);
         store = NULL;
     }
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, status);
     *out = store;
     return status;
 }
@@ -318,7 +317,7 @@ void attune_store_close(attune_store *store)
         }
     }
     attune_h5_close(&store->file);
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, ATTUNE_OK);
     if (store->file.fd >= 0) {
         close(store->file.fd);
     }
@@ -377,8 +376,7 @@ static attune_status read_column(attune_store *store, attune_column column, uint
     }
     close_space(file_space);
     close_space(memory_space);
-    return read ? ATTUNE_OK
-                : attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, advice);
+    return read ? ATTUNE_OK : attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, advice);
 }
 
 attune_status attune_store_read_embeddings(attune_store *store, uint64_t first, uint64_t count,
@@ -388,7 +386,7 @@ attune_status attune_store_read_embeddings(attune_store *store, uint64_t first, 
     if (status == ATTUNE_OK) {
         attune_h5_printing printing = attune_h5_quiet();
         status = read_column(store, ATTUNE_COLUMN_EMBEDDING, first, count, embeddings);
-        attune_h5_restore(printing);
+        attune_h5_restore(printing, status);
     }
     return status;
 }
@@ -402,7 +400,7 @@ attune_status attune_store_read_statuses(attune_store *store, uint64_t first, ui
     }
     attune_h5_printing printing = attune_h5_quiet();
     status = read_column(store, ATTUNE_COLUMN_STATUS, first, count, statuses);
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, status);
     for (uint64_t i = 0; status == ATTUNE_OK && i < count; i++) {
         if (statuses[i] >= ATTUNE_TRACK_STATUS_COUNT) {
             status = attune_fail(ATTUNE_EDATA, "%s: row %llu has the unknown status %d; %s",
@@ -452,14 +450,15 @@ static attune_status append_block(attune_store *store, attune_rows *rows, const 
     return status;
 }
 
-/* Reads rows [first, first + count), in range and at most a block, by way of `block` and `embeddings`. */
+/* Reads rows [first, first + count), in range and at most a block, by way of `block` and
+ * `embeddings`. */
 static attune_status read_block(attune_store *store, attune_rows *rows, attune_block *block,
                                 float *embeddings, uint64_t first, size_t count)
 {
     attune_status status = attune_store_read_statuses(store, first, count, block->status);
     void *const numbers[ATTUNE_COLUMN_COUNT] = {
-        [ATTUNE_COLUMN_EMBEDDING] = embeddings,      [ATTUNE_COLUMN_DURATION] = block->duration,
-        [ATTUNE_COLUMN_FRAMES] = block->frames,      [ATTUNE_COLUMN_SIZE] = block->size,
+        [ATTUNE_COLUMN_EMBEDDING] = embeddings,  [ATTUNE_COLUMN_DURATION] = block->duration,
+        [ATTUNE_COLUMN_FRAMES] = block->frames,  [ATTUNE_COLUMN_SIZE] = block->size,
         [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
     };
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
@@ -502,6 +501,6 @@ attune_status attune_store_read(attune_store *store, uint64_t first, uint64_t co
     }
     free(embeddings);
     free(block);
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, status);
     return status;
 }

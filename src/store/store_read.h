@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* True if the file at `path` says that it is an attune output, of whatever version, whole or not. */
+/* True if the file at `path` says that it is an attune output, of whatever version, whole or not.
+ */
 bool attune_store_is_output(const char *path);
 
 #endif

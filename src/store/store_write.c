@@ -1,9 +1,10 @@
 /* store_write.c - an output file, written block by block and published atomically.
  *
- * Rows are gathered into blocks of 4,096, which are the chunks of the file: each is written once, whole, and
- * nothing but one block is held. The datasets are created with the first block. A file of fewer rows
- * therefore knows its size by then and gets one chunk of exactly that many rows, so that 35 rows take some
- * kilobytes and not a chunk of 4,096; and the file's bytes do not depend on how the rows were handed over. */
+ * Rows are gathered into blocks of 4,096, which are the chunks of the file: each is written once,
+ * whole, and nothing but one block is held. The datasets are created with the first block. A file
+ * of fewer rows therefore knows its size by then and gets one chunk of exactly that many rows, so
+ * that 35 rows take some kilobytes and not a chunk of 4,096; and the file's bytes do not depend on
+ * how the rows were handed over. */
 #include "status/error.h"
 #include "store/h5_file.h"
 #include "store/new_file.h"
@@ -35,10 +36,10 @@ static bool write_attribute(attune_h5_file *file, const char *name, hid_t file_t
                             hid_t memory_type, const void *value)
 {
     hid_t attribute = -1, space = H5Screate(H5S_SCALAR);
-    bool written = space >= 0 &&
-                   (attribute = H5Acreate2(file->id, name, file_type, space, H5P_DEFAULT,
-                                           H5P_DEFAULT)) >= 0 &&
-                   H5Awrite(attribute, memory_type, value) >= 0;
+    bool written =
+        space >= 0 &&
+        (attribute = H5Acreate2(file->id, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 &&
+        H5Awrite(attribute, memory_type, value) >= 0;
     if (!written) {
         attune_h5_note(file);
     }
@@ -120,14 +121,13 @@ done:
         attune_store_writer_close(writer);
         writer = NULL;
     }
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, status);
     *out = writer;
     return status;
 }
 
 /* Creates the column's dataset, empty, in chunks of `chunk_rows`. */
-static hid_t create_dataset(attune_store_writer *writer, attune_column column,
-                            hsize_t chunk_rows)
+static hid_t create_dataset(attune_store_writer *writer, attune_column column, hsize_t chunk_rows)
 {
     const int rank = column == ATTUNE_COLUMN_EMBEDDING ? 2 : 1;
     const hsize_t width = (hsize_t)writer->embedding;
@@ -137,10 +137,10 @@ static hid_t create_dataset(attune_store_writer *writer, attune_column column,
     hid_t space = H5Screate_simple(rank, start, limit);
     hid_t list = H5Pcreate(H5P_DATASET_CREATE), access = H5Pcreate(H5P_DATASET_ACCESS);
     hid_t type = attune_column_file_type(column);
-    /* No cache of chunks: each is written once, and a full disk is noticed with the block and not later. */
+    /* No cache of chunks: each is written once, and a full disk is noticed with the block and not
+     * later. */
     if (space >= 0 && list >= 0 && access >= 0 && type >= 0 &&
-        H5Pset_chunk(list, rank, chunk) >= 0 &&
-        H5Pset_alloc_time(list, H5D_ALLOC_TIME_INCR) >= 0 &&
+        H5Pset_chunk(list, rank, chunk) >= 0 && H5Pset_alloc_time(list, H5D_ALLOC_TIME_INCR) >= 0 &&
         H5Pset_obj_track_times(list, false) >= 0 && H5Pset_chunk_cache(access, 1, 0, 1.0) >= 0) {
         dataset = H5Dcreate2(writer->file.id, attune_column_name(column), type, space, H5P_DEFAULT,
                              list, access);
@@ -263,7 +263,7 @@ attune_status attune_store_append(attune_store_writer *writer, const attune_rows
     if (status != ATTUNE_OK) {
         writer->finished = true; /* part of the rows may be in: the file must not be committed */
     }
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, status);
     return status;
 }
 
@@ -298,7 +298,7 @@ attune_status attune_store_commit(attune_store_writer *writer)
     if (status == ATTUNE_OK) {
         status = attune_new_file_publish(&writer->target);
     }
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, status);
     return status;
 }
 
@@ -313,5 +313,5 @@ void attune_store_writer_close(attune_store_writer *writer)
     attune_rows_free(writer->rows);
     free(writer->block);
     free(writer);
-    attune_h5_restore(printing);
+    attune_h5_restore(printing, ATTUNE_OK);
 }

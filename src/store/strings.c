@@ -1,4 +1,5 @@
-/* strings.c - bounds-checked reading of HDF5's variable-length strings. The format is in strings.h. */
+/* strings.c - bounds-checked reading of HDF5's variable-length strings. The format is in strings.h.
+ */
 #include "store/strings.h"
 
 #include <errno.h>
@@ -154,7 +155,8 @@ static bool load_heap(attune_heap *heap, attune_h5_file *file, uint64_t address,
     return true;
 }
 
-/* The heap at `address`, read if it is none of the last ones; the one unused for longest makes room. */
+/* The heap at `address`, read if it is none of the last ones; the one unused for longest makes
+ * room. */
 static const attune_heap *find_heap(attune_heaps *heaps, attune_h5_file *file, uint64_t address,
                                     const char **problem)
 {

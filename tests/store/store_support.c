@@ -101,9 +101,9 @@ void assert_test_rows(const attune_rows *rows, size_t at, int embedding, size_t 
         cr_assert_eq(got.size, expected.row.size, "row %zu: size", i);
         cr_assert_eq(got.mtime_ns, expected.row.mtime_ns, "row %zu: mtime_ns", i);
         if (expected.row.embedding) {
-            cr_assert(memcmp(got.embedding, expected.embedding,
-                             (size_t)embedding * sizeof(float)) == 0,
-                      "row %zu: embedding", i);
+            cr_assert(
+                memcmp(got.embedding, expected.embedding, (size_t)embedding * sizeof(float)) == 0,
+                "row %zu: embedding", i);
             continue;
         }
         for (int k = 0; k < embedding; k++) {

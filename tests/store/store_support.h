@@ -23,12 +23,13 @@
 /* Attributes with every field set. */
 attune_store_attributes test_attributes(int embedding);
 
-/* Appends rows [first, first + count) of an endless series: every status, long, empty and odd texts, numbers
- * at the ends of their range, and rows without an embedding. */
+/* Appends rows [first, first + count) of an endless series: every status, long, empty and odd
+ * texts, numbers at the ends of their range, and rows without an embedding. */
 void append_test_rows(attune_rows *rows, int embedding, size_t first, size_t count);
 
 /* Asserts that `rows` from `at` on are rows [first, first + count) of that series, bit for bit. */
-void assert_test_rows(const attune_rows *rows, size_t at, int embedding, size_t first, size_t count);
+void assert_test_rows(const attune_rows *rows, size_t at, int embedding, size_t first,
+                      size_t count);
 
 /* Writes the series' first `count` rows to `path`, handed over in pieces of `piece` rows. */
 void write_test_file(const char *path, int embedding, size_t count, size_t piece);

@@ -1,4 +1,5 @@
-/* test_damage.c - a file that is not as the format says is refused, and never crashes the reader. */
+/* test_damage.c - a file that is not as the format says is refused, and never crashes the reader.
+ */
 #include "tests/store/store_support.h"
 #include "tests/support/support.h"
 
@@ -12,7 +13,8 @@
 
 enum { WIDTH = 4, ROWS = 35 };
 
-/* Opens and reads everything. Whatever the bytes, the answer is "fine", "bad data" or "cannot read". */
+/* Opens and reads everything. Whatever the bytes, the answer is "fine", "bad data" or "cannot
+ * read". */
 static attune_status read_all(const char *path)
 {
     attune_store *store = NULL;
@@ -55,8 +57,10 @@ Test(damage, refuses_what_is_no_output)
         attune_status status;
         const char *text;
     } cases[] = {
-        {missing, ATTUNE_ENOINPUT, "No such file"}, {under, ATTUNE_ENOINPUT, "Not a directory"},
-        {text, ATTUNE_EDATA, "not an HDF5 file"},   {empty, ATTUNE_EDATA, "not an HDF5 file"},
+        {missing, ATTUNE_ENOINPUT, "No such file"},
+        {under, ATTUNE_ENOINPUT, "Not a directory"},
+        {text, ATTUNE_EDATA, "not an HDF5 file"},
+        {empty, ATTUNE_EDATA, "not an HDF5 file"},
         {signature, ATTUNE_EDATA, "damaged or cut short"},
         {temporary_folder(), ATTUNE_EDATA, "is a folder"},
         {pipe_path, ATTUNE_EDATA, "is a folder or a device"},
@@ -76,9 +80,11 @@ Test(damage, refuses_what_is_no_output)
 }
 
 /* Replaces a dataset by a new, empty one of the given type and shape, chunked. */
-static void replace_dataset(hid_t file, const char *name, hid_t type, int rank, hsize_t rows, hsize_t width)
+static void replace_dataset(hid_t file, const char *name, hid_t type, int rank, hsize_t rows,
+                            hsize_t width)
 {
-    const hsize_t extent[2] = {rows, width}, limit[2] = {H5S_UNLIMITED, width}, chunk[2] = {16, width};
+    const hsize_t extent[2] = {rows, width}, limit[2] = {H5S_UNLIMITED, width},
+                  chunk[2] = {16, width};
     hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(rank, extent, limit);
     H5Ldelete(file, name, H5P_DEFAULT);
     H5Pset_chunk(list, rank, chunk);
@@ -91,7 +97,9 @@ static void replace_dataset(hid_t file, const char *name, hid_t type, int rank, 
 
 static void set_attribute(hid_t file, const char *name, hid_t type, const void *value)
 {
-    H5Adelete(file, name);
+    if (H5Aexists(file, name) > 0) {
+        H5Adelete(file, name);
+    }
     hid_t space = H5Screate(H5S_SCALAR);
     hid_t attribute = H5Acreate2(file, name, type, space, H5P_DEFAULT, H5P_DEFAULT);
     cr_assert_geq(H5Awrite(attribute, type, value), 0);
@@ -203,7 +211,8 @@ static void contiguous_error(hid_t file)
     H5Tclose(type);
 }
 
-/* Writes past the enum by way of a type that holds its value, as a program with another enum would. */
+/* Writes past the enum by way of a type that holds its value, as a program with another enum would.
+ */
 static void unknown_status(hid_t file)
 {
     uint8_t statuses[ROWS] = {0};
@@ -301,19 +310,21 @@ Test(damage, bytes_flipped_in_a_large_file)
     uint64_t random = 5;
     write_test_file(path, WIDTH, 9000, 4096);
     size_t size;
-    char *bytes = read_file(path, &size);
+    char *bytes = read_file(path, &size), *intact = read_file(path, &size);
     for (int round = 0; round < 150; round++) {
         size_t places[40];
         for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-            places[i] = 48 + random_bits(&random) % (size - 48); /* the superblock alone would be refused */
+            places[i] =
+                48 + random_bits(&random) % (size - 48); /* the superblock alone would be refused */
             bytes[places[i]] ^= (char)(1 << (random_bits(&random) % 8));
         }
         write_file(path, bytes, size);
         assert_no_crash(path, "round", (size_t)round);
-        free(bytes);
-        write_test_file(path, WIDTH, 9000, 4096);
-        bytes = read_file(path, &size);
+        for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+            bytes[places[i]] = intact[places[i]];
+        }
     }
+    free(intact);
     free(bytes);
     free(path);
 }
@@ -334,17 +345,31 @@ Test(damage, cut_short_at_every_length)
     free(path);
 }
 
-/* Texts lie in heaps that carry no checksum. A heap of which every field is driven to its ends must be
- * refused, or give rows; never more than it holds. */
+/* Texts lie in heaps that carry no checksum. A heap of which every field is driven to its ends must
+ * be refused, or give rows; never more than it holds. */
 Test(damage, heaps_with_every_length)
 {
-    static const uint64_t values[] = {0, 1, 15, 16, 17, 4095, 4096, 4097, 65535, 1u << 20, 1u << 21,
-                                      UINT32_MAX, INT64_MAX - 7, INT64_MAX, UINT64_MAX - 15, UINT64_MAX};
+    static const uint64_t values[] = {0,
+                                      1,
+                                      15,
+                                      16,
+                                      17,
+                                      4095,
+                                      4096,
+                                      4097,
+                                      65535,
+                                      1u << 20,
+                                      1u << 21,
+                                      UINT32_MAX,
+                                      INT64_MAX - 7,
+                                      INT64_MAX,
+                                      UINT64_MAX - 15,
+                                      UINT64_MAX};
     char *path = temporary_path("out.h5");
     write_test_file(path, WIDTH, ROWS, ROWS);
     size_t size, heaps = 0;
     char *bytes = read_file(path, &size);
-    for (size_t at = 0; at + 16 < size; at += 8) {
+    for (size_t at = 0; at + 16 < size; at++) {
         if (memcmp(bytes + at, "GCOL", 4) != 0) {
             continue;
         }

@@ -43,7 +43,8 @@ Test(round_trip, the_bytes_do_not_depend_on_the_pieces)
 
 Test(round_trip, a_small_file_is_small)
 {
-    /* Rows, bytes that the file may have: its metadata and each row's numbers and texts with room to spare. */
+    /* Rows, bytes that the file may have: its metadata and each row's numbers and texts with room
+     * to spare. */
     static const struct {
         size_t rows;
         off_t size;
@@ -98,8 +99,8 @@ Test(round_trip, attributes)
 Test(round_trip, any_range_of_rows)
 {
     enum { COUNT = 9000, WIDTH = 16 };
-    static const uint64_t ranges[][2] = {{0, 0},       {0, 1},    {4095, 2},    {4000, 200}, {8999, 1},
-                                         {9000, 0},    {1, 8999}, {4096, 4096}, {100, 8192}};
+    static const uint64_t ranges[][2] = {{0, 0},    {0, 1},    {4095, 2},    {4000, 200}, {8999, 1},
+                                         {9000, 0}, {1, 8999}, {4096, 4096}, {100, 8192}};
     char *path = temporary_path("out.h5");
     attune_store *store = NULL;
     attune_rows *rows = NULL;
@@ -123,12 +124,15 @@ Test(round_trip, any_range_of_rows)
         }
     }
     size_t before = attune_rows_count(rows);
-    static const uint64_t beyond[][2] = {{9001, 0}, {9000, 1}, {0, 9001}, {1, UINT64_MAX}, {UINT64_MAX, 2}};
+    static const uint64_t beyond[][2] = {
+        {9001, 0}, {9000, 1}, {0, 9001}, {1, UINT64_MAX}, {UINT64_MAX, 2}};
     for (size_t i = 0; i < sizeof(beyond) / sizeof(*beyond); i++) {
         uint64_t first = beyond[i][0], count = beyond[i][1];
         assert_fails(attune_store_read(store, first, count, rows), ATTUNE_EINVAL, "only 9000");
-        assert_fails(attune_store_read_embeddings(store, first, count, embeddings), ATTUNE_EINVAL, "only");
-        assert_fails(attune_store_read_statuses(store, first, count, statuses), ATTUNE_EINVAL, "only");
+        assert_fails(attune_store_read_embeddings(store, first, count, embeddings), ATTUNE_EINVAL,
+                     "only");
+        assert_fails(attune_store_read_statuses(store, first, count, statuses), ATTUNE_EINVAL,
+                     "only");
     }
     cr_assert_eq(attune_rows_count(rows), before);
     attune_rows *narrow = NULL;
@@ -190,25 +194,33 @@ Test(round_trip, h5py_reads_it)
         "ok = file['status'][:] == 0\n"
         "assert embedding.shape == (4100, 32) and embedding.dtype == numpy.float32\n"
         "assert path[0] == b'artist 000/track 00000000.mp3', path[0]\n"
-        "assert path[3] == b'artist 000/track 00000003.mp3\\xe9t\\xe9\\n\\xf0\\x9f\\x8e\\xb5', path[3]\n"
+        "assert path[3] == b'artist 000/track 00000003.mp3\\xe9t\\xe9\\n\\xf0\\x9f\\x8e\\xb5', "
+        "path[3]\n"
         "assert len(path[11]) > 5500\n"
         "assert ok.sum() == 410 and ok[0] and not ok[1]\n"
         "failed = file['status'][:] > 3\n"
-        "assert numpy.isnan(embedding[failed]).all() and not numpy.isnan(embedding[~failed]).any()\n"
+        "assert numpy.isnan(embedding[failed]).all() and not "
+        "numpy.isnan(embedding[~failed]).any()\n"
         "names = h5py.check_enum_dtype(file['status'].dtype)\n"
         "assert names['too_short'] == 3 and names['timeout'] == 9 and len(names) == 10, names\n"
-        "assert file['error'][0] == b'' and file['error'][9].startswith(b'timeout: '), file['error'][9]\n"
+        "assert file['error'][0] == b'' and file['error'][9].startswith(b'timeout: '), "
+        "file['error'][9]\n"
         "assert file['frames'][9] == 2**32 - 1 and file['size'][10] == 2**64 - 1\n"
         "assert file['mtime_ns'][11] == -2**63 and file['duration'][1] == 1 / 3\n"
-        "assert file['embedding'].maxshape == (None, 32) and file['embedding'].chunks == (4096, 32)\n"
+        "assert file['embedding'].maxshape == (None, 32) and file['embedding'].chunks == (4096, "
+        "32)\n"
         "assert file['path'].maxshape == (None,) and file['embedding'].compression is None\n"
-        "assert file.attrs['format'] == b'attune-embeddings' and file.attrs['format_version'] == 1\n"
+        "assert file.attrs['format'] == b'attune-embeddings' and file.attrs['format_version'] == "
+        "1\n"
         "assert file.attrs['network'].decode().endswith('r\\u00e9seau\"}')\n"
         "assert file.attrs['sample_rate'] == 22050 and file.attrs['clip_start'] == 0.1\n"
-        "assert sorted(file) == ['duration', 'embedding', 'error', 'frames', 'mtime_ns', 'path', 'size',\n"
+        "assert sorted(file) == ['duration', 'embedding', 'error', 'frames', 'mtime_ns', 'path', "
+        "'size',\n"
         "                        'status'], sorted(file)\n"
-        "assert sorted(file.attrs) == ['attune_version', 'clip_seconds', 'clip_start', 'command', 'created',\n"
-        "    'device', 'format', 'format_version', 'frame_size', 'libav', 'model_name', 'model_sha256',\n"
+        "assert sorted(file.attrs) == ['attune_version', 'clip_seconds', 'clip_start', 'command', "
+        "'created',\n"
+        "    'device', 'format', 'format_version', 'frame_size', 'libav', 'model_name', "
+        "'model_sha256',\n"
         "    'network', 'precision', 'root', 'sample_rate'], sorted(file.attrs)\n";
     const char *python = python_with_h5py();
     if (!python) {

@@ -79,7 +79,8 @@ Test(write, links_are_followed)
     assert_test_file(target, 4, 20);
     struct stat information;
     cr_assert(lstat(link_path, &information) == 0 && S_ISLNK(information.st_mode));
-    assert_fails(attune_store_create(&writer, dangling, &attributes), ATTUNE_ECREATE, "leads nowhere");
+    assert_fails(attune_store_create(&writer, dangling, &attributes), ATTUNE_ECREATE,
+                 "leads nowhere");
     free(folder);
     free(target);
     free(link_path);
@@ -191,8 +192,9 @@ Test(write, refuses_rows_of_another_width)
     free(path);
 }
 
-/* Writes `count` rows to `path`, which must fail for want of room, and then ends the process in the usual way,
- * where HDF5 cleans up. The exit status is 0 if everything is as it should be, 3 if all could be written. */
+/* Writes `count` rows to `path`, which must fail for want of room, and then ends the process in the
+ * usual way, where HDF5 cleans up. The exit status is 0 if everything is as it should be, 3 if all
+ * could be written. */
 static _Noreturn void write_without_room(const char *path, size_t count)
 {
     const attune_store_attributes attributes = test_attributes(32);
@@ -220,7 +222,8 @@ static _Noreturn void write_without_room(const char *path, size_t count)
     exit(status == ATTUNE_EIO ? 0 : 6);
 }
 
-/* Runs write_without_room with files limited to `limit` bytes, in a process of its own: returns how it ended. */
+/* Runs write_without_room with files limited to `limit` bytes, in a process of its own: returns how
+ * it ended. */
 static int run_with_limit(const char *path, size_t count, rlim_t limit)
 {
     fflush(NULL);
@@ -237,8 +240,8 @@ static int run_with_limit(const char *path, size_t count, rlim_t limit)
     return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-/* HDF5 leaves a file that it could not close behind, and crashes at exit: the failure must not reach it,
- * wherever in the file it strikes. */
+/* HDF5 leaves a file that it could not close behind, and crashes at exit: the failure must not
+ * reach it, wherever in the file it strikes. */
 Test(write, a_full_disk_at_every_size)
 {
     static const struct {
@@ -253,7 +256,8 @@ Test(write, a_full_disk_at_every_size)
         cr_assert_eq(stat(path, &information), 0);
         write_test_file(path, 32, 7, 7);
         for (int step = 0; step < cases[c].steps; step++) {
-            rlim_t limit = (rlim_t)(information.st_size - 1) * (rlim_t)step / (rlim_t)(cases[c].steps - 1);
+            rlim_t limit =
+                (rlim_t)(information.st_size - 1) * (rlim_t)step / (rlim_t)(cases[c].steps - 1);
             int ended = run_with_limit(path, cases[c].rows, limit);
             cr_assert_eq(ended, 0, "%zu rows in %llu bytes of %lld: ended with %d", cases[c].rows,
                          (unsigned long long)limit, (long long)information.st_size, ended);
