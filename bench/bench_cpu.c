@@ -2,9 +2,9 @@
  *
  *   bench_cpu [MODEL.onnx]
  *
- * Prints, for every instruction set of this machine: the rates of multiply-adds and exact GELUs, the floor they
- * put under 30 s of audio, and the medians of the two stages. Floor and stages are measured in one run, so
- * the ratio holds although a machine's speed drifts. */
+ * Prints, for every instruction set of this machine: the rates of multiply-adds and exact GELUs,
+ * the floor they put under 30 s of audio, and the medians of the two stages. Floor and stages are
+ * measured in one run, so the ratio holds although a machine's speed drifts. */
 #include "bench/bench_peak.h"
 #include "kernels/kernels.h"
 
@@ -103,30 +103,28 @@ done:
 
 int main(int argc, char **argv)
 {
-    static const struct {
-        const char *isa;
-        double (*fma)(void), (*gelu)(void);
-    } sets[] = {
-        {"baseline", bench_peak_fma_baseline, bench_peak_gelu_baseline},
+    const bench_peak *const sets[] = {
+        &bench_peak_baseline,
 #ifdef ATTUNE_HAVE_avx512
-        {"avx2", bench_peak_fma_avx2, bench_peak_gelu_avx2},
-        {"avx512", bench_peak_fma_avx512, bench_peak_gelu_avx512},
+        &bench_peak_avx2,
+        &bench_peak_avx512,
 #endif
     };
     const char *path = argc > 1 ? argv[1] : getenv("ATTUNE_MODEL");
     attune_model *model = NULL;
     if (!path || attune_model_open(&model, path) != ATTUNE_OK) {
-        fprintf(stderr, "bench_cpu: %s\n", path ? attune_last_error() : "usage: bench_cpu MODEL.onnx");
+        fprintf(stderr, "bench_cpu: %s\n",
+                path ? attune_last_error() : "usage: bench_cpu MODEL.onnx");
         return path ? 66 : 64;
     }
     int code = 0;
     printf("one thread, %d s of audio, medians of %d\n", SECONDS, REPEATS);
-    printf("%-9s %8s %8s %10s %10s %10s %10s %8s\n", "", "GFLOP/s", "GGELU/s", "floor ms", "frontend",
-           "sequence", "all ms", "/ floor");
+    printf("%-9s %8s %8s %10s %10s %10s %10s %8s\n", "", "GFLOP/s", "GGELU/s", "floor ms",
+           "frontend", "sequence", "all ms", "/ floor");
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
-        const attune_kernels *kernels = attune_kernels_cpu_named(sets[i].isa);
+        const attune_kernels *kernels = attune_kernels_cpu_named(sets[i]->isa);
         if (kernels) {
-            code |= measure(kernels, model, sets[i].fma(), sets[i].gelu());
+            code |= measure(kernels, model, sets[i]->fma(), sets[i]->gelu());
         }
     }
     attune_model_close(model);

@@ -1,11 +1,14 @@
-/* bench_peak.c - what one instruction set can do at best: the floor under the network's arithmetic. */
+/* bench_peak.c - what one instruction set can do at best: the floor under the network's arithmetic.
+ */
 #include "bench/bench_peak.h"
+#include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
 
 enum { REPEATS = 7 };
 
-/* Twelve independent chains of multiply-adds, more than latency times throughput on any machine we know. */
-double ATTUNE_KERNEL(bench_peak_fma)(void)
+/* Twelve independent chains of multiply-adds, more than latency times throughput on any machine we
+ * know. */
+static double peak_fma(void)
 {
     enum { CHAINS = 12, STEPS = 200000 };
     double best = 0;
@@ -34,7 +37,7 @@ double ATTUNE_KERNEL(bench_peak_fma)(void)
     return best;
 }
 
-double ATTUNE_KERNEL(bench_peak_gelu)(void)
+static double peak_gelu(void)
 {
     enum { COUNT = 1024, STEPS = 2000 };
     static float in[COUNT], out[COUNT];
@@ -56,3 +59,9 @@ double ATTUNE_KERNEL(bench_peak_gelu)(void)
     }
     return best;
 }
+
+#define ATTUNE_TEXT_(x) #x
+#define ATTUNE_TEXT(x) ATTUNE_TEXT_(x)
+
+const bench_peak ATTUNE_KERNEL(bench_peak) = {
+    .isa = ATTUNE_TEXT(ATTUNE_ISA), .fma = peak_fma, .gelu = peak_gelu};

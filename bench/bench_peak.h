@@ -2,13 +2,13 @@
 #ifndef ATTUNE_BENCH_PEAK_H
 #define ATTUNE_BENCH_PEAK_H
 
-#define ATTUNE_BENCH_PEAK(isa)                                                                     \
-    double bench_peak_fma_##isa(void);  /* multiply-adds per second, from registers */            \
-    double bench_peak_gelu_##isa(void) /* exact GELUs per second, in and out of L1 */
+typedef struct bench_peak {
+    const char *isa;
+    double (*fma)(void);  /* multiply-adds per second, from registers */
+    double (*gelu)(void); /* exact GELUs per second, in and out of L1 */
+} bench_peak;
 
-ATTUNE_BENCH_PEAK(baseline);
-ATTUNE_BENCH_PEAK(avx2);
-ATTUNE_BENCH_PEAK(avx512);
+extern const bench_peak bench_peak_baseline, bench_peak_avx2, bench_peak_avx512;
 
 double bench_now(void); /* seconds, monotonic */
 

@@ -1,12 +1,12 @@
 /* kernels.h - what a device can do for the network: one table of functions per device.
  *
- * The engine asks for a table once and never asks again which device it is on. The network falls into two
- * stages (DESIGN): frontend, frame by frame, and sequence, track by track. A context holds one model's
- * weights in the device's own packing, the state of one track, and all scratch memory: the functions below
- * allocate nothing. A context belongs to one thread at a time.
+ * The engine asks for a table once and never asks again which device it is on. The network falls
+ * into two stages (DESIGN): frontend, frame by frame, and sequence, track by track. A context holds
+ * one model's weights in the device's own packing, the state of one track, and all scratch memory:
+ * the functions below allocate nothing. A context belongs to one thread at a time.
  *
- * What every device promises: a track's embedding does not depend on how its frames were split over the
- * calls, nor on what else the context has seen before `begin`. */
+ * What every device promises: a track's embedding does not depend on how its frames were split over
+ * the calls, nor on what else the context has seen before `begin`. */
 #ifndef ATTUNE_KERNELS_H
 #define ATTUNE_KERNELS_H
 
@@ -23,20 +23,23 @@ typedef struct attune_kernels {
     attune_status (*open)(void **context, const attune_model *model);
     void (*close)(void *context); /* NULL-safe */
 
-    /* features (F, C) of F frames: frame f is samples [f * hop, f * hop + N) of pcm, f32 at the network's
-     * sample rate, all finite. F is 1 to ATTUNE_FRAMES_PER_CALL. No alignment is asked of either. */
+    /* features (F, C) of F frames: frame f is samples [f * hop, f * hop + N) of pcm, f32 at the
+     * network's sample rate, all finite. F is 1 to ATTUNE_FRAMES_PER_CALL. No alignment is asked of
+     * either. */
     attune_status (*frontend)(void *context, float *features, const float *pcm, int F);
 
     /* Forgets the track before: GRU states 0, pooling empty. */
     void (*begin)(void *context);
     /* The next F frames' features (F, C) of the present track. */
     attune_status (*sequence)(void *context, const float *features, int F);
-    /* embedding (E), of Euclidean length 1, of the frames since begin; there must be at least one. */
+    /* embedding (E), of Euclidean length 1, of the frames since begin; there must be at least one.
+     */
     attune_status (*finish)(void *context, float *embedding);
 } attune_kernels;
 
-/* The CPU's table: the best instruction set that this machine has ("avx512", "avx2", "baseline"), or the one
- * that the environment variable ATTUNE_CPU names. ATTUNE_ECONFIG if that one is unknown or not there. */
+/* The CPU's table: the best instruction set that this machine has ("avx512", "avx2", "baseline"),
+ * or the one that the environment variable ATTUNE_CPU names. ATTUNE_ECONFIG if that one is unknown
+ * or not there. */
 attune_status attune_kernels_cpu(const attune_kernels **out);
 
 /* The table for one instruction set by name; NULL if this machine or this build has it not. */

@@ -1,7 +1,7 @@
 /* job.h - embed many files into one output: inputs -> scan -> workers -> rows -> OUT.h5.
  *
- * One file never stops a job: it gets a row with a status and an error text, and the rest go on. The same
- * inputs give byte-identical datasets whatever the number of workers. */
+ * One file never stops a job: it gets a row with a status and an error text, and the rest go on.
+ * The same inputs give byte-identical datasets whatever the number of workers. */
 #ifndef ATTUNE_JOB_H
 #define ATTUNE_JOB_H
 
@@ -23,23 +23,25 @@ typedef struct attune_scan attune_scan;
 ATTUNE_API attune_status attune_scan_create(attune_scan **out);
 ATTUNE_API void attune_scan_free(attune_scan *scan); /* NULL-safe */
 
-/* Adds a file, or all audio below a folder. A file named here is taken whatever its name and content are.
- * Below a folder, audio is recognised by its extension, and where that says nothing by its content; names
- * that begin with a dot are passed over; links are followed, but never into a folder that is being walked. A
- * folder that cannot be read becomes an entry, and so a failed row. Not there: ATTUNE_ENOINPUT. */
+/* Adds a file, or all audio below a folder. A file named here is taken whatever its name and
+ * content are. Below a folder, audio is recognised by its extension, and where that says nothing by
+ * its content; names that begin with a dot are passed over; links are followed, but never into a
+ * folder that is being walked. A folder that cannot be read becomes an entry, and so a failed row.
+ * Not there: ATTUNE_ENOINPUT. */
 ATTUNE_API attune_status attune_scan_add(attune_scan *scan, const char *path);
 
-/* Adds every name in a list, one a line, or ended by `delimiter`. A name that is not there becomes an entry,
- * and so a failed row. `name` is the list's, for messages. */
+/* Adds every name in a list, one a line, or ended by `delimiter`. A name that is not there becomes
+ * an entry, and so a failed row. `name` is the list's, for messages. */
 ATTUNE_API attune_status attune_scan_add_list(attune_scan *scan, FILE *list, char delimiter,
                                               const char *name);
 
-/* Sorts and drops repetitions; finds the root, the deepest folder that holds every input. ATTUNE_ENOINPUT if
- * there is no file at all. To be called once, after the last addition. */
+/* Sorts and drops repetitions; finds the root, the deepest folder that holds every input.
+ * ATTUNE_ENOINPUT if there is no file at all. To be called once, after the last addition. */
 ATTUNE_API attune_status attune_scan_finish(attune_scan *scan);
 
 ATTUNE_API size_t attune_scan_count(const attune_scan *scan);
-ATTUNE_API size_t attune_scan_ignored(const attune_scan *scan); /* files below folders that are no audio */
+ATTUNE_API size_t
+attune_scan_ignored(const attune_scan *scan); /* files below folders that are no audio */
 ATTUNE_API const char *attune_scan_root(const attune_scan *scan);
 /* Absolute name of entry `index` < count; its name below the root starts root_length bytes in. */
 ATTUNE_API const char *attune_scan_path(const attune_scan *scan, size_t index);
@@ -47,11 +49,14 @@ ATTUNE_API const char *attune_scan_name(const attune_scan *scan, size_t index);
 
 /* How far a job is. */
 typedef struct attune_job_progress {
-    uint64_t files;      /* in the job */
-    uint64_t done;       /* have a row */
+    uint64_t files; /* in the job */
+    uint64_t done;  /* have a row */
     uint64_t by_status[ATTUNE_TRACK_STATUS_COUNT];
     double audio_seconds; /* decoded so far, of finished and unfinished tracks */
     double wall_seconds;
+    double busy;       /* share of the time that GPUs were computing, 0 to 1; below 0 without GPU */
+    uint64_t verified; /* tracks embedded again on the CPU */
+    double verify_largest; /* largest difference of a component among them */
 } attune_job_progress;
 
 typedef struct attune_job_options {
@@ -61,11 +66,13 @@ typedef struct attune_job_options {
     const attune_scan *scan;
     const char *output;  /* path of the HDF5 file */
     const char *command; /* for the output's `command` attribute */
-    int workers;         /* 0: one per processor this process may use */
+    int workers;         /* files at a time; 0: one per processor this process may use */
+    size_t gpu_memory;   /* bytes of device memory at most, each; 0: 80 % of what is free */
+    uint64_t verify;     /* tracks, chosen at random, to embed again on the CPU and compare */
     /* Called from one thread at a time, for each file as it is done; may be NULL. */
     void (*on_track)(void *user, const char *name, const attune_track *track);
-    /* Called in the caller's thread about five times a second and once at the end; may be NULL. True asks to stop:
-     * files under way are finished, and the rows so far are written. */
+    /* Called in the caller's thread about five times a second and once at the end; may be NULL.
+     * True asks to stop: files under way are finished, and the rows so far are written. */
     bool (*on_progress)(void *user, const attune_job_progress *progress);
     void *user;
 } attune_job_options;
@@ -73,8 +80,10 @@ typedef struct attune_job_options {
 /* Everything at its default; model, scan and output are still to be set. */
 ATTUNE_API void attune_job_options_default(attune_job_options *options);
 
-/* Runs a job. The output is created first, so that one that cannot be is found out before any work. ATTUNE_OK
- * also when files failed: see progress->by_status. ATTUNE_ESTOPPED when on_progress asked for it. */
+/* Runs a job. The output is created first, so that one that cannot be is found out before any work.
+ * ATTUNE_OK also when files failed: see progress->by_status. ATTUNE_ESTOPPED when on_progress asked
+ * for it, or when a GPU failed: the rows done by then are written. ATTUNE_EINTERNAL, and no output,
+ * when a verified track differs by more than the precision allows. */
 ATTUNE_API attune_status attune_job_run(const attune_job_options *options,
                                         attune_job_progress *progress);
 

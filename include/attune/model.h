@@ -1,8 +1,8 @@
 /* model.h - a network's configuration and parameters, read from ONNX.
  *
- * Networks: AudioEmbeddingTiny and AudioEmbeddingGRU of "Learning Music Similarity Embeddings for MECOMP
- * Using Triplet Loss". A file whose graph is any other network is refused, naming the node that was not
- * understood. A model is immutable after opening and may be shared by threads. */
+ * Networks: AudioEmbeddingTiny and AudioEmbeddingGRU of "Learning Music Similarity Embeddings for
+ * MECOMP Using Triplet Loss". A file whose graph is any other network is refused, naming the node
+ * that was not understood. A model is immutable after opening and may be shared by threads. */
 #ifndef ATTUNE_MODEL_H
 #define ATTUNE_MODEL_H
 
@@ -18,8 +18,9 @@ extern "C" {
 typedef struct attune_model attune_model;
 
 typedef enum attune_architecture {
-    ATTUNE_ARCHITECTURE_TINY = 0, /* AudioEmbeddingTiny: depthwise-separable CNN, GRU, pooling, projection */
-    ATTUNE_ARCHITECTURE_GRU = 1,  /* AudioEmbeddingGRU: the paper's baseline */
+    ATTUNE_ARCHITECTURE_TINY =
+        0, /* AudioEmbeddingTiny: depthwise-separable CNN, GRU, pooling, projection */
+    ATTUNE_ARCHITECTURE_GRU = 1, /* AudioEmbeddingGRU: the paper's baseline */
 } attune_architecture;
 
 typedef enum attune_pooling {
@@ -38,13 +39,13 @@ typedef struct attune_network {
     int features;    /* C, per frame: 64 (tiny) or 128 (GRU) */
     int hidden;      /* H, GRU width; a multiple of 16 from 16 to 1024 */
     int layers;      /* GRU layers; 1 to 8 */
-    int attention;   /* A, attention's inner width; 0 without attention */
-    int projection;  /* P, projection's inner width */
+    int attention;   /* A, attention's inner width; 1 to 1024, or 0 without attention */
+    int projection;  /* P, projection's inner width; 1 to 1024 */
     int embedding;   /* E, components of the embedding; 1 to 1024 */
 } attune_network;
 
-/* Reads an ONNX file. Bad file: ATTUNE_EDATA with one line that names the file and the node; not there:
- * ATTUNE_ENOINPUT. On failure *out is NULL. */
+/* Reads an ONNX file. Bad file: ATTUNE_EDATA with one line that names the file and the node; not
+ * there: ATTUNE_ENOINPUT. On failure *out is NULL. */
 ATTUNE_API attune_status attune_model_open(attune_model **out, const char *path);
 
 /* The same from memory; `name` is used in messages only. */
@@ -56,14 +57,15 @@ ATTUNE_API void attune_model_close(attune_model *model);
 
 /* Borrowed from the model. */
 ATTUNE_API const attune_network *attune_model_network(const attune_model *model);
-ATTUNE_API const char *attune_model_name(const attune_model *model);   /* file name without folders */
-ATTUNE_API const char *attune_model_sha256(const attune_model *model); /* of the file, 64 hex digits */
+ATTUNE_API const char *attune_model_name(const attune_model *model); /* file name without folders */
+ATTUNE_API const char *
+attune_model_sha256(const attune_model *model); /* of the file, 64 hex digits */
 
 /* Parameters in the network, batch normalisation counted as folded. */
 ATTUNE_API uint64_t attune_model_parameter_count(const attune_model *model);
 
-/* The network's parameters as published, batch normalisation counted with its own scale and shift (213,352
- * for AudioEmbeddingTiny at its published size). */
+/* The network's parameters as published, batch normalisation counted with its own scale and shift
+ * (213,352 for AudioEmbeddingTiny at its published size). */
 ATTUNE_API uint64_t attune_model_trainable_count(const attune_model *model);
 
 /* "AudioEmbeddingTiny" or "AudioEmbeddingGRU". */
@@ -71,12 +73,13 @@ ATTUNE_API const char *attune_architecture_name(attune_architecture architecture
 /* "attention", "mean" or "last". */
 ATTUNE_API const char *attune_pooling_name(attune_pooling pooling);
 
-/* The network's shape as one JSON object into `out` (`capacity` bytes, 512 are enough); returns `out`. */
+/* The network's shape as one JSON object into `out` (`capacity` bytes, 512 are enough); returns
+ * `out`. */
 ATTUNE_API const char *attune_network_json(const attune_network *network, char *out,
                                            size_t capacity);
 
-/* Whole frames in `samples` samples: (samples - frame_size) / hop_size + 1; at least 1, for a clip shorter
- * than a frame is zero-padded to one. */
+/* Whole frames in `samples` samples: (samples - frame_size) / hop_size + 1; at least 1, for a clip
+ * shorter than a frame is zero-padded to one. */
 ATTUNE_API uint64_t attune_network_frames(const attune_network *network, uint64_t samples);
 
 #ifdef __cplusplus

@@ -1,8 +1,9 @@
 /* status.h - status codes, error text and the log callback.
  *
- * Every function that can fail returns an attune_status. When it is not ATTUNE_OK, attune_last_error()
- * gives one line, for this thread, that says which file, what is wrong and what to do. Bad input and a bad
- * environment are statuses; a broken invariant of our own is an assert. */
+ * Every function that can fail returns an attune_status. When it is not ATTUNE_OK,
+ * attune_last_error() gives one line, for this thread, that says which file, what is wrong and what
+ * to do. Bad input and a bad environment are statuses; a broken invariant of our own is an assert.
+ */
 #ifndef ATTUNE_STATUS_H
 #define ATTUNE_STATUS_H
 
@@ -41,8 +42,8 @@ typedef enum attune_status {
 /* The status in words ("bad data"); never NULL. */
 ATTUNE_API const char *attune_status_text(attune_status status);
 
-/* The message of the last failure in this thread, "" if there was none. Valid until the thread's next
- * failure. Never NULL. */
+/* The message of the last failure in this thread, "" if there was none. Valid until the thread's
+ * next failure. Never NULL. */
 ATTUNE_API const char *attune_last_error(void);
 
 /* The library's version, "0.1.0". */

@@ -44,11 +44,11 @@ typedef enum attune_track_status {
 /* What became of one file, without its embedding. */
 typedef struct attune_track {
     attune_track_status status;
-    uint32_t frames;    /* embedded */
-    double duration;    /* seconds embedded */
-    uint64_t size;      /* bytes of the file when it was read */
-    int64_t mtime_ns;   /* its modification time then, ns since 1970 */
-    char error[512];    /* one line, "" when there is nothing to say */
+    uint32_t frames;  /* embedded */
+    double duration;  /* seconds embedded */
+    uint64_t size;    /* bytes of the file when it was read */
+    int64_t mtime_ns; /* its modification time then, ns since 1970 */
+    char error[512];  /* one line, "" when there is nothing to say */
 } attune_track;
 
 /* The status' name as in the output ("too_short"); "unknown" for a value that is none. */

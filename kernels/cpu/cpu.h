@@ -1,8 +1,8 @@
 /* cpu.h - the CPU kernels' weights, scratch and contracts; private to kernels/cpu.
  *
- * Every kernel exists once per instruction set, under its name with the set's behind it. Matrix products take
- * their right-hand side in panels: columns [p·P, (p+1)·P) of a (K, J) matrix as one block (K, P), zero-padded
- * to whole panels, so that the inner loop reads memory forwards. */
+ * Every kernel exists once per instruction set, under its name with the set's behind it. Matrix
+ * products take their right-hand side in panels: columns [p·P, (p+1)·P) of a (K, J) matrix as one
+ * block (K, P), zero-padded to whole panels, so that the inner loop reads memory forwards. */
 #ifndef ATTUNE_KERNELS_CPU_CPU_H
 #define ATTUNE_KERNELS_CPU_CPU_H
 
@@ -50,38 +50,45 @@ typedef struct attune_cpu_weights {
 } attune_cpu_weights;
 
 /* Packs a model's parameters; `matvec_panel` is the instruction set's. */
-attune_status attune_cpu_pack(attune_cpu_weights *weights, const attune_model *model, int matvec_panel);
+attune_status attune_cpu_pack(attune_cpu_weights *weights, const attune_model *model,
+                              int matvec_panel);
 
 /* Floats of 64-byte aligned memory, zeroed; free() frees it. NULL when there is none. */
 float *attune_cpu_allocate(size_t count);
 
-/* The kernels of one instruction set. */
-#define ATTUNE_CPU_KERNELS(isa)                                                                    \
-    /* out (M, stride panels(J)) = bias + a · w, with a (M, K) of row stride a_stride, w panels of (K, J).      \
-     * Every element is summed over k upwards from the bias, whatever M is. */                     \
-    void attune_matmul_##isa(float *out, const float *a, size_t a_stride, const float *w,          \
-                             const float *bias, int M, int K, int J);                              \
-    /* features (F, 64) of AudioEmbeddingTiny. scratch: attune_frontend_tiny_scratch floats. */    \
-    void attune_frontend_tiny_##isa(float *features, const float *pcm,                             \
-                                    const attune_cpu_weights *weights, float *scratch, int F);     \
-    size_t attune_frontend_tiny_scratch_##isa(const attune_network *network);                      \
-    /* features (F, 128) of AudioEmbeddingGRU. */                                                  \
-    void attune_frontend_gru_##isa(float *features, const float *pcm,                              \
-                                   const attune_cpu_weights *weights, float *scratch, int F);      \
-    size_t attune_frontend_gru_scratch_##isa(const attune_network *network);                       \
-    /* T steps of one layer: out (T, H) and state h (H) from gates (T, panels(3H)), the inputs' share of the    \
-     * gates. scratch: 3H + 256 floats. out must not overlap gates. */                             \
-    void attune_gru_##isa(float *out, float *h, const float *gates, const attune_cpu_gru *layer,   \
-                          float *scratch, int T, int H);                                           \
-    int attune_gru_panel_##isa(void); /* columns in a panel of attune_cpu_gru.hidden */            \
-    /* scores (T) of states h (T, H): w·tanh(W h + b) + c. scratch: (T, panels(A)). */             \
-    void attune_attention_##isa(float *scores, const float *h, const attune_cpu_weights *weights,  \
-                                float *scratch, int T);                                            \
-    extern const attune_kernels attune_kernels_##isa
+/* The tables, and, for a file that is compiled once per instruction set, that set's kernels. */
+extern const attune_kernels attune_kernels_baseline, attune_kernels_avx2, attune_kernels_avx512;
 
 #ifdef ATTUNE_ISA
-#define ATTUNE_CPU_KERNELS_OF(isa) ATTUNE_CPU_KERNELS(isa)
-ATTUNE_CPU_KERNELS_OF(ATTUNE_ISA);
+#define ATTUNE_JOIN_(a, b) a##_##b
+#define ATTUNE_JOIN(a, b) ATTUNE_JOIN_(a, b)
+/* The name of a kernel in this instruction set: attune_gru_avx2. */
+#define ATTUNE_KERNEL(name) ATTUNE_JOIN(name, ATTUNE_ISA)
+
+/* out (M, stride panels(J)) = bias + a · w, with a (M, K) of row stride a_stride, w panels of
+ * (K, J). Every element is summed over k upwards from the bias, whatever M is. */
+void ATTUNE_KERNEL(attune_matmul)(float *out, const float *a, size_t a_stride, const float *w,
+                                  const float *bias, int M, int K, int J);
+
+/* features (F, 64) of AudioEmbeddingTiny, or (F, 128) of AudioEmbeddingGRU; hop and N are the
+ * network's. `scratch` holds as many floats as the _scratch function says. */
+void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
+                                         const attune_cpu_weights *weights, float *scratch, int F);
+size_t ATTUNE_KERNEL(attune_frontend_tiny_scratch)(const attune_network *network);
+void ATTUNE_KERNEL(attune_frontend_gru)(float *features, const float *pcm,
+                                        const attune_cpu_weights *weights, float *scratch, int F);
+size_t ATTUNE_KERNEL(attune_frontend_gru_scratch)(const attune_network *network);
+
+/* T steps of one layer: out (T, H) and state h (H) from gates (T, panels(3H)), the inputs' share of
+ * the gates. scratch: 3H + 256 floats. */
+void ATTUNE_KERNEL(attune_gru)(float *out, float *h, const float *gates,
+                               const attune_cpu_gru *layer, float *scratch, int T, int H);
+/* Columns in a panel of attune_cpu_gru.hidden. */
+int ATTUNE_KERNEL(attune_gru_panel)(void);
+
+/* scores (T) of states h (T, H): w·tanh(W h + b) + c. scratch: (T, panels(A)). */
+void ATTUNE_KERNEL(attune_attention)(float *scores, const float *h,
+                                     const attune_cpu_weights *weights, float *scratch, int T);
 #endif
 
 #endif

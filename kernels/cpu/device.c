@@ -1,9 +1,9 @@
 /* device.c - the CPU as a device: one track through both stages, in chunks of frames.
  *
- * Nothing grows with the track: GRU states, and for the pooling a running softmax in double (the largest
- * score so far, the sum of exponentials and the weighted sum of states, rescaled when a larger score comes).
- * Steps are taken one by one, so the result does not depend on the chunks. The projection runs once a track,
- * in double. */
+ * Nothing grows with the track: GRU states, and for the pooling a running softmax in double (the
+ * largest score so far, the sum of exponentials and the weighted sum of states, rescaled when a
+ * larger score comes). Steps are taken one by one, so the result does not depend on the chunks. The
+ * projection runs once a track, in double. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
 #include "status/error.h"
@@ -17,17 +17,17 @@ enum { T_MAX = ATTUNE_FRAMES_PER_CALL };
 typedef struct cpu_context {
     attune_cpu_weights weights;
     float *arena;
-    float *frontend;        /* the front end's scratch */
-    float *gates;           /* (T_MAX, panels(3H)) */
-    float *states[2];       /* (T_MAX, H): a layer's inputs and outputs by turns */
-    float *product;         /* 3H padded, one step's recurrent product */
-    float *attention;       /* (T_MAX, panels(A)) */
-    float *h;               /* (layers, H) */
-    float scores[T_MAX];    /* attention scores of a chunk */
-    double *pooled;         /* (H): the weighted sum of states */
-    double weight;          /* the sum of weights */
-    double largest;         /* the largest score */
-    double *inner, *outer;  /* (P), (E): the projection's */
+    float *frontend;       /* the front end's scratch */
+    float *gates;          /* (T_MAX, panels(3H)) */
+    float *states[2];      /* (T_MAX, H): a layer's inputs and outputs by turns */
+    float *product;        /* 3H padded, one step's recurrent product */
+    float *attention;      /* (T_MAX, panels(A)) */
+    float *h;              /* (layers, H) */
+    float scores[T_MAX];   /* attention scores of a chunk */
+    double *pooled;        /* (H): the weighted sum of states */
+    double weight;         /* the sum of weights */
+    double largest;        /* the largest score */
+    double *inner, *outer; /* (P), (E): the projection's */
     unsigned long long steps;
 } cpu_context;
 
@@ -93,8 +93,7 @@ static attune_status cpu_open(void **context, const attune_model *model)
     if (!c) {
         return attune_fail_memory("a CPU device", sizeof(*c));
     }
-    attune_status status =
-        attune_cpu_pack(&c->weights, model, ATTUNE_KERNEL(attune_gru_panel)());
+    attune_status status = attune_cpu_pack(&c->weights, model, ATTUNE_KERNEL(attune_gru_panel)());
     if (status == ATTUNE_OK) {
         status = allocate_scratch(c);
     }
@@ -196,7 +195,8 @@ static attune_status cpu_finish(void *context, float *embedding)
         return attune_fail(ATTUNE_EINVAL, "an embedding needs at least one frame");
     }
     for (int i = 0; i < n->hidden; i++) {
-        c->pooled[i] = n->pooling == ATTUNE_POOLING_LAST ? (double)last[i] : c->pooled[i] / c->weight;
+        c->pooled[i] =
+            n->pooling == ATTUNE_POOLING_LAST ? (double)last[i] : c->pooled[i] / c->weight;
     }
     linear(c->inner, c->pooled, w->project1, w->project1_bias, n->projection, n->hidden);
     for (int i = 0; i < n->projection; i++) {

@@ -5,12 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-ATTUNE_CPU_KERNELS(baseline);
-#ifdef ATTUNE_HAVE_avx512
-ATTUNE_CPU_KERNELS(avx2);
-ATTUNE_CPU_KERNELS(avx512);
-#endif
-
 const attune_kernels *attune_kernels_cpu_named(const char *name)
 {
 #ifdef ATTUNE_HAVE_avx512

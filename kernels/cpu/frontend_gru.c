@@ -3,15 +3,22 @@
  *   x (N) -> conv k7 s2 p3, 1 to 64 -> ReLU -> max of pairs -> m (N/4, 64)
  *         -> conv k5 s2 p2, 64 to 128 -> ReLU -> mean over the N/8 positions
  *
- * Positions are rows and channels columns, so both convolutions are plain matrix products: row i of the left-hand
- * side is the window of output i, consecutive in memory, and windows overlap by striding less than their
- * length. Nothing is copied. The baseline network is for comparison: no effort beyond that. */
+ * Positions are rows and channels columns, so both convolutions are plain matrix products: row i of
+ * the left-hand side is the window of output i, consecutive in memory, and windows overlap by
+ * striding less than their length. Nothing is copied. The baseline network is for comparison: no
+ * effort beyond that. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
 
 #include <string.h>
 
-enum { C1 = 64, C2 = 128, K1 = 7, K2 = 5, BLOCK = 64 /* rows at a time, so that they stay in L1 */ };
+enum {
+    C1 = 64,
+    C2 = 128,
+    K1 = 7,
+    K2 = 5,
+    BLOCK = 64 /* rows at a time, so that they stay in L1 */
+};
 
 size_t ATTUNE_KERNEL(attune_frontend_gru_scratch)(const attune_network *network)
 {

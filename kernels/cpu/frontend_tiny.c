@@ -4,9 +4,10 @@
  *     for each of 32 channels: scale g -> GELU -> depthwise k5 s2 -> GELU -> d (32, N/4)
  *       -> 32 to 64 -> GELU -> mean over the N/4 positions
  *
- * Strides of 2 would cost a shuffle for every load. The frame is therefore split once into its four phases
- * x[4j], x[4j+1], x[4j+2], x[4j+3]; g then comes out as its even and its odd half, and every later load is of
- * consecutive floats. A channel's 2N bytes stay in L1 between its two convolutions; nothing leaves L2.
+ * Strides of 2 would cost a shuffle for every load. The frame is therefore split once into its four
+ * phases x[4j], x[4j+1], x[4j+2], x[4j+3]; g then comes out as its even and its odd half, and every
+ * later load is of consecutive floats. A channel's 2N bytes stay in L1 between its two
+ * convolutions; nothing leaves L2.
  *
  * Floor per frame of N = 2,048: 1.17 M multiply-adds and 82,944 GELUs of 15 more each. */
 #include "kernels/cpu/cpu.h"
@@ -89,7 +90,8 @@ static void second_convolution(float *out, const float *even, const float *odd,
     }
 }
 
-/* Adds gelu(w · d + bias) of V vectors of positions to the sums of OUTPUTS outputs. d (32, quarter). */
+/* Adds gelu(w · d + bias) of V vectors of positions to the sums of OUTPUTS outputs. d (32,
+ * quarter). */
 static inline __attribute__((always_inline)) void mix_tile(float *sums, const float *d,
                                                            size_t quarter, const float *weight,
                                                            const float *bias, int V, int outputs)
@@ -121,7 +123,8 @@ static inline __attribute__((always_inline)) void mix_tile(float *sums, const fl
     }
 }
 
-/* The 32 to 64 product, GELU and the mean. 16 registers hold half the outputs of the 32 that AVX-512 has. */
+/* The 32 to 64 product, GELU and the mean. 16 registers hold half the outputs of the 32 that
+ * AVX-512 has. */
 static void mix_and_mean(float *features, float *sums, const float *d,
                          const attune_cpu_weights *weights, int quarter)
 {

@@ -1,10 +1,11 @@
 /* gru.c - the recurrent half of a GRU layer: T steps of one track, one after the other.
  *
- *   r = σ(x_r + W_hr h)   z = σ(x_z + W_hz h)   n = tanh(x_n + r ∘ (W_hn h + b_hn))   h' = (1 − z) ∘ n + z ∘ h
+ *   r = σ(x_r + W_hr h)   z = σ(x_z + W_hz h)   n = tanh(x_n + r ∘ (W_hn h + b_hn))
+ *   h' = (1 − z) ∘ n + z ∘ h
  *
- * with x the inputs' share and all other biases, made by one matrix product over many steps. Each step reads
- * the whole (H, 3H) matrix from L2 (192 KB at H = 128), so it runs at L2's bandwidth; eight vectors of sums in
- * registers hide the multiply-add's latency. */
+ * with x the inputs' share and all other biases, made by one matrix product over many steps. Each
+ * step reads the whole (H, 3H) matrix from L2 (192 KB at H = 128), so it runs at L2's bandwidth;
+ * eight vectors of sums in registers hide the multiply-add's latency. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
 

@@ -1,15 +1,18 @@
 /* matmul.c - bias + a · w for a right-hand side in panels of 32 columns.
  *
- * A tile of R rows by one panel stays in registers while k runs: R is 8 with 32 vector registers of 16
- * floats, 3 with 16 of 8, 1 with 16 of 4. Rows left over go one by one; an element's sum runs over k upwards
- * from the bias in every case, so its bits do not depend on the tile it fell into. */
+ * A tile of R rows by one panel stays in registers while k runs: R is 8 with 32 vector registers of
+ * 16 floats, 3 with 16 of 8, 1 with 16 of 4. Rows left over go one by one; an element's sum runs
+ * over k upwards from the bias in every case, so its bits do not depend on the tile it fell into.
+ */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
 
 enum {
     P = ATTUNE_MATMUL_PANEL,
-    V = P / W,                              /* vectors in a panel */
-    ROWS = W == 16 ? 8 : W == 8 ? 3 : 1, /* rows in a tile */
+    V = P / W, /* vectors in a panel */
+    ROWS = W == 16  ? 8
+           : W == 8 ? 3
+                    : 1, /* rows in a tile */
 };
 
 static inline __attribute__((always_inline)) void tile(float *out, size_t out_stride,

@@ -16,8 +16,8 @@ float *attune_cpu_allocate(size_t count)
     return memory;
 }
 
-/* Hands out pieces of the arena, or only counts when there is none yet: packing runs twice, first to learn
- * the size. Every piece starts on a cache line. */
+/* Hands out pieces of the arena, or only counts when there is none yet: packing runs twice, first
+ * to learn the size. Every piece starts on a cache line. */
 typedef struct packer {
     float *base;
     size_t used;

@@ -1,8 +1,9 @@
 /* simd.h - one vector of floats, as wide as the instruction set that this file is compiled for.
  *
- * GCC's and clang's vector extensions give + - * / and bit operations on every target; only what they lack
- * (fused multiply-add, minimum, maximum) is spelled per instruction set. Multiply-adds are fused only where
- * fma() says so (-ffp-contract=off), so a value does not depend on how the compiler arranged a loop. */
+ * GCC's and clang's vector extensions give + - * / and bit operations on every target; only what
+ * they lack (fused multiply-add, minimum, maximum) is spelled per instruction set. Multiply-adds
+ * are fused only where fma() says so (-ffp-contract=off), so a value does not depend on how the
+ * compiler arranged a loop. */
 #ifndef ATTUNE_KERNELS_CPU_SIMD_H
 #define ATTUNE_KERNELS_CPU_SIMD_H
 
@@ -10,11 +11,6 @@
 #include <immintrin.h>
 #endif
 #include <stdint.h>
-
-#define ATTUNE_JOIN_(a, b) a##_##b
-#define ATTUNE_JOIN(a, b) ATTUNE_JOIN_(a, b)
-/* The name of a kernel in this instruction set: attune_gru_avx2. */
-#define ATTUNE_KERNEL(name) ATTUNE_JOIN(name, ATTUNE_ISA)
 
 #if defined(__AVX512F__)
 #define ATTUNE_VECTOR_BYTES 64
@@ -108,11 +104,13 @@ static inline float sum_v(vf a)
     return lane[0];
 }
 
-/* Exact GELU, x·Φ(x) with Φ the normal distribution function, to 4.6e-7 absolute: max(x, 0) − a·q(a)³², a = |x|.
+/* Exact GELU, x·Φ(x) with Φ the normal distribution function, to 4.6e-7 absolute: max(x, 0) −
+ * a·q(a)³², a = |x|.
  *
- * q approximates the 32nd root of Φ(−a), which is so smooth that degree 5 is enough, fitted so that the error
- * of a·q³² is evenly 1.1e-7 over [0, 5.8]; the rest is rounding. Beyond, a·Φ(−a) is under 2e-8. Eleven multiplications.
- * Dropped: a polynomial for a·Φ(−a) itself, degree 14, fifteen multiplications, 9.4e-7; the 16th root, ten, 8e-7. */
+ * q approximates the 32nd root of Φ(−a), which is so smooth that degree 5 is enough, fitted so that
+ * the error of a·q³² is evenly 1.1e-7 over [0, 5.8]; the rest is rounding. Beyond, a·Φ(−a) is under
+ * 2e-8. Eleven multiplications. Dropped: a polynomial for a·Φ(−a) itself, degree 14, fifteen
+ * multiplications, 9.4e-7; the 16th root, ten, 8e-7. */
 static inline vf gelu_v(vf x)
 {
     vf a = min_v(abs_v(x), broadcast(5.8f));
@@ -130,7 +128,8 @@ static inline vf gelu_v(vf x)
     return fma_v(-a, q, max_v(x, broadcast(0.0f)));
 }
 
-/* e^x to about 1e-7 relative for |x| ≤ 87, clamped beyond: 2^n · e^r with |r| ≤ ln(2)/2 and e^r by its series to r^7. */
+/* e^x to about 1e-7 relative for |x| ≤ 87, clamped beyond: 2^n · e^r with |r| ≤ ln(2)/2 and e^r by
+ * its series to r^7. */
 static inline vf exp_v(vf x)
 {
     const vf magic = broadcast(12582912.0f); /* 1.5·2^23: adding it rounds to an integer */

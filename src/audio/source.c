@@ -157,7 +157,7 @@ static int open_decoder(attune_audio_source *source, const AVStream *stream, con
     if (channels->order == AV_CHANNEL_ORDER_UNSPEC) {
         av_channel_layout_default(channels, channels->nb_channels);
     }
-    /* Without the time base, decoders cannot trim encoder delay and padding. */
+    /* For the timestamps of frames whose encoder delay or padding has been trimmed. */
     source->decoder->pkt_timebase = stream->time_base;
     source->decoder->thread_count = 1;
     /* Only where a wrong checksum changes no sample. MP3 is left out: sound files have wrong ones.

@@ -72,10 +72,9 @@ int option_error(const char *command, int argc, char **argv, const struct option
     for (; options->name; options++) {
         if (optopt == options->val && strncmp(name, "--", 2) == 0) {
             name = options->name;
-            return usage_error(command,
-                               result == ':' ? "option --%s needs a value"
-                                             : "option --%s takes no value",
-                               name);
+            return usage_error(
+                command, result == ':' ? "option --%s needs a value" : "option --%s takes no value",
+                name);
         }
     }
     if (result == ':') {
@@ -100,6 +99,26 @@ bool parse_real(const char *text, double low, double high, double *out)
     const double value = strtod(text, &end);
     *out = value;
     return *text && !*end && errno == 0 && isfinite(value) && value >= low && value <= high;
+}
+
+bool parse_size(const char *text, size_t *out)
+{
+    static const char units[] = "KMGT";
+    char number[32];
+    const size_t length = strspn(text, "0123456789.");
+    const char *unit = text[length] ? strchr(units, text[length]) : NULL;
+    double value = 0;
+    if (length == 0 || length >= sizeof(number) || (text[length] && (!unit || text[length + 1]))) {
+        return false;
+    }
+    memcpy(number, text, length);
+    number[length] = '\0';
+    if (!parse_real(number, 0, 1e15, &value)) {
+        return false;
+    }
+    value *= unit ? pow(1024, (double)(unit - units + 1)) : 1;
+    *out = (size_t)value;
+    return value >= 1 && value < 1e18;
 }
 
 bool parse_clip(const char *text, double *start, double *length)

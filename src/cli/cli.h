@@ -10,16 +10,16 @@
 
 enum {
     EXIT_OK = 0,
-    EXIT_SOME_FAILED = 3,  /* finished, but some files failed */
-    EXIT_BAD_USAGE = 64,   /* the command line is wrong */
-    EXIT_BAD_DATA = 65,    /* an input file is not what it should be */
-    EXIT_NO_INPUT = 66,    /* an input is not there */
-    EXIT_INTERNAL = 70,    /* our fault */
+    EXIT_SOME_FAILED = 3, /* finished, but some files failed */
+    EXIT_BAD_USAGE = 64,  /* the command line is wrong */
+    EXIT_BAD_DATA = 65,   /* an input file is not what it should be */
+    EXIT_NO_INPUT = 66,   /* an input is not there */
+    EXIT_INTERNAL = 70,   /* our fault */
     EXIT_CANNOT_CREATE = 73,
     EXIT_IO = 74,
-    EXIT_STOPPED = 75,     /* stopped early; run again */
+    EXIT_STOPPED = 75, /* stopped early; run again */
     EXIT_CONFIGURATION = 78,
-    EXIT_SIGNAL = 128,     /* plus the signal's number */
+    EXIT_SIGNAL = 128, /* plus the signal's number */
 };
 
 int exit_code(attune_status status);
@@ -40,6 +40,9 @@ int option_error(const char *command, int argc, char **argv, const struct option
 /* Numbers, whole; false unless all of `text` is one in [low, high]. */
 bool parse_integer(const char *text, long low, long high, long *out);
 bool parse_real(const char *text, double low, double high, double *out);
+
+/* Bytes, with K, M, G or T for powers of 1024. */
+bool parse_size(const char *text, size_t *out);
 
 /* "START:LENGTH" in seconds; LENGTH may be left out: to the end. */
 bool parse_clip(const char *text, double *start, double *length);

@@ -25,18 +25,35 @@ static const char help[] =
     "      --timeout SECONDS      give a file up when decoding has taken this long more\n"
     "                             than the audio decoded so far would play (default: 60;\n"
     "                             0: never)\n"
-    "      --device auto|cpu      where to run the network (default: auto)\n"
-    "      --precision exact      within 1e-5 of ONNX Runtime (default: exact)\n"
+    "      --device DEVICE        where to run the network: cpu, cuda (every GPU), cuda:N,\n"
+    "                             cuda:N,cuda:M or auto, which is every GPU, or the CPU\n"
+    "                             where there is none (default: auto)\n"
+    "      --gpu-memory SIZE      memory to use on each GPU at most, such as 8G or 500M\n"
+    "                             (default: 80 % of what is free)\n"
+    "      --precision exact|fast exact is within 1e-5 of ONNX Runtime, fast (GPU only)\n"
+    "                             within 5e-4 (default: exact)\n"
+    "      --verify N             embed N tracks, chosen at random, again on the CPU, and\n"
+    "                             fail if one differs by more than the precision allows\n"
     "  -j, --jobs N               files at a time (default: one per processor)\n"
     "  -q, --quiet                say nothing unless the command cannot go on\n"
     "      --log-json             messages as one JSON object a line on standard error\n"
     "  -h, --help                 this text\n"
     "\n"
     "Exit: 0 all embedded, 3 finished but some files failed, 64 usage, 65 bad model,\n"
-    "66 no input, 73 cannot create OUT.h5, 74 I/O error, 78 no such device, 130 interrupted\n"
-    "(files done by then are in OUT.h5).\n";
+    "66 no input, 70 verification failed, 73 cannot create OUT.h5, 74 I/O error, 75 a GPU\n"
+    "failed in mid-run, 78 no such device, 130 interrupted (after 75 and 130 the files done\n"
+    "by then are in OUT.h5).\n";
 
-enum { OPTION_FILES_FROM = 256, OPTION_CLIP, OPTION_TIMEOUT, OPTION_DEVICE, OPTION_PRECISION, OPTION_LOG_JSON };
+enum {
+    OPTION_FILES_FROM = 256,
+    OPTION_CLIP,
+    OPTION_TIMEOUT,
+    OPTION_DEVICE,
+    OPTION_GPU_MEMORY,
+    OPTION_PRECISION,
+    OPTION_VERIFY,
+    OPTION_LOG_JSON
+};
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
@@ -46,7 +63,9 @@ static const struct option options[] = {
     {"clip", required_argument, NULL, OPTION_CLIP},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
     {"device", required_argument, NULL, OPTION_DEVICE},
+    {"gpu-memory", required_argument, NULL, OPTION_GPU_MEMORY},
     {"precision", required_argument, NULL, OPTION_PRECISION},
+    {"verify", required_argument, NULL, OPTION_VERIFY},
     {"jobs", required_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
     {"log-json", no_argument, NULL, OPTION_LOG_JSON},
@@ -92,6 +111,17 @@ static int take_option(embed_arguments *a, int option)
     case OPTION_DEVICE:
         a->job.engine.device = optarg;
         break;
+    case OPTION_GPU_MEMORY:
+        if (!parse_size(optarg, &a->job.gpu_memory)) {
+            return usage_error("embed", "--gpu-memory %s: not a size such as 8G or 500M", optarg);
+        }
+        break;
+    case OPTION_VERIFY:
+        if (!parse_integer(optarg, 0, 1000000000, &count)) {
+            return usage_error("embed", "--verify %s: not a number of tracks", optarg);
+        }
+        a->job.verify = (uint64_t)count;
+        break;
     case OPTION_PRECISION:
         a->job.engine.precision = optarg;
         break;
@@ -119,8 +149,9 @@ static int parse_arguments(embed_arguments *a, int argc, char **argv)
     int option = 0;
     optind = 1;
     while ((option = getopt_long(argc, argv, ":o:m:0j:qh", options, NULL)) != -1) {
-        int code = option == '?' || option == ':' ? option_error("embed", argc, argv, options, option)
-                                                  : take_option(a, option);
+        int code = option == '?' || option == ':'
+                       ? option_error("embed", argc, argv, options, option)
+                       : take_option(a, option);
         if (code != EXIT_OK) {
             return code;
         }
@@ -157,7 +188,8 @@ static attune_status add_list(attune_scan *scan, const char *name, char delimite
     return status;
 }
 
-static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, int argc, char **argv)
+static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, int argc,
+                                 char **argv)
 {
     attune_status status = attune_scan_create(scan);
     for (int i = optind; status == ATTUNE_OK && i < argc; i++) {
@@ -171,7 +203,8 @@ static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, i
     return status == ATTUNE_OK ? attune_scan_finish(*scan) : status;
 }
 
-/* The signal that asked to stop, 0 if none has. A second one finds the default action and ends at once. */
+/* The signal that asked to stop, 0 if none has. A second one finds the default action and ends at
+ * once. */
 static volatile sig_atomic_t stop_signal;
 
 static void on_signal(int number)

@@ -7,15 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] = "Usage: attune info FILE [--json]\n"
-                           "\n"
-                           "Says what FILE holds: the network of an ONNX model, or the rows of an output by\n"
-                           "status, its model and its settings.\n"
-                           "\n"
-                           "      --json    the same as one JSON object\n"
-                           "  -h, --help    this text\n"
-                           "\n"
-                           "Exit: 0 ok, 64 usage, 65 neither a model nor an output, 66 not there.\n";
+static const char help[] =
+    "Usage: attune info FILE [--json]\n"
+    "\n"
+    "Says what FILE holds: the network of an ONNX model, or the rows of an output by\n"
+    "status, its model and its settings.\n"
+    "\n"
+    "      --json    the same as one JSON object\n"
+    "  -h, --help    this text\n"
+    "\n"
+    "Exit: 0 ok, 64 usage, 65 neither a model nor an output, 66 not there.\n";
 
 enum { OPTION_JSON = 256 };
 
@@ -43,7 +44,7 @@ static void print_text(const char *name, const char *text)
 {
     char line[4096];
     attune_one_line(line, sizeof(line), text);
-    printf("%-13s%s\n", name, line);
+    printf("%-16s%s\n", name, line);
 }
 
 static int info_model(const char *path, bool as_json)
@@ -72,13 +73,14 @@ static int info_model(const char *path, bool as_json)
         print_text("model", attune_model_name(model));
         print_text("sha256", attune_model_sha256(model));
         print_text("network", attune_architecture_name(n->architecture));
-        printf("%-13s%d samples, one every %d, at %d Hz\n", "frames", n->frame_size, n->hop_size,
+        printf("%-16s%d samples, one every %d, at %d Hz\n", "frames", n->frame_size, n->hop_size,
                n->sample_rate);
-        printf("%-13s%d\n", "features", n->features);
-        printf("%-13s%d layer%s of %d, %s pooling\n", "GRU", n->layers, n->layers == 1 ? "" : "s",
+        printf("%-16s%d\n", "features", n->features);
+        printf("%-16s%d layer%s of %d, %s pooling\n", "GRU", n->layers, n->layers == 1 ? "" : "s",
                n->hidden, attune_pooling_name(n->pooling));
-        printf("%-13s%d components\n", "embedding", n->embedding);
-        printf("%-13s%llu (%llu with batch normalisation folded)\n", "parameters", published, folded);
+        printf("%-16s%d components\n", "embedding", n->embedding);
+        printf("%-16s%llu (%llu with batch normalisation folded)\n", "parameters", published,
+               folded);
     }
     attune_model_close(model);
     return code;
@@ -140,14 +142,14 @@ static void output_text(const attune_store_attributes *a, uint64_t rows, const u
     } else if (a->clip_start > 0) {
         snprintf(clip, sizeof(clip), "from %g s", a->clip_start);
     }
-    printf("%-13s%llu\n", "rows", (unsigned long long)rows);
+    printf("%-16s%llu\n", "rows", (unsigned long long)rows);
     for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
         if (counts[s]) {
-            printf("  %-11s%llu\n", attune_track_status_name((attune_track_status)s),
+            printf("  %-14s%llu\n", attune_track_status_name((attune_track_status)s),
                    (unsigned long long)counts[s]);
         }
     }
-    printf("%-13s%d components\n", "embedding", a->embedding);
+    printf("%-16s%d components\n", "embedding", a->embedding);
     print_text("model", a->model_name);
     print_text("sha256", a->model_sha256);
     print_text("network", a->network);
@@ -157,7 +159,7 @@ static void output_text(const attune_store_attributes *a, uint64_t rows, const u
     print_text("root", a->root);
     print_text("command", a->command);
     print_text("created", a->created);
-    printf("%-13sattune %s, %s\n", "by", a->attune_version, a->libav);
+    printf("%-16sattune %s, %s\n", "by", a->attune_version, a->libav);
 }
 
 static int info_output(const char *path, bool as_json)

@@ -8,13 +8,16 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Length of the UTF-8 sequence at `s`, 0 if there is none. jansson judges the finer points (overlong forms,
- * surrogates); this only finds where a sequence would end. */
+/* Length of the UTF-8 sequence at `s`, 0 if there is none. jansson judges the finer points
+ * (overlong forms, surrogates); this only finds where a sequence would end. */
 static size_t sequence_length(const unsigned char *s)
 {
-    const size_t length = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3
-                                                                       : s[0] < 0xf5 ? 4
-                                                                                     : 0;
+    const size_t length = s[0] < 0x80   ? 1
+                          : s[0] < 0xc2 ? 0
+                          : s[0] < 0xe0 ? 2
+                          : s[0] < 0xf0 ? 3
+                          : s[0] < 0xf5 ? 4
+                                        : 0;
     for (size_t i = 1; i < length; i++) {
         if ((s[i] & 0xc0) != 0x80) {
             return 0;
@@ -124,14 +127,21 @@ void log_progress(cli_log *log, const attune_job_progress *progress)
     const double wall = progress->wall_seconds > 0 ? progress->wall_seconds : 1e-9;
     char eta[32] = "-";
     if (progress->done > 0) {
-        const double left = wall / (double)progress->done * (double)(progress->files - progress->done);
+        const double left =
+            wall / (double)progress->done * (double)(progress->files - progress->done);
         const unsigned long seconds = (unsigned long)left;
-        snprintf(eta, sizeof(eta), "%lu:%02lu:%02lu", seconds / 3600, seconds / 60 % 60, seconds % 60);
+        snprintf(eta, sizeof(eta), "%lu:%02lu:%02lu", seconds / 3600, seconds / 60 % 60,
+                 seconds % 60);
+    }
+    char busy[32] = "";
+    if (progress->busy >= 0) {
+        snprintf(busy, sizeof(busy), ", GPU %.0f %% busy", 100 * progress->busy);
     }
     clear_line(log);
-    fprintf(stderr, "%llu/%llu files, %.3f hours of audio per second, ETA %s, %llu failed",
+    fprintf(stderr, "%llu/%llu files, %.3f hours of audio per second%s, ETA %s, %llu failed",
             (unsigned long long)progress->done, (unsigned long long)progress->files,
-            progress->audio_seconds / 3600 / wall, eta, (unsigned long long)failures(progress));
+            progress->audio_seconds / 3600 / wall, busy, eta,
+            (unsigned long long)failures(progress));
     fflush(stderr);
     log->shown = true;
 }
@@ -150,6 +160,13 @@ static void done_json(const attune_job_progress *progress, const char *output)
     json_object_set_new(event, "by_status", counts);
     json_object_set_new(event, "audio_seconds", json_real(progress->audio_seconds));
     json_object_set_new(event, "wall_seconds", json_real(progress->wall_seconds));
+    if (progress->busy >= 0) {
+        json_object_set_new(event, "gpu_busy", json_real(progress->busy));
+    }
+    if (progress->verified > 0) {
+        json_object_set_new(event, "verified", json_integer((json_int_t)progress->verified));
+        json_object_set_new(event, "verify_largest", json_real(progress->verify_largest));
+    }
     json_object_set_new(event, "output", json_text(output));
     log_event(event);
 }
@@ -164,15 +181,19 @@ void log_done(cli_log *log, const attune_job_progress *progress, const char *out
         size_t length = 0;
         for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
             if (progress->by_status[s] && length < sizeof(counts)) {
-                length += (size_t)snprintf(counts + length, sizeof(counts) - length, "%s%llu %s",
-                                           length ? ", " : "",
-                                           (unsigned long long)progress->by_status[s],
-                                           attune_track_status_name((attune_track_status)s));
+                length +=
+                    (size_t)snprintf(counts + length, sizeof(counts) - length, "%s%llu %s",
+                                     length ? ", " : "", (unsigned long long)progress->by_status[s],
+                                     attune_track_status_name((attune_track_status)s));
             }
         }
         message("%llu files (%s), %.2f hours of audio in %.1f s -> %s",
                 (unsigned long long)progress->done, counts, progress->audio_seconds / 3600,
                 progress->wall_seconds, output);
+        if (progress->verified > 0) {
+            message("%llu tracks embedded again on the CPU: largest difference %.2g",
+                    (unsigned long long)progress->verified, progress->verify_largest);
+        }
     }
 }
 

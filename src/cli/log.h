@@ -1,9 +1,11 @@
-/* log.h - what `attune embed` says while it works: text, a progress line, or one JSON object a line.
+/* log.h - what `attune embed` says while it works: text, a progress line, or one JSON object a
+ * line.
  *
  * JSON events, all with "event" and "time" (ISO 8601 UTC):
  *   start    files, ignored, root, output, model, device
  *   track    path, status, frames, seconds, error (only if there is one)
- *   done     files, by_status {name: count}, audio_seconds, wall_seconds, output
+ *   done     files, by_status {name: count}, audio_seconds, wall_seconds, output; on GPUs
+ *            gpu_busy (0 to 1); with --verify verified, verify_largest
  *   error    message
  * Names that are not UTF-8 have U+FFFD for every byte that is not. */
 #ifndef ATTUNE_SRC_CLI_LOG_H

@@ -32,7 +32,8 @@ static int dispatch(int argc, char **argv)
         fputs(help, stderr);
         return EXIT_BAD_USAGE;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
         fputs(help, stdout);
         return EXIT_OK;
     }

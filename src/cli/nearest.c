@@ -1,7 +1,8 @@
 /* nearest.c - `attune nearest`: the rows whose vectors lie closest to a query's.
  *
- * Exact search: the rows stream through in blocks and a heap keeps the best k. Vectors have length 1, so the
- * cosine is their dot product; it is summed in double, and rows that tie keep the file's order. */
+ * Exact search: the rows stream through in blocks and a heap keeps the best k. Vectors have length
+ * 1, so the cosine is their dot product; it is summed in double, and rows that tie keep the file's
+ * order. */
 #include "cli/cli.h"
 #include "cli/log.h"
 #include "status/error.h"
@@ -89,7 +90,8 @@ static int parse_arguments(nearest_arguments *a, int argc, char **argv)
     return EXIT_OK;
 }
 
-/* The row called `name`: its index in s->self and its vector in s->query. *found is false if there is none. */
+/* The row called `name`: its index in s->self and its vector in s->query. *found is false if there
+ * is none. */
 static attune_status find_row(search *s, const char *name, bool *found)
 {
     attune_rows *rows = NULL;
@@ -120,7 +122,8 @@ static attune_status find_row(search *s, const char *name, bool *found)
     return status;
 }
 
-/* The query as a row: by the path as it stands, else by where the file it names lies below the root. */
+/* The query as a row: by the path as it stands, else by where the file it names lies below the
+ * root. */
 static attune_status find_query(search *s, const char *query, bool *found)
 {
     char real[PATH_MAX];
@@ -143,7 +146,8 @@ static attune_status embed_query(search *s, const attune_model *model, const cha
     attune_audio_options_default(&audio);
     audio.clip_start = s->attributes->clip_start;
     audio.clip_seconds = s->attributes->clip_seconds;
-    const attune_engine_options engine_options = {.device = "auto", .precision = s->attributes->precision};
+    const attune_engine_options engine_options = {.device = "auto",
+                                                  .precision = s->attributes->precision};
     attune_status status = attune_engine_open(&engine, model, &engine_options);
     if (status == ATTUNE_OK) {
         status = attune_engine_embed_file(engine, path, &audio, &track, s->query);
@@ -169,11 +173,12 @@ static int query_from_file(search *s, const nearest_arguments *a)
     }
     attune_model *model = NULL;
     attune_status status = attune_model_open(&model, path);
-    if (status == ATTUNE_OK && strcmp(attune_model_sha256(model), s->attributes->model_sha256) != 0) {
-        status = attune_fail(ATTUNE_ECONFIG,
-                             "%s is not the model of %s: its sha256 is %.12s..., the output's %.12s...",
-                             path, a->output, attune_model_sha256(model),
-                             s->attributes->model_sha256);
+    if (status == ATTUNE_OK &&
+        strcmp(attune_model_sha256(model), s->attributes->model_sha256) != 0) {
+        status =
+            attune_fail(ATTUNE_ECONFIG,
+                        "%s is not the model of %s: its sha256 is %.12s..., the output's %.12s...",
+                        path, a->output, attune_model_sha256(model), s->attributes->model_sha256);
     }
     if (status == ATTUNE_OK) {
         status = embed_query(s, model, a->query);

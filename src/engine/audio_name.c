@@ -6,20 +6,20 @@
 #include <strings.h>
 
 static const char *const audio[] = {
-    "aac", "ac3", "aif", "aifc", "aiff", "alac", "amr", "ape", "asf",  "au",  "awb", "caf",
-    "dff", "dsf", "dts", "eac3", "flac", "m4a",  "m4b", "mka", "mp1",  "mp2", "mp3", "mp4",
-    "mpa", "mpc", "mpga", "oga", "ogg",  "opus", "ra",  "rf64", "shn", "snd", "spx", "tak",
-    "tta", "voc", "w64", "wav", "wave",  "wma",  "wv",
+    "aac", "ac3", "aif", "aifc", "aiff", "alac", "amr", "ape",  "asf", "au",   "awb",
+    "caf", "dff", "dsf", "dts",  "eac3", "flac", "m4a", "m4b",  "mka", "mp1",  "mp2",
+    "mp3", "mp4", "mpa", "mpc",  "mpga", "oga",  "ogg", "opus", "ra",  "rf64", "shn",
+    "snd", "spx", "tak", "tta",  "voc",  "w64",  "wav", "wave", "wma", "wv",
 };
 
 static const char *const other[] = {
-    "7z",   "accurip", "bmp",  "bz2",  "c",    "cpp",  "css",   "csv", "cue", "db",   "doc",  "docx",
-    "epub", "exe",     "ffp",  "gif",  "gz",   "h",    "h5",    "hdf5", "htm", "html", "ico", "ini",
-    "iso",  "jpeg",    "jpg",  "js",   "json", "jsonl", "lock", "log", "lrc", "m3u",  "m3u8", "md",
-    "md5",  "nfo",     "npy",  "npz",  "odt",  "onnx", "pdf",   "pls", "png", "psd",  "pt",   "py",
-    "rar",  "rtf",     "sfv",  "sh",   "sha1", "sha256", "so",  "srt", "svg", "tar",  "tif",  "tiff",
-    "toml", "torrent", "tsv",  "txt",  "url",  "webp", "xls",   "xlsx", "xml", "xspf", "xz",  "yaml",
-    "yml",  "zip",     "zst",
+    "7z",   "accurip", "bmp", "bz2",  "c",    "cpp",  "css",     "csv",   "cue",  "db",     "doc",
+    "docx", "epub",    "exe", "ffp",  "gif",  "gz",   "h",       "h5",    "hdf5", "htm",    "html",
+    "ico",  "ini",     "iso", "jpeg", "jpg",  "js",   "json",    "jsonl", "lock", "log",    "lrc",
+    "m3u",  "m3u8",    "md",  "md5",  "nfo",  "npy",  "npz",     "odt",   "onnx", "pdf",    "pls",
+    "png",  "psd",     "pt",  "py",   "rar",  "rtf",  "sfv",     "sh",    "sha1", "sha256", "so",
+    "srt",  "svg",     "tar", "tif",  "tiff", "toml", "torrent", "tsv",   "txt",  "url",    "webp",
+    "xls",  "xlsx",    "xml", "xspf", "xz",   "yaml", "yml",     "zip",   "zst",
 };
 
 static int is_one_of(const char *extension, const char *const *list, size_t count)

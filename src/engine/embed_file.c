@@ -1,31 +1,72 @@
-/* embed_file.c - one audio file to one row: decode straight into the engine's buffer, embed, judge. */
+/* embed_file.c - one audio file to one row: decode straight into a device's buffer, embed, judge.
+ */
+#include "engine/embed_file.h"
+
 #include "engine/engine_buffer.h"
 #include "status/error.h"
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Fills in what the decoder knows and what the frames say. */
+/* Where samples go: an engine or a track of a batch engine. */
+typedef struct sink {
+    attune_engine *engine;
+    attune_batch_track *track;
+} sink;
+
+static float *sink_space(const sink *s, size_t *count)
+{
+    return s->engine ? attune_engine_space(s->engine, count)
+                     : attune_batch_track_space(s->track, count);
+}
+
+static attune_status sink_advance(const sink *s, size_t count)
+{
+    return s->engine ? attune_engine_advance(s->engine, count)
+                     : attune_batch_track_advance(s->track, count);
+}
+
+/* What the decoder knows of the file so far, as a row. */
 static void judge(attune_track *track, const attune_audio_result *result,
                   const attune_network *network)
 {
-    track->status = result->status;
-    track->duration = (double)result->samples / network->sample_rate;
-    track->size = result->size;
-    track->mtime_ns = result->mtime_ns;
+    *track = (attune_track){
+        .status = result->status, .size = result->size, .mtime_ns = result->mtime_ns};
     snprintf(track->error, sizeof(track->error), "%s", result->error);
     const bool whole = track->status == ATTUNE_TRACK_OK || track->status == ATTUNE_TRACK_SILENT;
     if (whole && result->samples < (uint64_t)network->frame_size) {
         track->status = ATTUNE_TRACK_TOO_SHORT;
     }
+    if (attune_track_has_embedding(track->status)) {
+        track->duration = (double)result->samples / network->sample_rate;
+    }
 }
 
-static attune_status decode(attune_engine *engine, attune_audio *audio, atomic_ullong *decoded)
+/* Adds what the network made of it. Samples of 1e30, say, make no finite embedding. */
+static bool judge_embedding(attune_track *track, const float *embedding, int E, uint64_t frames,
+                            double peak)
+{
+    track->frames = (uint32_t)frames;
+    for (int i = 0; i < E; i++) {
+        if (!isfinite(embedding[i])) {
+            track->status = ATTUNE_TRACK_NONFINITE;
+            track->frames = 0;
+            track->duration = 0;
+            snprintf(track->error, sizeof(track->error),
+                     "the embedding is not finite: samples reach %g", peak);
+            return false;
+        }
+    }
+    return true;
+}
+
+static attune_status decode(const sink *s, attune_audio *audio, atomic_ullong *decoded)
 {
     for (;;) {
         size_t space = 0, count = 0;
-        float *to = attune_engine_space(engine, &space);
+        float *to = sink_space(s, &space);
         attune_status status = attune_audio_read(audio, to, space, &count);
         if (status != ATTUNE_OK || count == 0) {
             return status;
@@ -33,10 +74,29 @@ static attune_status decode(attune_engine *engine, attune_audio *audio, atomic_u
         if (decoded) {
             atomic_fetch_add_explicit(decoded, count, memory_order_relaxed);
         }
-        status = attune_engine_advance(engine, count);
+        status = sink_advance(s, count);
         if (status != ATTUNE_OK) {
             return status;
         }
+    }
+}
+
+static attune_audio_options settings_for(const attune_audio_options *options,
+                                         const attune_network *network)
+{
+    attune_audio_options settings;
+    attune_audio_options_default(&settings);
+    if (options) {
+        settings = *options;
+    }
+    settings.sample_rate = network->sample_rate;
+    return settings;
+}
+
+static void fill_nan(float *embedding, int E)
+{
+    for (int i = 0; i < E; i++) {
+        embedding[i] = NAN;
     }
 }
 
@@ -45,48 +105,26 @@ attune_status attune_embed_file(attune_engine *engine, const char *path,
                                 float *embedding, atomic_ullong *decoded)
 {
     const attune_network *network = attune_engine_network(engine);
+    const attune_audio_options settings = settings_for(options, network);
+    const sink s = {.engine = engine};
     attune_audio *audio = NULL;
     attune_audio_result result = {0};
-    attune_audio_options settings;
-    attune_audio_options_default(&settings);
-    if (options) {
-        settings = *options;
-    }
-    settings.sample_rate = network->sample_rate;
-    *track = (attune_track){0};
-    for (int i = 0; i < network->embedding; i++) {
-        embedding[i] = NAN;
-    }
+    fill_nan(embedding, network->embedding);
     attune_engine_begin(engine);
     attune_status status = attune_audio_open(&audio, path, &settings, &result);
     if (status == ATTUNE_OK && audio) {
-        status = decode(engine, audio, decoded);
+        status = decode(&s, audio, decoded);
     }
     attune_audio_close(audio);
-    if (status != ATTUNE_OK) {
-        return status;
-    }
     judge(track, &result, network);
-    if (!attune_track_has_embedding(track->status)) {
-        track->duration = 0;
-        return ATTUNE_OK;
+    if (status != ATTUNE_OK || !attune_track_has_embedding(track->status)) {
+        return status;
     }
     uint64_t frames = 0;
     status = attune_engine_finish(engine, embedding, &frames);
-    track->frames = (uint32_t)frames;
-    for (int i = 0; i < network->embedding; i++) {
-        if (status == ATTUNE_OK && !isfinite(embedding[i])) { /* samples of 1e30, say */
-            track->status = ATTUNE_TRACK_NONFINITE;
-            track->frames = 0;
-            track->duration = 0;
-            snprintf(track->error, sizeof(track->error),
-                     "the embedding is not finite: samples reach %g", (double)result.peak);
-        }
-    }
-    if (track->status == ATTUNE_TRACK_NONFINITE) {
-        for (int i = 0; i < network->embedding; i++) {
-            embedding[i] = NAN;
-        }
+    if (status == ATTUNE_OK &&
+        !judge_embedding(track, embedding, network->embedding, frames, (double)result.peak)) {
+        fill_nan(embedding, network->embedding);
     }
     return status;
 }
@@ -96,4 +134,59 @@ attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
                                        float *embedding)
 {
     return attune_embed_file(engine, path, audio, track, embedding, NULL);
+}
+
+/* A file whose frames are on the device. */
+typedef struct waiting {
+    attune_track track;
+    double peak;
+    int E;
+    attune_embed_done done;
+    void *user;
+} waiting;
+
+static void on_done(void *user, attune_status status, const float *embedding, uint64_t frames)
+{
+    waiting *w = user;
+    bool finite =
+        status == ATTUNE_OK && judge_embedding(&w->track, embedding, w->E, frames, w->peak);
+    w->done(w->user, status, &w->track, finite ? embedding : NULL);
+    free(w);
+}
+
+attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
+                                        const char *path, const attune_audio_options *options,
+                                        atomic_ullong *decoded, attune_embed_done done, void *user)
+{
+    const attune_audio_options settings = settings_for(options, network);
+    attune_audio *audio = NULL;
+    attune_audio_result result = {0};
+    sink s = {0};
+    waiting *w = calloc(1, sizeof(*w));
+    if (!w) {
+        return attune_fail_memory("a track", sizeof(*w));
+    }
+    attune_status status = attune_audio_open(&audio, path, &settings, &result);
+    if (status == ATTUNE_OK && audio) {
+        status = attune_batch_track_begin(&s.track, engine);
+    }
+    if (status == ATTUNE_OK && audio) {
+        status = decode(&s, audio, decoded);
+    }
+    attune_audio_close(audio);
+    judge(&w->track, &result, network);
+    if (status != ATTUNE_OK || !attune_track_has_embedding(w->track.status)) {
+        attune_batch_track_abandon(s.track);
+        if (status == ATTUNE_OK) {
+            done(user, ATTUNE_OK, &w->track, NULL);
+        }
+        free(w);
+        return status;
+    }
+    w->peak = (double)result.peak;
+    w->E = network->embedding;
+    w->done = done;
+    w->user = user;
+    attune_batch_track_end(s.track, on_done, w);
+    return ATTUNE_OK;
 }

@@ -1,8 +1,8 @@
 /* engine.c - one track's samples through a device's kernels.
  *
- * Samples gather in a buffer of ATTUNE_FRAMES_PER_CALL frames, where the decoder may write them directly. When it
- * is full its frames go through both stages, and what belongs to the next frame moves to the front. So memory
- * does not depend on the track's length. */
+ * Samples gather in a buffer of ATTUNE_FRAMES_PER_CALL frames, where the decoder may write them
+ * directly. When it is full its frames go through both stages, and what belongs to the next frame
+ * moves to the front. So memory does not depend on the track's length. */
 #include "engine/engine_buffer.h"
 #include "kernels/kernels.h"
 #include "status/error.h"
@@ -172,11 +172,6 @@ attune_status attune_engine_finish(attune_engine *engine, float *embedding, uint
         *frames = engine->frames;
     }
     return status;
-}
-
-uint64_t attune_engine_samples(const attune_engine *engine)
-{
-    return engine->total;
 }
 
 const attune_network *attune_engine_network(const attune_engine *engine)

@@ -1,9 +1,10 @@
 /* scan.c - from names that a user typed to the sorted list of files to embed.
  *
- * Names live end to end in one arena, eight bytes each beside their text, so ten million of them fit in memory.
- * Every name is its folder's real path and the file's own name, so the same file named in two ways is found to
- * be the same. Folders are walked at the end, all real ones before any link to one: which name a file gets does
- * not depend on the order of the inputs or of readdir. */
+ * Names live end to end in one arena, eight bytes each beside their text, so ten million of them
+ * fit in memory. Every name is its folder's real path and the file's own name, so the same file
+ * named in two ways is found to be the same. Folders are walked at the end, all real ones before
+ * any link to one: which name a file gets does not depend on the order of the inputs or of readdir.
+ */
 #include "attune/job.h"
 #include "engine/audio_name.h"
 #include "status/error.h"
@@ -30,7 +31,7 @@ typedef struct folder_set {
         dev_t device;
         ino_t inode;
         bool used;
-    } *slots;
+    } * slots;
     size_t capacity, count;
 } folder_set;
 
@@ -42,7 +43,7 @@ struct attune_scan {
     folder_set seen;
     size_t ignored;
     char *root;
-    size_t root_length; /* with its slash */
+    size_t root_length;                           /* with its slash */
     char parent[PATH_MAX], real_parent[PATH_MAX]; /* the folder resolved last */
 };
 
@@ -168,8 +169,8 @@ void attune_scan_free(attune_scan *scan)
     }
 }
 
-/* The real path of the folder that holds `path`, in scan->real_parent, and the name behind it. A folder that is not
- * there keeps the name it was given, made absolute. */
+/* The real path of the folder that holds `path`, in scan->real_parent, and the name behind it. A
+ * folder that is not there keeps the name it was given, made absolute. */
 static attune_status resolve_parent(attune_scan *scan, const char *path, const char **name)
 {
     char parent[PATH_MAX];
@@ -261,7 +262,8 @@ static attune_status take_entry(attune_scan *scan, const char *folder, const cha
     char path[PATH_MAX];
     const size_t length = strlen(folder);
     if (length + strlen(name) + 2 > sizeof(path)) {
-        return names_add(&scan->files, folder, name); /* too long to open: a failed row, not silence */
+        return names_add(&scan->files, folder,
+                         name); /* too long to open: a failed row, not silence */
     }
     char *to = mempcpy(path, folder, length);
     if (to[-1] != '/') {
@@ -322,7 +324,8 @@ static attune_status walk_folder(attune_scan *scan, const char *folder)
     return status;
 }
 
-/* Walks every folder found so far and below it, then the links among them in order of their names. */
+/* Walks every folder found so far and below it, then the links among them in order of their names.
+ */
 static attune_status walk(attune_scan *scan)
 {
     attune_status status = ATTUNE_OK;
@@ -388,10 +391,11 @@ attune_status attune_scan_finish(attune_scan *scan)
     names_sort(&scan->bases);
     attune_status status = walk(scan);
     if (status == ATTUNE_OK && scan->files.count == 0) {
-        status = attune_fail(ATTUNE_ENOINPUT,
-                             "no audio found (%zu other files passed over); name a file or a folder "
-                             "that holds some",
-                             scan->ignored);
+        status =
+            attune_fail(ATTUNE_ENOINPUT,
+                        "no audio found (%zu other files passed over); name a file or a folder "
+                        "that holds some",
+                        scan->ignored);
     }
     if (status == ATTUNE_OK) {
         status = find_root(scan);

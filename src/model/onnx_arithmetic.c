@@ -144,13 +144,14 @@ attune_status onnx_read_add(call *c)
         }
         return give_part(c, CONTENT_ERF_PLUS, in->content->from, in->content->number, &in->layout);
     }
-    return onnx_refuse(c->reader, "no network of ours adds these");
+    return onnx_refuse(c->reader, "AudioEmbedding networks do not add these");
 }
 
 attune_status onnx_read_sub(call *c)
 {
-    return are_integers(c) ? combine(c, onnx_extent_subtract)
-                           : onnx_refuse(c->reader, "no network of ours subtracts these");
+    return are_integers(c)
+               ? combine(c, onnx_extent_subtract)
+               : onnx_refuse(c->reader, "AudioEmbedding networks do not subtract these");
 }
 
 /* Whether `narrow` is `wide` but for the channel axis, along which it has one value or copies of
@@ -204,7 +205,7 @@ attune_status onnx_read_mul(call *c)
             return onnx_give(c, 0, onnx_new_content(c, CONTENT_WEIGHTED, b->content), &a->layout);
         }
     }
-    return onnx_refuse(c->reader, "no network of ours multiplies these");
+    return onnx_refuse(c->reader, "AudioEmbedding networks do not multiply these");
 }
 
 attune_status onnx_read_div(call *c)
@@ -218,9 +219,9 @@ attune_status onnx_read_div(call *c)
         return scale(c, a, 1 / number);
     }
     if (!is_content(a, CONTENT_RAW) || !is_content(b, CONTENT_CLAMPED_NORM)) {
-        return onnx_refuse(
-            c->reader, "no network of ours divides these; the embedding is divided by its norm, "
-                       "clamped below at 1e-12");
+        return onnx_refuse(c->reader, "AudioEmbedding networks do not divide these; the last step "
+                                      "divides by the norm, clamped "
+                                      "below at 1e-12");
     }
     if (b->content->from->from != a->content || !spans_channels(&a->layout, &b->layout)) {
         return onnx_refuse(c->reader, "the norm does not belong to this vector");

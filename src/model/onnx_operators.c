@@ -92,7 +92,7 @@ attune_status onnx_run_node(call *c)
         }
     }
     if (!rule) {
-        return onnx_refuse(c->reader, "no network of ours has this operator");
+        return onnx_refuse(c->reader, "AudioEmbedding networks do not use this operator");
     }
     if (c->reader->opset < rule->since) {
         return onnx_refuse(c->reader, "opset %lld does not have this operator",
@@ -405,6 +405,6 @@ const char *onnx_describe(const content *what)
 
 attune_status onnx_misplaced(const call *c, const value *in)
 {
-    return onnx_refuse(c->reader, "reads %s in a way that no network of ours does",
+    return onnx_refuse(c->reader, "AudioEmbedding networks do not use %s like this",
                        onnx_describe(in->content));
 }

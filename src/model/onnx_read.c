@@ -24,7 +24,9 @@ enum {
     OPSET_MAX = 24,
     SAMPLE_RATE = 22050, /* Hz; ONNX does not record it */
 };
-static const size_t ARENA_MAX = (size_t)1 << 30; /* bytes; four times the parameters */
+/* Bytes that a graph may ask for: exporters that leave constants unfolded copy the parameters up to
+ * three times. */
+static const size_t ARENA_BASE = (size_t)16 << 20, ARENA_PER_BYTE = 4;
 
 typedef struct arena_block {
     struct arena_block *next;
@@ -65,7 +67,7 @@ attune_status onnx_refuse(const reader *r, const char *format, ...)
 void *onnx_allocate(reader *r, size_t size)
 {
     size += sizeof(arena_block);
-    if (size > ARENA_MAX - r->arena_used) {
+    if (size > r->arena_max - r->arena_used) {
         r->is_greedy = true;
         attune_fail(ATTUNE_EDATA, "%s: wants more memory than any network of ours", r->path);
         return NULL;
@@ -158,7 +160,7 @@ static attune_status read_input(reader *r, name_entry *entry, const Onnx__ValueI
 
 static attune_status define_inputs(reader *r, const name_table *s)
 {
-    name_entry *entry;
+    name_entry *entry = NULL;
     size_t inputs = 0;
     attune_status status = ATTUNE_OK;
     for (size_t i = 0; !status && i < r->graph->n_initializer; i++) {
@@ -184,7 +186,7 @@ static attune_status define_inputs(reader *r, const name_table *s)
 
 static attune_status define_outputs(reader *r, const name_table *s)
 {
-    name_entry *entry;
+    name_entry *entry = NULL;
     for (size_t i = 0; i < r->graph->n_node; i++) {
         r->node = r->graph->node[i];
         r->node_index = i;
@@ -310,9 +312,9 @@ static attune_status read_graph(reader *r, attune_model **out)
         names += graph->node[i]->n_output;
     }
     if (graph->n_node > NODES_MAX || names > 4 * NODES_MAX) {
-        return onnx_refuse(r,
-                           "the graph has %zu nodes and %zu tensors, more than any network of ours",
-                           graph->n_node, names);
+        return onnx_refuse(
+            r, "the graph has %zu nodes and %zu tensors, more than any AudioEmbedding network",
+            graph->n_node, names);
     }
     name_table s = {.capacity = 16};
     while (s.capacity < 2 * (names + 1)) {
@@ -376,14 +378,14 @@ static attune_status hash(attune_model *model, const void *bytes, size_t size)
 attune_status attune_model_parse(attune_model **out, const void *bytes, size_t size,
                                  const char *name)
 {
-    reader r = {.path = name};
+    reader r = {.path = name, .arena_max = ARENA_BASE + ARENA_PER_BYTE * size};
     attune_model *model = NULL;
     *out = NULL;
     if (size == 0) {
         return attune_fail(ATTUNE_EDATA, "%s: empty, not an ONNX model", name);
     }
     if (size > FILE_MAX) {
-        return attune_fail(ATTUNE_EDATA, "%s: %zu MiB, more than any network of ours", name,
+        return attune_fail(ATTUNE_EDATA, "%s: %zu MiB, more than any AudioEmbedding network", name,
                            size >> 20);
     }
     attune_status status = onnx_check_wire(name, bytes, size);
@@ -417,7 +419,7 @@ static attune_status read_bytes(int file, const char *path, uint8_t **bytes, siz
                            S_ISDIR(about.st_mode) ? "a folder" : "not a regular file");
     }
     if (about.st_size > FILE_MAX) {
-        return attune_fail(ATTUNE_EDATA, "%s: %lld MiB, more than any network of ours", path,
+        return attune_fail(ATTUNE_EDATA, "%s: %lld MiB, more than any AudioEmbedding network", path,
                            (long long)about.st_size >> 20);
     }
     *bytes = malloc((size_t)about.st_size + 1);

@@ -116,7 +116,7 @@ typedef struct reader {
     const Onnx__NodeProto *node; /* that is being read; NULL outside the loop */
     size_t node_index;
     struct arena_block *arena;
-    size_t arena_used;
+    size_t arena_used, arena_max;
     bool is_greedy; /* was refused memory: the file's fault, not the machine's */
 } reader;
 

@@ -92,8 +92,8 @@ static attune_status read_dims(const call *c, int index, const extent **dims, in
 attune_status onnx_read_constant_of_shape(call *c)
 {
     const Onnx__AttributeProto *attribute = onnx_attribute(c, "value");
-    const extent *dims;
-    int rank;
+    const extent *dims = NULL;
+    int rank = 0;
     value *fill = NULL;
     attune_status status = read_dims(c, 0, &dims, &rank);
     if (!status && attribute) {
@@ -338,10 +338,10 @@ static attune_status cut_frames(call *c, const value *in, layout *shape, const c
 attune_status onnx_read_reshape(call *c)
 {
     const value *in = c->in[0];
-    const extent *given;
+    const extent *given = NULL;
     extent dims[LAYOUT_RANK_MAX];
-    int rank, inferred = -1;
-    int64_t keep_zero, last;
+    int rank = 0, inferred = -1;
+    int64_t keep_zero, last = 0;
     attune_status status = read_dims(c, 1, &given, &rank);
     status = status ? status : onnx_int(c, &keep_zero, "allowzero", 0);
     if (status) {
@@ -399,8 +399,8 @@ attune_status onnx_read_flatten(call *c)
     return onnx_give_layout(c, in, &shape, true);
 }
 
-/* Zeros become zeros of the new shape: a tensor where that is constant (a convolution's bias), else only known to be
- * zero (a GRU's first state). */
+/* Zeros become zeros of the new shape: a tensor where that is constant (a convolution's bias), else
+ * only known to be zero (a GRU's first state). */
 static attune_status expand_zeros(call *c, const tensor *in, const extent *dims, int rank)
 {
     tensor made = {.rank = rank, .count = 1};
@@ -410,7 +410,8 @@ static attune_status expand_zeros(call *c, const tensor *in, const extent *dims,
         int axis = i - (rank - in->rank);
         int64_t given = axis < 0 ? 1 : in->dims[axis];
         bool known = onnx_extent_is_constant(dims[i], &made.dims[i]);
-        fits = dims[i].known && (given == 1 || (known && (made.dims[i] == given || made.dims[i] == 1)));
+        fits = dims[i].known &&
+               (given == 1 || (known && (made.dims[i] == given || made.dims[i] == 1)));
         made.dims[i] = given == 1 ? made.dims[i] : given;
         constant = constant && known && made.dims[i] > 0 && made.dims[i] <= ZEROS_MAX &&
                    (made.count *= (size_t)made.dims[i]) <= ZEROS_MAX;
@@ -430,8 +431,8 @@ static attune_status expand_zeros(call *c, const tensor *in, const extent *dims,
 attune_status onnx_read_expand(call *c)
 {
     const value *in = c->in[0];
-    const extent *dims;
-    int rank;
+    const extent *dims = NULL;
+    int rank = 0;
     attune_status status = read_dims(c, 1, &dims, &rank);
     if (status) {
         return status;
@@ -445,7 +446,7 @@ attune_status onnx_read_expand(call *c)
     }
     if (in->kind != VALUE_ACTIVATION ||
         (in->content->kind != CONTENT_CLAMPED_NORM && in->content->kind != CONTENT_NORM)) {
-        return onnx_refuse(c->reader, "no network of ours expands this");
+        return onnx_refuse(c->reader, "AudioEmbedding networks do not expand this");
     }
     layout shape = {0};
     bool fits = rank == in->layout.rank;

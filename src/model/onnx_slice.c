@@ -113,7 +113,7 @@ attune_status onnx_read_slice(call *c)
     value made = *c->in[0];
     int64_t axes[LAYOUT_RANK_MAX], steps[LAYOUT_RANK_MAX];
     int axis_count, step_count, axis;
-    const extent *starts, *ends;
+    const extent *starts = NULL, *ends = NULL;
     int rank = made.kind == VALUE_INTEGERS ? made.rank
                : made.kind == VALUE_FLOATS ? made.floats.rank
                                            : made.layout.rank;

@@ -33,7 +33,9 @@ static attune_status read_floats(reader *r, value *out, const Onnx__TensorProto 
     out->kind = VALUE_FLOATS;
     out->floats.rank = (int)proto->n_dims;
     out->floats.count = count;
-    memcpy(out->floats.dims, proto->dims, proto->n_dims * sizeof(int64_t));
+    for (int i = 0; i < out->floats.rank; i++) {
+        out->floats.dims[i] = proto->dims[i];
+    }
     size_t given = proto->has_raw_data ? proto->raw_data.len : proto->n_float_data * sizeof(float);
     if (given != count * sizeof(float) || (proto->has_raw_data && proto->n_float_data > 0)) {
         return onnx_refuse(r, "tensor '%.80s' holds %zu bytes and its shape asks for %zu", name,
@@ -58,15 +60,19 @@ static attune_status read_floats(reader *r, value *out, const Onnx__TensorProto 
     return ATTUNE_OK;
 }
 
-/* PyTorch writes a GELU's or a clamp's number in double, with a Cast behind it. Parameters are never double. */
-static attune_status read_double(reader *r, value *out, const Onnx__TensorProto *proto, const char *name)
+/* PyTorch writes a GELU's or a clamp's number in double, with a Cast behind it. Parameters are
+ * never double. */
+static attune_status read_double(reader *r, value *out, const Onnx__TensorProto *proto,
+                                 const char *name)
 {
-    size_t given = proto->has_raw_data ? proto->raw_data.len / sizeof(double) : proto->n_double_data;
+    size_t given =
+        proto->has_raw_data ? proto->raw_data.len / sizeof(double) : proto->n_double_data;
     double wide;
     if (count_elements(proto) != 1 || proto->n_dims > TENSOR_RANK_MAX || given != 1) {
         return onnx_refuse(r, "tensor '%.80s' is in double precision; export in float32", name);
     }
-    memcpy(&wide, proto->has_raw_data ? (const void *)proto->raw_data.data : proto->double_data, sizeof(wide));
+    memcpy(&wide, proto->has_raw_data ? (const void *)proto->raw_data.data : proto->double_data,
+           sizeof(wide));
     float *data = onnx_allocate(r, sizeof(*data));
     if (!data) {
         return ATTUNE_ENOMEM;

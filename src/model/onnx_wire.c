@@ -49,22 +49,37 @@ static bool is_integer(ProtobufCType type)
            type == PROTOBUF_C_TYPE_UINT64;
 }
 
+static const char *check_message(const ProtobufCMessageDescriptor *descriptor, walk w);
+
+/* What a length-prefixed field holds, `inside`; NULL, or what is wrong. */
+static const char *check_field(const ProtobufCMessageDescriptor *descriptor, uint64_t number,
+                               walk inside)
+{
+    const ProtobufCFieldDescriptor *field =
+        number <= UINT32_MAX ? protobuf_c_message_descriptor_get_field(descriptor, (unsigned)number)
+                             : NULL;
+    if (field && field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        return check_message(field->descriptor, inside);
+    }
+    if (field && is_integer(field->type) && inside.end - inside.at > INTEGERS_BYTES_MAX) {
+        return "a list of integers is too long for an AudioEmbedding network";
+    }
+    return NULL;
+}
+
 /* NULL, or what is wrong. */
 static const char *check_message(const ProtobufCMessageDescriptor *descriptor, walk w)
 {
-    if (w.depth > DEPTH_MAX) {
-        return "messages are nested too deep for an ONNX model of ours";
-    }
-    while (w.at < w.end) {
+    const char *wrong =
+        w.depth > DEPTH_MAX ? "messages are nested too deep for an AudioEmbedding network" : NULL;
+    while (!wrong && w.at < w.end) {
+        walk inside = {.depth = w.depth + 1, .fields = w.fields};
         uint64_t tag, size;
+        bool good = read_varint(&w, &tag);
         if (++*w.fields > FIELDS_MAX) {
-            return "too many parts for an ONNX model of ours";
+            return "too many parts for an AudioEmbedding network";
         }
-        if (!read_varint(&w, &tag)) {
-            return MALFORMED;
-        }
-        bool good = false;
-        switch (tag & 7) {
+        switch (good ? tag & 7 : UINT64_MAX) {
         case PROTOBUF_C_WIRE_TYPE_VARINT:
             good = read_varint(&w, &size);
             break;
@@ -74,34 +89,21 @@ static const char *check_message(const ProtobufCMessageDescriptor *descriptor, w
         case PROTOBUF_C_WIRE_TYPE_32BIT:
             good = skip(&w, 4);
             break;
-        case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED: {
-            const uint8_t *start;
+        case PROTOBUF_C_WIRE_TYPE_LENGTH_PREFIXED:
             good = read_varint(&w, &size);
-            start = w.at;
+            inside.at = w.at;
             good = good && skip(&w, size);
-            const ProtobufCFieldDescriptor *field =
-                tag >> 3 <= UINT32_MAX
-                    ? protobuf_c_message_descriptor_get_field(descriptor, (unsigned)(tag >> 3))
-                    : NULL;
-            if (good && field && field->type == PROTOBUF_C_TYPE_MESSAGE) {
-                walk inner = {.at = start, .end = w.at, .depth = w.depth + 1, .fields = w.fields};
-                const char *wrong = check_message(field->descriptor, inner);
-                if (wrong) {
-                    return wrong;
-                }
-            } else if (good && field && size > INTEGERS_BYTES_MAX && is_integer(field->type)) {
-                return "a list of integers is too long for an ONNX model of ours";
-            }
+            inside.end = w.at;
+            wrong = good ? check_field(descriptor, tag >> 3, inside) : NULL;
             break;
-        }
         default:
-            break;
+            good = false;
         }
         if (!good) {
             return MALFORMED;
         }
     }
-    return NULL;
+    return wrong;
 }
 
 attune_status onnx_check_wire(const char *path, const uint8_t *bytes, size_t size)

@@ -36,7 +36,9 @@ void attune_one_line(char *out, unsigned long capacity, const char *text)
     }
     for (; *text && length + 1 < capacity; text++) {
         unsigned char c = (unsigned char)*text;
-        out[length++] = (c == '\n' || c == '\r' || c == '\t') ? ' ' : (c < 32 || c == 127) ? '?' : *text;
+        out[length++] = (c == '\n' || c == '\r' || c == '\t') ? ' '
+                        : (c < 32 || c == 127)                ? '?'
+                                                              : *text;
     }
     while (length > 0 && out[length - 1] == ' ') {
         length--;

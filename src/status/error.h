@@ -13,8 +13,9 @@ attune_status attune_fail(attune_status status, const char *format, ...) ATTUNE_
 /* attune_fail(ATTUNE_ENOMEM, ...) for `bytes` wanted for `what`. */
 attune_status attune_fail_memory(const char *what, unsigned long long bytes);
 
-/* Copies `text` to `out` (capacity bytes, always terminated) with control characters replaced by '?' and
- * line breaks by spaces, so that a message stays one line. Bytes above 127 pass: names need not be UTF-8. */
+/* Copies `text` to `out` (capacity bytes, always terminated) with control characters replaced by
+ * '?' and line breaks by spaces, so that a message stays one line. Bytes above 127 pass: names need
+ * not be UTF-8. */
 void attune_one_line(char *out, unsigned long capacity, const char *text);
 
 #endif

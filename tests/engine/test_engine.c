@@ -67,7 +67,8 @@ Test(engine, pieces_and_company_change_no_bit)
 
 Test(engine, matches_reference_around_frame_edges)
 {
-    static const size_t counts[] = {1, 100, N - 1, N, N + 1, 2 * N - 1, 2 * N, 65 * N, 65 * N + 1023};
+    static const size_t counts[] = {1,     100,    N - 1,        N, N + 1, 2 * N - 1,
+                                    2 * N, 65 * N, 65 * N + 1023};
     const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
     attune_model *model = reference_model(&n, 12);
     attune_engine *engine = open_engine(model);

@@ -1,4 +1,5 @@
-/* test_golden.c - the published model over real files against FFmpeg and ONNX Runtime: golden_mecomp.csv. */
+/* test_golden.c - the published model over real files against FFmpeg and ONNX Runtime:
+ * golden_mecomp.csv. */
 #include "attune/engine.h"
 
 #include "tests/support/support.h"

@@ -1,7 +1,10 @@
-/* test_job.c - many files into one output: the same bits whatever the order, the company and the workers. */
+/* test_job.c - many files into one output: the same bits whatever the order, the company and the
+ * workers. */
 #include "attune/job.h"
 #include "attune/store.h"
 
+#include "engine/job.h"
+#include "tests/engine/fake_batch.h"
 #include "tests/reference/reference.h"
 #include "tests/support/support.h"
 
@@ -65,13 +68,17 @@ static bool on_progress(void *user, const attune_job_progress *progress)
     return ((result *)user)->tracks > 1000000;
 }
 
-static attune_status run_job(const attune_model *model, const char *const *inputs, size_t count,
-                             int workers, const char *output, result *r)
+/* On the CPU, or on the fake device if `device` names it; verifies `verify` rows. */
+static attune_status run_job_on(const attune_model *model, const char *const *inputs, size_t count,
+                                int workers, const char *output, result *r, const char *device,
+                                uint64_t verify)
 {
     attune_scan *scan = NULL;
     attune_job_options options;
     attune_job_options_default(&options);
     *r = (result){0};
+    options.engine.device = device;
+    options.verify = verify;
     cr_assert_eq(attune_scan_create(&scan), ATTUNE_OK);
     for (size_t i = 0; i < count; i++) {
         cr_assert_eq(attune_scan_add(scan, inputs[i]), ATTUNE_OK, "%s", attune_last_error());
@@ -85,9 +92,15 @@ static attune_status run_job(const attune_model *model, const char *const *input
     options.on_track = on_track;
     options.on_progress = on_progress;
     options.user = r;
-    attune_status status = attune_job_run(&options, &r->progress);
+    attune_status status = attune_job_run_with(&options, &r->progress, fake_batch_kernels());
     attune_scan_free(scan);
     return status;
+}
+
+static attune_status run_job(const attune_model *model, const char *const *inputs, size_t count,
+                             int workers, const char *output, result *r)
+{
+    return run_job_on(model, inputs, count, workers, output, r, "cpu", 0);
 }
 
 /* All rows of an output, its embeddings as bytes beside it. */
@@ -198,6 +211,58 @@ Test(job, stop_writes_what_is_done)
     attune_model_close(model);
 }
 
+Test(job, batch_devices_give_the_rows_of_the_cpu, .timeout = 240)
+{
+    static const char *const devices[] = {"fake", "fake:1", "fake:1,fake:0", "auto"};
+    attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 24);
+    const char *folder[] = {"music"};
+    result r;
+    make_archive();
+    cr_assert_eq(run_job(model, folder, 1, 2, "cpu.h5", &r), ATTUNE_OK);
+    cr_assert_lt(r.progress.busy, 0);
+    attune_rows *expected = read_rows("cpu.h5");
+    for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]); d++) {
+        fake = (fake_batch){.devices = 2, .memory = (size_t)1 << 28};
+        cr_assert_eq(run_job_on(model, folder, 1, 4, "fake.h5", &r, devices[d], 5), ATTUNE_OK, "%s",
+                     attune_last_error());
+        cr_assert_eq(fake.opens, d == 1 ? 1 : 2);
+        cr_assert_eq(r.tracks, FILES + 2);
+        cr_assert_eq(r.progress.verified, 5);
+        cr_assert_eq(r.progress.verify_largest, 0.0);
+        cr_assert(r.progress.busy >= 0);
+        attune_rows *rows = read_rows("fake.h5");
+        cr_assert_eq(attune_rows_count(rows), FILES + 2);
+        for (size_t i = 0; i < FILES + 2; i++) {
+            compare_rows(attune_rows_get(expected, i), attune_rows_get(rows, i));
+        }
+        attune_rows_free(rows);
+    }
+    attune_rows_free(expected);
+    attune_model_close(model);
+}
+
+Test(job, lost_device_keeps_what_is_done, .timeout = 120)
+{
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 25);
+    const char *folder[] = {"music"};
+    result r;
+    make_archive();
+    fake = (fake_batch){.devices = 1, .memory = (size_t)1 << 26, .fail_after = 3};
+    cr_assert_eq(run_job_on(model, folder, 1, 2, "lost.h5", &r, "fake", 3), ATTUNE_ESTOPPED);
+    cr_assert(strstr(attune_last_error(), "fell off the bus"), "%s", attune_last_error());
+    cr_assert(strstr(attune_last_error(), "files done"));
+    attune_rows *rows = read_rows("lost.h5");
+    cr_assert_eq(attune_rows_count(rows), r.progress.done);
+    cr_assert(r.progress.done < FILES + 2);
+    attune_rows_free(rows);
+    fake = (fake_batch){.devices = 0};
+    cr_assert_eq(run_job_on(model, folder, 1, 2, "none.h5", &r, "fake", 0), ATTUNE_ENODEVICE);
+    cr_assert_neq(access("none.h5", F_OK), 0);
+    attune_model_close(model);
+}
+
 Test(job, output_that_cannot_be_is_found_out_first)
 {
     const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
@@ -208,7 +273,8 @@ Test(job, output_that_cannot_be_is_found_out_first)
     write_file("notes.h5", "my notes", 8);
     static const char *const outputs[] = {"no/such/folder/o.h5", "music", "notes.h5"};
     for (size_t i = 0; i < 3; i++) {
-        cr_assert_eq(run_job(model, folder, 1, 1, outputs[i], &r), ATTUNE_ECREATE, "%s", outputs[i]);
+        cr_assert_eq(run_job(model, folder, 1, 1, outputs[i], &r), ATTUNE_ECREATE, "%s",
+                     outputs[i]);
         cr_assert_eq(r.tracks, 0);
         cr_assert(strstr(attune_last_error(), outputs[i]), "%s", attune_last_error());
     }

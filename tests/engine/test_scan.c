@@ -15,15 +15,16 @@
 static void make_tree(void)
 {
     cr_assert_eq(chdir(temporary_folder()), 0);
-    cr_assert_eq(run_command("mkdir -p tree/b/c tree/.hidden tree/x.mp3 outside && "
-                             "touch tree/a.mp3 tree/B.FLAC tree/b/a.ogg tree/b/c/z.wav tree/cover.jpg "
-                             "tree/.dot.mp3 tree/.hidden/q.mp3 tree/x.mp3/in.mp3 tree/unknown.bin "
-                             "outside/o.mp3 && "
-                             "printf 'no music' > tree/plain && mkfifo tree/pipe.mp3 && "
-                             "ln -s ../a.mp3 tree/b/link.mp3 && ln -s .. tree/b/up && "
-                             "ln -s ../outside tree/out && ln -s nowhere tree/broken.mp3 && "
-                             "touch 'tree/new\nline.mp3' \"$(printf 'tree/\\351t\\351.mp3')\""),
-                 0);
+    cr_assert_eq(
+        run_command("mkdir -p tree/b/c tree/.hidden tree/x.mp3 outside && "
+                    "touch tree/a.mp3 tree/B.FLAC tree/b/a.ogg tree/b/c/z.wav tree/cover.jpg "
+                    "tree/.dot.mp3 tree/.hidden/q.mp3 tree/x.mp3/in.mp3 tree/unknown.bin "
+                    "outside/o.mp3 && "
+                    "printf 'no music' > tree/plain && mkfifo tree/pipe.mp3 && "
+                    "ln -s ../a.mp3 tree/b/link.mp3 && ln -s .. tree/b/up && "
+                    "ln -s ../outside tree/out && ln -s nowhere tree/broken.mp3 && "
+                    "touch 'tree/new\nline.mp3' \"$(printf 'tree/\\351t\\351.mp3')\""),
+        0);
 }
 
 static attune_scan *scan(const char *const *inputs, size_t count)
@@ -50,9 +51,9 @@ static void check_names(const attune_scan *s, const char *const *names, size_t c
 
 Test(scan, folder_gives_its_audio_sorted)
 {
-    static const char *const expected[] = {"B.FLAC",      "a.mp3",        "b/a.ogg",   "b/c/z.wav",
-                                           "b/link.mp3",  "broken.mp3",   "new\nline.mp3", "out/o.mp3",
-                                           "x.mp3/in.mp3", "\351t\351.mp3"};
+    static const char *const expected[] = {
+        "B.FLAC",     "a.mp3",         "b/a.ogg",   "b/c/z.wav",    "b/link.mp3",
+        "broken.mp3", "new\nline.mp3", "out/o.mp3", "x.mp3/in.mp3", "\351t\351.mp3"};
     make_tree();
     const char *inputs[] = {"tree"};
     attune_scan *s = scan(inputs, 1);
@@ -69,7 +70,8 @@ Test(scan, order_and_repetition_of_inputs_do_not_matter)
 {
     make_tree();
     const char *one[] = {"tree/b", "tree/a.mp3", "outside", "tree/plain"};
-    const char *two[] = {"outside/", "./tree/../tree/plain", "tree//b", "outside/o.mp3", "tree/a.mp3"};
+    const char *two[] = {"outside/", "./tree/../tree/plain", "tree//b", "outside/o.mp3",
+                         "tree/a.mp3"};
     attune_scan *a = scan(one, 4), *b = scan(two, 5);
     cr_assert_eq(attune_scan_count(a), attune_scan_count(b));
     cr_assert_str_eq(attune_scan_root(a), attune_scan_root(b));

@@ -1,5 +1,5 @@
-/* program.c - a program of somebody else's, built against an installed attune: embeds one second of a sine with the
- * model named on its command line, or, without one, says the version. */
+/* program.c - a program of somebody else's, built against an installed attune: embeds one second of
+ * a sine with the model named on its command line, or, without one, says the version. */
 #include <attune/attune.h>
 
 #include <math.h>

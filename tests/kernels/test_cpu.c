@@ -15,8 +15,8 @@ static const char *const isas[] = {"baseline", "avx2", "avx512"};
 /* Shapes: the published ones, what the paper varied, and the bounds of what model.h allows. */
 static attune_network shape(int index)
 {
-    attune_network n = reference_network(index < 9 ? ATTUNE_ARCHITECTURE_TINY
-                                                   : ATTUNE_ARCHITECTURE_GRU);
+    attune_network n =
+        reference_network(index < 9 ? ATTUNE_ARCHITECTURE_TINY : ATTUNE_ARCHITECTURE_GRU);
     switch (index) {
     case 1:
         n.frame_size = n.hop_size = 1024;
@@ -74,7 +74,8 @@ static attune_network shape(int index)
 
 enum { SHAPES = 11, F = 70 /* more than one call takes */ };
 
-/* F frames of noise with a beat in it, so that frames differ in level, NaN behind the last sample. */
+/* F frames of noise with a beat in it, so that frames differ in level, NaN behind the last sample.
+ */
 static float *noise(const attune_network *n, size_t *samples)
 {
     uint64_t seed = 7;
@@ -136,8 +137,8 @@ static double worst(const float *got, const double *expected, size_t count)
     return largest / scale;
 }
 
-/* Features: sums of up to 512 GELUs with 1e-6 each, partly cancelling. Embeddings of unit length: 1e-6 is what the
- * project promises against ONNX Runtime. */
+/* Features: sums of up to 512 GELUs with 1e-6 each, partly cancelling. Embeddings of unit length:
+ * 1e-6 is what the project promises against ONNX Runtime. */
 static void check_shape(const attune_kernels *kernels, int index)
 {
     const attune_network n = shape(index);

@@ -1,9 +1,8 @@
 /* model_files.c - the ONNX reader by hand, for tools/make_test_models.py.
  *
- *   test_model_files dump FILE      reads FILE; prints its network as one line of JSON, then all parameters
- *                                   as f32 in the order of attune_parameters
- *   test_model_files write FOLDER   writes small networks in every spelling that the tests read, as
- *                                   FOLDER/<network>@<spelling>.onnx */
+ *   test_model_files dump FILE      reads FILE; prints its network as one line of JSON, then all
+ * parameters as f32 in the order of attune_parameters test_model_files write FOLDER   writes small
+ * networks in every spelling that the tests read, as FOLDER/<network>@<spelling>.onnx */
 #include "tests/model/networks.h"
 #include "tests/model/onnx_spell.h"
 #include "tests/support/support.h"
@@ -21,12 +20,14 @@ static int dump(const char *path)
         return 1;
     }
     const attune_network *n = attune_model_network(model);
-    printf("{\"architecture\": \"%s\", \"pooling\": \"%s\", \"frame_size\": %d, \"hop_size\": %d, \"features\": %d, "
-           "\"hidden\": %d, \"layers\": %d, \"attention\": %d, \"projection\": %d, \"embedding\": %d, "
-           "\"trainable\": %" PRIu64 ", \"sha256\": \"%s\"}\n",
-           attune_architecture_name(n->architecture), attune_pooling_name(n->pooling), n->frame_size, n->hop_size,
-           n->features, n->hidden, n->layers, n->attention, n->projection, n->embedding,
-           attune_model_trainable_count(model), attune_model_sha256(model));
+    printf(
+        "{\"architecture\": \"%s\", \"pooling\": \"%s\", \"frame_size\": %d, \"hop_size\": %d, "
+        "\"features\": %d, "
+        "\"hidden\": %d, \"layers\": %d, \"attention\": %d, \"projection\": %d, \"embedding\": %d, "
+        "\"trainable\": %" PRIu64 ", \"sha256\": \"%s\"}\n",
+        attune_architecture_name(n->architecture), attune_pooling_name(n->pooling), n->frame_size,
+        n->hop_size, n->features, n->hidden, n->layers, n->attention, n->projection, n->embedding,
+        attune_model_trainable_count(model), attune_model_sha256(model));
     parameter_array arrays[PARAMETER_ARRAYS_MAX];
     int count = list_parameters(arrays, model);
     for (int i = 0; i < count; i++) {
@@ -47,7 +48,8 @@ static int write_all(const char *folder)
             size_t size;
             onnx_file *file = onnx_spell(model, &spellings[j]);
             uint8_t *bytes = onnx_file_pack(file, &size);
-            snprintf(path, sizeof(path), "%s/%s@%s.onnx", folder, small_networks[i].name, spellings[j].name);
+            snprintf(path, sizeof(path), "%s/%s@%s.onnx", folder, small_networks[i].name,
+                     spellings[j].name);
             write_file(path, bytes, size);
             free(bytes);
             onnx_file_free(file);

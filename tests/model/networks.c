@@ -52,8 +52,10 @@ int list_parameters(parameter_array *out, const attune_model *model)
     }
     for (int i = 0; i < n->layers; i++) {
         size_t inputs = (size_t)(i == 0 ? n->features : n->hidden);
-        out[count++] = (parameter_array){"gru.weight_input", p->gru[i].weight_input, 3 * hidden * inputs};
-        out[count++] = (parameter_array){"gru.weight_hidden", p->gru[i].weight_hidden, 3 * hidden * hidden};
+        out[count++] =
+            (parameter_array){"gru.weight_input", p->gru[i].weight_input, 3 * hidden * inputs};
+        out[count++] =
+            (parameter_array){"gru.weight_hidden", p->gru[i].weight_hidden, 3 * hidden * hidden};
         out[count++] = (parameter_array){"gru.bias_input", p->gru[i].bias_input, 3 * hidden};
         out[count++] = (parameter_array){"gru.bias_hidden", p->gru[i].bias_hidden, 3 * hidden};
     }
@@ -72,7 +74,8 @@ attune_model *random_model(const attune_network *network, uint64_t seed)
 {
     attune_model *model;
     parameter_array arrays[PARAMETER_ARRAYS_MAX];
-    cr_assert_eq(attune_model_create(&model, network, "random"), ATTUNE_OK, "%s", attune_last_error());
+    cr_assert_eq(attune_model_create(&model, network, "random"), ATTUNE_OK, "%s",
+                 attune_last_error());
     int count = list_parameters(arrays, model);
     for (int i = 0; i < count; i++) {
         random_fill(&seed, arrays[i].data, arrays[i].count, 0.5f);

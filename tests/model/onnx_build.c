@@ -125,14 +125,16 @@ static Onnx__AttributeProto *new_attribute(onnx_file *file, const char *name,
 
 void onnx_set_int(onnx_file *file, const char *name, int64_t number)
 {
-    Onnx__AttributeProto *attribute = new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
+    Onnx__AttributeProto *attribute =
+        new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INT);
     attribute->has_i = true;
     attribute->i = number;
 }
 
 void onnx_set_ints(onnx_file *file, const char *name, int count, const int64_t *numbers)
 {
-    Onnx__AttributeProto *attribute = new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
+    Onnx__AttributeProto *attribute =
+        new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__INTS);
     attribute->n_ints = (size_t)count;
     attribute->ints = onnx_file_allocate(file, (size_t)count * sizeof(int64_t));
     memcpy(attribute->ints, numbers, (size_t)count * sizeof(int64_t));
@@ -140,14 +142,16 @@ void onnx_set_ints(onnx_file *file, const char *name, int count, const int64_t *
 
 void onnx_set_float(onnx_file *file, const char *name, float number)
 {
-    Onnx__AttributeProto *attribute = new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
+    Onnx__AttributeProto *attribute =
+        new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOAT);
     attribute->has_f = true;
     attribute->f = number;
 }
 
 void onnx_set_text(onnx_file *file, const char *name, const char *text)
 {
-    Onnx__AttributeProto *attribute = new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
+    Onnx__AttributeProto *attribute =
+        new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__STRING);
     attribute->has_s = true;
     attribute->s.len = strlen(text);
     attribute->s.data = (uint8_t *)onnx_text(file, text);
@@ -160,13 +164,15 @@ void onnx_set_tensor(onnx_file *file, const char *name, Onnx__TensorProto *tenso
 
 static void set_floats(onnx_file *file, const char *name, int count, const float *numbers)
 {
-    Onnx__AttributeProto *attribute = new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS);
+    Onnx__AttributeProto *attribute =
+        new_attribute(file, name, ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__FLOATS);
     attribute->n_floats = (size_t)count;
     attribute->floats = onnx_file_allocate(file, (size_t)count * sizeof(float));
     memcpy(attribute->floats, numbers, (size_t)count * sizeof(float));
 }
 
-static Onnx__TensorProto *new_tensor(onnx_file *file, int type, int rank, const int64_t *dims, const void *data)
+static Onnx__TensorProto *new_tensor(onnx_file *file, int type, int rank, const int64_t *dims,
+                                     const void *data)
 {
     Onnx__TensorProto *tensor = onnx_file_allocate(file, sizeof(*tensor));
     bool real = type == ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT;
@@ -197,7 +203,8 @@ static Onnx__TensorProto *new_tensor(onnx_file *file, int type, int rank, const 
     return tensor;
 }
 
-static Onnx__ValueInfoProto *new_info(onnx_file *file, const char *name, int type, int rank, const int64_t *dims)
+static Onnx__ValueInfoProto *new_info(onnx_file *file, const char *name, int type, int rank,
+                                      const int64_t *dims)
 {
     Onnx__ValueInfoProto *info = onnx_file_allocate(file, sizeof(*info));
     onnx__value_info_proto__init(info);
@@ -230,16 +237,19 @@ static Onnx__ValueInfoProto *new_info(onnx_file *file, const char *name, int typ
 void onnx_add_input(onnx_file *file, const char *name, int64_t dim0, int64_t dim1)
 {
     const int64_t dims[] = {dim0, dim1};
-    APPEND(file, &file->graph, input, new_info(file, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 2, dims));
+    APPEND(file, &file->graph, input,
+           new_info(file, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 2, dims));
 }
 
 void onnx_add_output(onnx_file *file, const char *name, int64_t dim0, int64_t dim1)
 {
     const int64_t dims[] = {dim0, dim1};
-    APPEND(file, &file->graph, output, new_info(file, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 2, dims));
+    APPEND(file, &file->graph, output,
+           new_info(file, name, ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT, 2, dims));
 }
 
-static const char *new_constant(onnx_file *file, int type, int rank, const int64_t *dims, const void *data)
+static const char *new_constant(onnx_file *file, int type, int rank, const int64_t *dims,
+                                const void *data)
 {
     Onnx__TensorProto *tensor = new_tensor(file, type, rank, dims, data);
     bool node = file->constants == CONSTANT_NODE || file->constants == CONSTANT_NODE_VALUES;

@@ -1,4 +1,5 @@
-/* onnx_build.h - builds an ONNX graph node by node, and finds parts of it again to spoil them. Asserts on failure. */
+/* onnx_build.h - builds an ONNX graph node by node, and finds parts of it again to spoil them.
+ * Asserts on failure. */
 #ifndef ATTUNE_TESTS_MODEL_ONNX_BUILD_H
 #define ATTUNE_TESTS_MODEL_ONNX_BUILD_H
 
@@ -13,7 +14,8 @@ typedef enum constant_spelling {
     CONSTANT_INITIALIZER_TYPED, /* float_data, int64_data */
     CONSTANT_INPUT,             /* initialisers that are also listed as inputs */
     CONSTANT_NODE,              /* Constant nodes with a tensor */
-    CONSTANT_NODE_VALUES,       /* Constant nodes with value_int(s), value_float(s); larger ones as tensors */
+    CONSTANT_NODE_VALUES,       /* Constant nodes with value_int(s), value_float(s); larger ones as
+                                   tensors */
 } constant_spelling;
 
 typedef struct onnx_file {
@@ -34,7 +36,8 @@ void *onnx_file_allocate(onnx_file *file, size_t size);
 /* The file's bytes, malloc'ed. */
 uint8_t *onnx_file_pack(const onnx_file *file, size_t *size);
 
-/* Appends a node with in_count inputs, `const char *` each; "" is one left out. Returns its output's name. */
+/* Appends a node with in_count inputs, `const char *` each; "" is one left out. Returns its
+ * output's name. */
 const char *onnx_emit(onnx_file *file, const char *op, int in_count, ...);
 /* Gives the last node a second output. */
 const char *onnx_second_output(onnx_file *file);
@@ -63,8 +66,8 @@ size_t onnx_find_index(onnx_file *file, const char *op, int nth);
 Onnx__AttributeProto *onnx_find_attribute(Onnx__NodeProto *node, const char *name);
 /* The initialiser of that name, or the tensor of the Constant node that makes it. */
 Onnx__TensorProto *onnx_find_tensor(onnx_file *file, const char *name);
-/* Puts a node with one input and one output at `index`, and lets every node behind it that read `in` read its
- * output. */
+/* Puts a node with one input and one output at `index`, and lets every node behind it that read
+ * `in` read its output. */
 Onnx__NodeProto *onnx_insert(onnx_file *file, size_t index, const char *op, const char *in);
 /* Takes the node at `index` out; what read its output reads its first input. */
 void onnx_bypass(onnx_file *file, size_t index);

@@ -1,7 +1,7 @@
 /* onnx_spell.c - a model as an ONNX file.
  *
- * Written from the ONNX operators' documentation and not from the reader, so that the two check each other;
- * tools/make_test_models.py --built runs the files in ONNX Runtime. */
+ * Written from the ONNX operators' documentation and not from the reader, so that the two check
+ * each other; tools/make_test_models.py --built runs the files in ONNX Runtime. */
 #include "tests/model/onnx_spell.h"
 
 #include "tests/support/support.h"
@@ -31,11 +31,18 @@ const spelling spellings[] = {
     {.name = "direct", .frames = FRAMES_DIRECT, .norm = NORM_MAX},
     {.name = "batch-norm", .batch_norm = true, .opset = 14},
     {.name = "batch-norm11", .batch_norm = true, .opset = 11, .constants = CONSTANT_NODE},
-    {.name = "gates", .gates_in_graph = true, .constants = CONSTANT_NODE, .initial = INITIAL_SHAPED},
+    {.name = "gates",
+     .gates_in_graph = true,
+     .constants = CONSTANT_NODE,
+     .initial = INITIAL_SHAPED},
     {.name = "fixed-batch", .batch = 2, .initial = INITIAL_CONSTANT},
     {.name = "fixed-one", .batch = 1, .initial = INITIAL_SHAPED, .frames = FRAMES_DIRECT},
     {.name = "fixed-samples", .samples = 10000, .last = LAST_SLICE},
-    {.name = "fixed", .batch = 2, .samples = 10000, .attention = ATTENTION_MATMUL, .last = LAST_GATHER},
+    {.name = "fixed",
+     .batch = 2,
+     .samples = 10000,
+     .attention = ATTENTION_MATMUL,
+     .last = LAST_GATHER},
 };
 const int spelling_count = sizeof(spellings) / sizeof(*spellings);
 
@@ -47,7 +54,9 @@ typedef struct build {
     const char *batch; /* number of sequences, a list of one */
 } build;
 
-#define EMIT(b, op, ...) onnx_emit((b)->file, op, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)), __VA_ARGS__)
+#define EMIT(b, op, ...)                                                                           \
+    onnx_emit((b)->file, op, (int)(sizeof((const char *[]){__VA_ARGS__}) / sizeof(char *)),        \
+              __VA_ARGS__)
 
 /* Now and then a node that changes nothing. */
 static const char *pass(build *b, const char *in)
@@ -76,7 +85,8 @@ static const char *matrix(build *b, int rank, int64_t d0, int64_t d1, int64_t d2
 }
 
 /* Squeeze, Unsqueeze or Reduce over one axis. */
-static const char *over_axis(build *b, const char *op, const char *in, int64_t axis, int argument_since)
+static const char *over_axis(build *b, const char *op, const char *in, int64_t axis,
+                             int argument_since)
 {
     if (b->file->opset >= argument_since) {
         return EMIT(b, op, in, onnx_axis_list(b->file, axis));
@@ -95,7 +105,8 @@ static const char *reduce(build *b, const char *op, const char *in, int64_t axis
 
 static const char *slice(build *b, const char *in, const char *from, const char *to, int64_t axis)
 {
-    return EMIT(b, "Slice", in, from, to, onnx_axis_list(b->file, axis), onnx_axis_list(b->file, 1));
+    return EMIT(b, "Slice", in, from, to, onnx_axis_list(b->file, axis),
+                onnx_axis_list(b->file, 1));
 }
 
 static const char *transpose(build *b, const char *in, int rank, int64_t a0, int64_t a1, int64_t a2)
@@ -186,12 +197,14 @@ static const char *gelu(build *b, const char *x)
 
 static const char *activate(build *b, const char *in)
 {
-    return b->model->network.architecture == ATTUNE_ARCHITECTURE_TINY ? gelu(b, in) : EMIT(b, "Relu", in);
+    return b->model->network.architecture == ATTUNE_ARCHITECTURE_TINY ? gelu(b, in)
+                                                                      : EMIT(b, "Relu", in);
 }
 
-/* Batch normalisation that, folded, gives the model's own weight and bias: the weight is divided by its scale. */
-static const char *normalised_conv(build *b, const char *in, int index, int64_t outputs, int64_t inputs,
-                                   int64_t kernel)
+/* Batch normalisation that, folded, gives the model's own weight and bias: the weight is divided by
+ * its scale. */
+static const char *normalised_conv(build *b, const char *in, int index, int64_t outputs,
+                                   int64_t inputs, int64_t kernel)
 {
     bool own_bias = b->model->network.architecture == ATTUNE_ARCHITECTURE_GRU;
     const attune_parameters *p = &b->model->parameters;
@@ -211,10 +224,12 @@ static const char *normalised_conv(build *b, const char *in, int index, int64_t 
         }
     }
     const char *w = matrix(b, 3, outputs, inputs, kernel, weight);
-    const char *out = own_bias ? EMIT(b, "Conv", in, w, matrix(b, 1, outputs, 0, 0, bias)) : EMIT(b, "Conv", in, w);
+    const char *out = own_bias ? EMIT(b, "Conv", in, w, matrix(b, 1, outputs, 0, 0, bias))
+                               : EMIT(b, "Conv", in, w);
     Onnx__NodeProto *conv = b->file->last;
-    EMIT(b, "BatchNormalization", out, matrix(b, 1, outputs, 0, 0, gamma), matrix(b, 1, outputs, 0, 0, beta),
-         matrix(b, 1, outputs, 0, 0, mean), matrix(b, 1, outputs, 0, 0, variance));
+    EMIT(b, "BatchNormalization", out, matrix(b, 1, outputs, 0, 0, gamma),
+         matrix(b, 1, outputs, 0, 0, beta), matrix(b, 1, outputs, 0, 0, mean),
+         matrix(b, 1, outputs, 0, 0, variance));
     out = b->file->last->output[0];
     if (index > 0) {
         onnx_set_float(b->file, "epsilon", epsilon);
@@ -223,8 +238,8 @@ static const char *normalised_conv(build *b, const char *in, int index, int64_t 
     return out;
 }
 
-static const char *conv(build *b, const char *in, int index, int64_t outputs, int64_t inputs, int64_t kernel,
-                        int64_t stride, int64_t group)
+static const char *conv(build *b, const char *in, int index, int64_t outputs, int64_t inputs,
+                        int64_t kernel, int64_t stride, int64_t group)
 {
     const attune_parameters *p = &b->model->parameters;
     const int64_t pads[] = {kernel / 2, kernel / 2}, one = 1;
@@ -263,10 +278,12 @@ static const char *frontend(build *b, const char *in)
     if (b->how->mean == MEAN_GLOBAL) {
         in = EMIT(b, "GlobalAveragePool", in);
     } else {
-        in = reduce(b, "ReduceMean", in, b->how->mean == MEAN_REDUCE ? 2 : -1, b->how->mean == MEAN_REDUCE_KEEP);
+        in = reduce(b, "ReduceMean", in, b->how->mean == MEAN_REDUCE ? 2 : -1,
+                    b->how->mean == MEAN_REDUCE_KEEP);
     }
     in = b->how->mean == MEAN_REDUCE ? in : over_axis(b, "Squeeze", in, 2, 13);
-    const char *shape = concat(b, 0, b->batch, onnx_axis_list(b->file, -1), onnx_axis_list(b->file, n->features));
+    const char *shape =
+        concat(b, 0, b->batch, onnx_axis_list(b->file, -1), onnx_axis_list(b->file, n->features));
     return EMIT(b, "Reshape", pass(b, in), shape);
 }
 
@@ -298,7 +315,8 @@ static const char *gate_biases(build *b, const attune_gru_parameters *gru, int64
     float *out = onnx_file_allocate(b->file, 6 * size * sizeof(float));
     for (size_t i = 0; i < 3; i++) {
         memcpy(out + i * size, gru->bias_input + (size_t)ORDER[i] * size, size * sizeof(float));
-        memcpy(out + (3 + i) * size, gru->bias_hidden + (size_t)ORDER[i] * size, size * sizeof(float));
+        memcpy(out + (3 + i) * size, gru->bias_hidden + (size_t)ORDER[i] * size,
+               size * sizeof(float));
     }
     return matrix(b, 2, 1, 6 * hidden, 0, out);
 }
@@ -316,7 +334,8 @@ static const char *initial_state(build *b)
         return EMIT(b, "Expand", onnx_number(b->file, 0), concat(b, 0, one, b->batch, hidden));
     }
     size_t count = (size_t)(b->how->batch * n->hidden);
-    return matrix(b, 3, 1, b->how->batch, n->hidden, onnx_file_allocate(b->file, count * sizeof(float)));
+    return matrix(b, 3, 1, b->how->batch, n->hidden,
+                  onnx_file_allocate(b->file, count * sizeof(float)));
 }
 
 /* The layers; *y is the top one's (F, 1, B, H), y_h[i] the last state (1, B, H) of each. */
@@ -329,8 +348,9 @@ static void gru(build *b, const char *in, const char **y, const char **y_h)
         const char *w = gates(b, gru->weight_input, n->hidden, i == 0 ? n->features : n->hidden);
         const char *r = gates(b, gru->weight_hidden, n->hidden, n->hidden);
         const char *biases = gate_biases(b, gru, n->hidden);
-        *y = b->how->initial == INITIAL_NONE ? EMIT(b, "GRU", in, w, r, biases)
-                                             : EMIT(b, "GRU", in, w, r, biases, "", initial_state(b));
+        *y = b->how->initial == INITIAL_NONE
+                 ? EMIT(b, "GRU", in, w, r, biases)
+                 : EMIT(b, "GRU", in, w, r, biases, "", initial_state(b));
         Onnx__NodeProto *node = b->file->last;
         /* initial_state() is an argument, so its nodes stand before this one. */
         cr_assert_str_eq(node->op_type, "GRU");
@@ -343,12 +363,13 @@ static void gru(build *b, const char *in, const char **y, const char **y_h)
     }
 }
 
-static const char *linear(build *b, const char *in, const float *weight, const float *bias, int64_t outputs,
-                          int64_t inputs, bool is_matrix)
+static const char *linear(build *b, const char *in, const float *weight, const float *bias,
+                          int64_t outputs, int64_t inputs, bool is_matrix)
 {
     const char *biases = matrix(b, 1, outputs, 0, 0, bias);
-    enum linear_spelling how = is_matrix ? b->how->linear : b->how->linear == LINEAR_ADD ? LINEAR_ADD
-                                                                                        : LINEAR_ADD_BIAS_FIRST;
+    enum linear_spelling how = is_matrix                      ? b->how->linear
+                               : b->how->linear == LINEAR_ADD ? LINEAR_ADD
+                                                              : LINEAR_ADD_BIAS_FIRST;
     if (how == LINEAR_GEMM_TRANSPOSED) {
         const char *out = EMIT(b, "Gemm", in, matrix(b, 2, outputs, inputs, 0, weight), biases);
         onnx_set_int(b->file, "transB", 1);
@@ -374,7 +395,8 @@ static const char *attend(build *b, const char *states)
 {
     const attune_network *n = &b->model->network;
     const attune_parameters *p = &b->model->parameters;
-    const char *in = linear(b, states, p->attention_weight, p->attention_bias, n->attention, n->hidden, false);
+    const char *in =
+        linear(b, states, p->attention_weight, p->attention_bias, n->attention, n->hidden, false);
     in = EMIT(b, "Tanh", in);
     in = linear(b, in, p->score_weight, p->score_bias, 1, n->attention, false);
     if (b->how->attention == ATTENTION_MATMUL) {
@@ -399,7 +421,8 @@ static const char *attend(build *b, const char *states)
 static const char *last_state(build *b, const char *y, const char **y_h)
 {
     const attune_network *n = &b->model->network;
-    const char *minus = onnx_axis_list(b->file, -1), *most = onnx_axis_list(b->file, INT64_MAX), *in;
+    const char *minus = onnx_axis_list(b->file, -1), *most = onnx_axis_list(b->file, INT64_MAX),
+               *in;
     switch (b->how->last) {
     case LAST_GATHER:
     case LAST_GATHER_COMPUTED:
@@ -432,7 +455,8 @@ static const char *last_state(build *b, const char *y, const char **y_h)
     if (b->how->last == LAST_STATE) {
         return EMIT(b, "Gather", stack, onnx_integer(b->file, -1));
     }
-    in = slice(b, stack, onnx_axis_list(b->file, n->layers - 1), onnx_axis_list(b->file, n->layers), 0);
+    in = slice(b, stack, onnx_axis_list(b->file, n->layers - 1), onnx_axis_list(b->file, n->layers),
+               0);
     return over_axis(b, "Squeeze", in, 0, 13);
 }
 
@@ -445,7 +469,8 @@ static const char *normalise(build *b, const char *in)
         return out;
     }
     const char *norm = reduce(b, "ReduceL2", in, 1, true), *least = onnx_number(b->file, 1e-12f);
-    norm = b->how->norm == NORM_MAX ? EMIT(b, "Max", norm, least) : EMIT(b, "Clip", norm, least, "");
+    norm =
+        b->how->norm == NORM_MAX ? EMIT(b, "Max", norm, least) : EMIT(b, "Clip", norm, least, "");
     if (b->how->norm == NORM_EXPAND) {
         norm = EMIT(b, "Expand", norm, EMIT(b, "Shape", in));
     }
@@ -456,7 +481,9 @@ onnx_file *onnx_spell(const attune_model *model, const spelling *how)
 {
     const attune_network *n = &model->network;
     const attune_parameters *p = &model->parameters;
-    build b = {.file = onnx_file_new(how->opset ? how->opset : 17, how->constants), .model = model, .how = how,
+    build b = {.file = onnx_file_new(how->opset ? how->opset : 17, how->constants),
+               .model = model,
+               .how = how,
                .random = 3};
     const char *y = NULL, *y_h[ATTUNE_LAYERS_MAX], *in;
     onnx_add_input(b.file, "audio", how->batch, how->samples);
@@ -466,7 +493,8 @@ onnx_file *onnx_spell(const attune_model *model, const spelling *how)
         in = last_state(&b, y, y_h);
     } else {
         in = pass(&b, transpose(&b, over_axis(&b, "Squeeze", y, 1, 13), 3, 1, 0, 2));
-        in = n->pooling == ATTUNE_POOLING_MEAN ? reduce(&b, "ReduceMean", in, 1, false) : attend(&b, in);
+        in = n->pooling == ATTUNE_POOLING_MEAN ? reduce(&b, "ReduceMean", in, 1, false)
+                                               : attend(&b, in);
     }
     if (how->dead) {
         EMIT(&b, "Sinh", in);

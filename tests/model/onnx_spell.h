@@ -1,4 +1,5 @@
-/* onnx_spell.h - a model as an ONNX file, in any of the ways in which exporters write the same network. */
+/* onnx_spell.h - a model as an ONNX file, in any of the ways in which exporters write the same
+ * network. */
 #ifndef ATTUNE_TESTS_MODEL_ONNX_SPELL_H
 #define ATTUNE_TESTS_MODEL_ONNX_SPELL_H
 
@@ -14,7 +15,12 @@ enum gelu_spelling {
 };
 enum linear_spelling { LINEAR_GEMM_TRANSPOSED, LINEAR_GEMM, LINEAR_ADD, LINEAR_ADD_BIAS_FIRST };
 enum mean_spelling { MEAN_GLOBAL, MEAN_REDUCE, MEAN_REDUCE_KEEP };
-enum attention_spelling { ATTENTION_SUM, ATTENTION_SUM_KEEP, ATTENTION_MATMUL, ATTENTION_MATMUL_AFTER };
+enum attention_spelling {
+    ATTENTION_SUM,
+    ATTENTION_SUM_KEEP,
+    ATTENTION_MATMUL,
+    ATTENTION_MATMUL_AFTER
+};
 enum last_spelling { LAST_STATE, LAST_STATE_SLICE, LAST_GATHER, LAST_SLICE, LAST_GATHER_COMPUTED };
 enum norm_spelling { NORM_EXPAND, NORM_CLIP, NORM_MAX, NORM_LP };
 enum initial_spelling { INITIAL_NONE, INITIAL_SHAPED, INITIAL_EXPANDED, INITIAL_CONSTANT };
@@ -35,7 +41,8 @@ typedef struct spelling {
     enum initial_spelling initial;
     enum frame_spelling frames;
     bool batch_norm;     /* nodes of their own after the convolutions */
-    bool gates_in_graph; /* PyTorch's order of gates in the constants, Slice and Concat in the graph */
+    bool gates_in_graph; /* PyTorch's order of gates in the constants, Slice and Concat in the graph
+                          */
     bool passes;         /* Identity, Dropout and Cast here and there */
     bool dead;           /* nodes whose result nobody reads */
 } spelling;

@@ -81,7 +81,8 @@ attune_model *reference_model(const attune_network *network, uint64_t seed)
     }
     fill(&seed, p->attention_weight, A * H, H);
     fill(&seed, p->attention_bias, A, 16);
-    fill(&seed, p->score_weight, A, 4); /* scores that differ, so that the softmax has something to do */
+    fill(&seed, p->score_weight, A,
+         4); /* scores that differ, so that the softmax has something to do */
     fill(&seed, p->score_bias, 1, 16);
     fill(&seed, p->project1_weight, P * H, H);
     fill(&seed, p->project1_bias, P, 16);
@@ -90,7 +91,8 @@ attune_model *reference_model(const attune_network *network, uint64_t seed)
     return model;
 }
 
-/* out (O, L / stride) = conv(in (I, L)) with weight (O, I / groups, K), zero padding K / 2 at the edges. */
+/* out (O, L / stride) = conv(in (I, L)) with weight (O, I / groups, K), zero padding K / 2 at the
+ * edges. */
 static double *convolve(const double *in, const float *weight, const float *bias, int I, int O,
                         int groups, int K, int stride, int L)
 {
@@ -135,7 +137,8 @@ static void mean_rows(double *out, const double *in, int rows, int L)
 
 static void tiny_frame(double *features, const attune_parameters *p, const double *x, int N)
 {
-    double *a = apply(convolve(x, p->conv_weight[0], p->conv_bias[0], 1, 1, 1, 5, 2, N), N / 2, gelu);
+    double *a =
+        apply(convolve(x, p->conv_weight[0], p->conv_bias[0], 1, 1, 1, 5, 2, N), N / 2, gelu);
     double *b = apply(convolve(a, p->conv_weight[1], p->conv_bias[1], 1, 32, 1, 1, 1, N / 2),
                       32 * (size_t)N / 2, gelu);
     double *c = apply(convolve(b, p->conv_weight[2], p->conv_bias[2], 32, 32, 32, 5, 2, N / 2),
@@ -203,9 +206,8 @@ static double *gru_layer(const attune_gru_parameters *p, const double *in, size_
                                      row_times(p->weight_hidden, p->bias_hidden, h, i, H));
             const double z = sigmoid(row_times(p->weight_input, p->bias_input, x, H + i, I) +
                                      row_times(p->weight_hidden, p->bias_hidden, h, H + i, H));
-            const double c =
-                tanh(row_times(p->weight_input, p->bias_input, x, 2 * H + i, I) +
-                     r * row_times(p->weight_hidden, p->bias_hidden, h, 2 * H + i, H));
+            const double c = tanh(row_times(p->weight_input, p->bias_input, x, 2 * H + i, I) +
+                                  r * row_times(p->weight_hidden, p->bias_hidden, h, 2 * H + i, H));
             next[i] = (1 - z) * c + z * h[i];
         }
         memcpy(h, next, sizeof(double) * (size_t)H);
@@ -227,10 +229,9 @@ static void pool(double *pooled, const attune_model *model, const double *h, siz
         if (n->pooling == ATTUNE_POOLING_ATTENTION) {
             weight[t] = (double)p->score_bias[0];
             for (int a = 0; a < n->attention; a++) {
-                weight[t] +=
-                    (double)p->score_weight[a] *
-                    tanh(row_times(p->attention_weight, p->attention_bias,
-                                   h + t * (size_t)n->hidden, a, n->hidden));
+                weight[t] += (double)p->score_weight[a] *
+                             tanh(row_times(p->attention_weight, p->attention_bias,
+                                            h + t * (size_t)n->hidden, a, n->hidden));
             }
         }
         largest = fmax(largest, weight[t]);

@@ -1,7 +1,8 @@
-/* reference.h - the networks in plain double precision, written from their definition (spec: model.md).
+/* reference.h - the networks in plain double precision, written from their definition (spec:
+ * model.md).
  *
- * Everything else is compared to this. It shares no code with the kernels, allocates as it likes, and favours
- * the textbook's loop over speed. */
+ * Everything else is compared to this. It shares no code with the kernels, allocates as it likes,
+ * and favours the textbook's loop over speed. */
 #ifndef ATTUNE_TESTS_REFERENCE_H
 #define ATTUNE_TESTS_REFERENCE_H
 
@@ -16,7 +17,8 @@ attune_network reference_network(attune_architecture architecture);
 /* A model of this shape with random parameters of about the published model's sizes. Close it. */
 attune_model *reference_model(const attune_network *network, uint64_t seed);
 
-/* features (F, C) of the F whole frames of `samples` samples; a shorter clip is padded to one frame. */
+/* features (F, C) of the F whole frames of `samples` samples; a shorter clip is padded to one
+ * frame. */
 void reference_features(double *features, const attune_model *model, const float *pcm,
                         size_t samples);
 

@@ -32,7 +32,8 @@ char *shared_path(const char *name)
     char *path = join(folder ? folder : "../shared", name);
     if (access(path, R_OK) != 0) {
         free(path);
-        skip_test("the shared folder with the published model and audio is not beside the checkout");
+        skip_test(
+            "the shared folder with the published model and audio is not beside the checkout");
     }
     return path;
 }

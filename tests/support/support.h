@@ -8,8 +8,8 @@
 /* Ends the test as skipped; ctest sees it and tools/test prints the reason. */
 _Noreturn void skip_test(const char *reason);
 
-/* Path of a file in the shared folder beside the checkout; skips the test if it is not there. The result is
- * malloc'ed. */
+/* Path of a file in the shared folder beside the checkout; skips the test if it is not there. The
+ * result is malloc'ed. */
 char *shared_path(const char *name);
 
 /* A fresh temporary folder, removed when the process ends. */
@@ -22,7 +22,8 @@ char *temporary_path(const char *name);
 char *read_file(const char *path, size_t *size);
 void write_file(const char *path, const void *bytes, size_t size);
 
-/* Runs a shell command, asserts that it could start; returns its exit status (128 + n for a signal). */
+/* Runs a shell command, asserts that it could start; returns its exit status (128 + n for a
+ * signal). */
 int run_command(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* splitmix64: the next 64 random bits, a uniform float in [-1, 1), fills of it scaled. */
