@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Exports AudioEmbeddingTiny and AudioEmbeddingGRU by real PyTorch, to check the ONNX reader by hand.
 
-    make_test_models.py FOLDER [--dump PROGRAM] [--built FOLDER]
+    make_test_models.py FOLDER [--dump PROGRAM | --built]
 
 Writes FOLDER/<configuration>-<exporter>.onnx: every configuration that the paper varied, by the TorchScript
 exporter in opsets 13 to 20 and by the graph exporter in opset 18 and later, with random weights and random batch
 statistics. --dump takes tests/model's program test_model_files: each file is then read by it and every
-parameter compared with PyTorch's (batch normalisation folded here in double). --built takes a folder
+parameter compared with PyTorch's (batch normalisation folded here in double). --built writes nothing; FOLDER is one
 that `test_model_files write` filled: files whose names differ only after the '@' hold the same network in
 different spellings, and ONNX Runtime must give the same embeddings for all of them.
 
@@ -234,11 +234,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--dump", metavar="PROGRAM")
-    parser.add_argument("--built", type=pathlib.Path, metavar="FOLDER")
+    parser.add_argument("--built", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    options.folder.mkdir(parents=True, exist_ok=True)
-    total, failed = check_built(options.built) if options.built else check_exports(options.folder, options.dump)
+    if options.built:
+        total, failed = check_built(options.folder)
+    else:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        total, failed = check_exports(options.folder, options.dump)
     print(f"{total} files, {failed} failed")
     return 1 if failed else 0
 

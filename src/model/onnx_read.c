@@ -1,5 +1,4 @@
-/* onnx_read.c - opens an ONNX file and runs its graph on symbols; onnx_reader.h says how that
- * works.
+/* onnx_read.c - opens an ONNX file and runs its graph on symbols, as onnx_reader.h describes.
  *
  * Nothing in the file is trusted: sizes, nesting and counts are bounded before they cost memory or
  * stack, and every refusal is one line that names the file and the node. */
@@ -17,9 +16,8 @@
 #include <unistd.h>
 
 enum {
-    FILE_MAX =
-        256 << 20,     /* bytes; the largest network within our bounds has 202 MB of parameters */
-    NODES_MAX = 20000, /* exporters' graphs have some hundreds */
+    FILE_MAX = 256 << 20, /* bytes; the largest network within our bounds has 202 MB */
+    NODES_MAX = 20000,    /* exporters' graphs have some hundreds */
     OPSET_MIN = 11,
     OPSET_MAX = 24,
     SAMPLE_RATE = 22050, /* Hz; ONNX does not record it */

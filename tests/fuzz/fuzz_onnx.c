@@ -1,6 +1,7 @@
 /* fuzz_onnx.c - libFuzzer on the ONNX reader.
  *
  *   fuzz_onnx -max_len=65536 WORK_FOLDER tests/fuzz/corpus/onnx
+ * The seeds are eight of the files that `test_model_files write` makes.
  *
  * Whatever the bytes, attune_model_parse() must return a whole model or one line that says why not.
  * Bytes flipped at random mostly hit weights or break the message, so every other mutation is made

@@ -7,7 +7,6 @@
 #include "tests/model/onnx_spell.h"
 #include "tests/support/support.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +18,8 @@ static int dump(const char *path)
         fprintf(stderr, "%s\n", attune_last_error());
         return 1;
     }
-    const attune_network *n = attune_model_network(model);
-    printf(
-        "{\"architecture\": \"%s\", \"pooling\": \"%s\", \"frame_size\": %d, \"hop_size\": %d, "
-        "\"features\": %d, "
-        "\"hidden\": %d, \"layers\": %d, \"attention\": %d, \"projection\": %d, \"embedding\": %d, "
-        "\"trainable\": %" PRIu64 ", \"sha256\": \"%s\"}\n",
-        attune_architecture_name(n->architecture), attune_pooling_name(n->pooling), n->frame_size,
-        n->hop_size, n->features, n->hidden, n->layers, n->attention, n->projection, n->embedding,
-        attune_model_trainable_count(model), attune_model_sha256(model));
+    char text[512];
+    puts(attune_network_json(attune_model_network(model), text, sizeof(text)));
     parameter_array arrays[PARAMETER_ARRAYS_MAX];
     int count = list_parameters(arrays, model);
     for (int i = 0; i < count; i++) {

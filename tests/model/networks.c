@@ -4,6 +4,8 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define TINY .architecture = ATTUNE_ARCHITECTURE_TINY, .sample_rate = 22050, .features = 64
 #define BASELINE .architecture = ATTUNE_ARCHITECTURE_GRU, .sample_rate = 22050, .features = 128
@@ -31,6 +33,17 @@ const named_network small_networks[] = {
     {"gru-mean", {BASELINE, MEAN, FRAMES(4096, 4096), WIDTHS(48, 3, 16, 4)}},
 };
 const int small_network_count = sizeof(small_networks) / sizeof(*small_networks);
+
+const attune_network *find_network(const char *name)
+{
+    for (int i = 0; i < small_network_count; i++) {
+        if (strcmp(small_networks[i].name, name) == 0) {
+            return &small_networks[i].network;
+        }
+    }
+    cr_assert_fail("no network %s", name);
+    abort();
+}
 
 attune_network published_network(void)
 {

@@ -27,6 +27,7 @@ typedef struct named_network {
 /* What the paper varied, small enough for many tests: hidden 16 to 48, embeddings 4 to 8. */
 extern const named_network small_networks[];
 extern const int small_network_count;
+const attune_network *find_network(const char *name); /* one of them; asserts */
 
 /* A model with random parameters; asserts. */
 attune_model *random_model(const attune_network *network, uint64_t seed);

@@ -46,6 +46,17 @@ const spelling spellings[] = {
 };
 const int spelling_count = sizeof(spellings) / sizeof(*spellings);
 
+const spelling *find_spelling(const char *name)
+{
+    for (int i = 0; i < spelling_count; i++) {
+        if (strcmp(spellings[i].name, name) == 0) {
+            return &spellings[i];
+        }
+    }
+    cr_assert_fail("no spelling %s", name);
+    abort();
+}
+
 typedef struct build {
     onnx_file *file;
     const attune_model *model;

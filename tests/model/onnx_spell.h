@@ -49,6 +49,7 @@ typedef struct spelling {
 
 extern const spelling spellings[];
 extern const int spelling_count;
+const spelling *find_spelling(const char *name); /* one of them; asserts */
 
 onnx_file *onnx_spell(const attune_model *model, const spelling *how);
 
