@@ -39,7 +39,8 @@ typedef struct attune_audio_options {
 /* 22,050 Hz, whole file, timeout 60 s. The time limit works against hangs, not against long files:
  * decoding may take `timeout_seconds` plus the duration of what it has decoded so far, so any file
  * that decodes at least as fast as it plays is safe, and a decoder that stands still is given up
- * after a minute. Only time spent inside this module counts. */
+ * after a minute. Only time spent inside this module counts. A file that still
+ * plays after 100 hours is given up as well. */
 ATTUNE_API void attune_audio_options_default(attune_audio_options *options);
 
 /* What became of the file so far; final once attune_audio_read has returned no samples. The status

@@ -24,7 +24,8 @@ bool attune_audio_clock_check(attune_audio_clock *clock)
 {
     if (clock->timeout_seconds > 0 && !clock->expired) {
         double spent = clock->spent_seconds + (now() - clock->entered_seconds);
-        clock->expired = spent > clock->timeout_seconds + clock->decoded_seconds;
+        clock->expired = spent > clock->timeout_seconds + clock->decoded_seconds ||
+                         clock->decoded_seconds > ATTUNE_AUDIO_ENDLESS_SECONDS;
     }
     return clock->expired;
 }

@@ -8,6 +8,10 @@
 
 #include <stdbool.h>
 
+/* No recording is as long; what plays on after it (a looping game tune, a damaged header) never
+ * ends. */
+enum { ATTUNE_AUDIO_ENDLESS_SECONDS = 100 * 3600 };
+
 typedef struct attune_audio_clock {
     double timeout_seconds; /* 0: no limit */
     double decoded_seconds; /* of audio, so far */

@@ -33,6 +33,12 @@ void attune_audio_source_fail(attune_audio_source *source, attune_audio_result *
 {
     char text[sizeof(result->error)];
     char reason[384] = "";
+    if (source->clock.expired && source->clock.decoded_seconds > ATTUNE_AUDIO_ENDLESS_SECONDS) {
+        result->status = ATTUNE_TRACK_TIMEOUT;
+        snprintf(result->error, sizeof(result->error), "still playing after %d hours",
+                 ATTUNE_AUDIO_ENDLESS_SECONDS / 3600);
+        return;
+    }
     if (source->clock.expired) {
         result->status = ATTUNE_TRACK_TIMEOUT;
         snprintf(result->error, sizeof(result->error),
