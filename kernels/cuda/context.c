@@ -1,0 +1,385 @@
+/* context.c - a CUDA device's memory, streams, events and errors. Proven under a stand-in for the
+ * CUDA runtime (tests/cuda); not yet run on a GPU. */
+#include "kernels/cuda/context.h"
+#include "status/error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* cudaMalloc takes memory in pages of this many bytes. */
+static const size_t PAGE = (size_t)2 << 20;
+/* A new reference after this long: event times are floats. */
+static const float REFERENCE_MILLISECONDS = 1e6f;
+
+static const struct {
+    const char *what;
+    bool has_twin; /* pinned, on the host */
+} buffers[BUFFERS] = {
+    [PCM0] = {"PCM", true},
+    [PCM1] = {"PCM", true},
+    [FEATURES0] = {"features", false},
+    [FEATURES1] = {"features", false},
+    [SLOTS] = {"the tracks under way", false},
+    [SCRATCH] = {"the GRU's gates and states", false},
+    [WEIGHTS] = {"weights", false},
+    [LISTS] = {"lists", true},
+    [EMBEDDINGS] = {"embeddings", true},
+};
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static size_t parcel_bytes(const attune_batch_options *o)
+{
+    const size_t longest =
+        larger(larger((size_t)o->pcm_frames, (size_t)o->slots) * sizeof(uint32_t),
+               (size_t)o->segments * sizeof(attune_segment));
+    return (longest + ATTUNE_CUDA_ALIGN - 1) / ATTUNE_CUDA_ALIGN * ATTUNE_CUDA_ALIGN;
+}
+
+static void buffer_bytes(size_t bytes[BUFFERS], const attune_network *n,
+                         const attune_batch_options *o)
+{
+    const size_t sample = o->precision == ATTUNE_PRECISION_EXACT ? sizeof(float) : sizeof(int16_t);
+    bytes[PCM0] = bytes[PCM1] = o->pcm_samples * sample;
+    bytes[FEATURES0] = bytes[FEATURES1] =
+        (size_t)o->feature_rows * (size_t)n->features * sizeof(float);
+    bytes[SLOTS] = o->slots * attune_cuda_slot_bytes(n);
+    bytes[SCRATCH] = attune_cuda_scratch_bytes(n, o->feature_rows);
+    bytes[WEIGHTS] = attune_cuda_weights_bytes(n);
+    bytes[LISTS] = PARCELS * parcel_bytes(o);
+    bytes[EMBEDDINGS] = (size_t)o->slots * (size_t)n->embedding * sizeof(float);
+}
+
+size_t attune_cuda_memory_needed(const attune_network *network, const attune_batch_options *options)
+{
+    size_t bytes[BUFFERS], total = 0;
+    buffer_bytes(bytes, network, options);
+    for (int i = 0; i < BUFFERS; i++) {
+        total += (bytes[i] + PAGE - 1) / PAGE * PAGE;
+    }
+    return total;
+}
+
+/* --- calls of CUDA that do nothing once one has failed --- */
+
+void attune_cuda_called(attune_cuda_context *c, int error)
+{
+    if (c->error == cudaSuccess && error != (int)cudaSuccess) {
+        c->error = (cudaError_t)error;
+        cudaGetLastError();
+    }
+}
+
+void attune_cuda_record(attune_cuda_context *c, cudaEvent_t event, int stream)
+{
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaEventRecord(event, c->streams[stream]));
+    }
+}
+
+void attune_cuda_wait_in_stream(attune_cuda_context *c, int stream, cudaEvent_t event)
+{
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaStreamWaitEvent(c->streams[stream], event, 0));
+    }
+}
+
+void attune_cuda_wait_on_host(attune_cuda_context *c, cudaEvent_t event)
+{
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaEventSynchronize(event));
+    }
+}
+
+void attune_cuda_copy(attune_cuda_context *c, void *to, const void *from, size_t bytes,
+                      enum cudaMemcpyKind kind, int stream)
+{
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaMemcpyAsync(to, from, bytes, kind, c->streams[stream]));
+    }
+}
+
+/* Which status a failed call is: our own fault, memory, or the device's. */
+static attune_status status_of(cudaError_t error)
+{
+    switch (error) {
+    case cudaErrorMemoryAllocation:
+        return ATTUNE_ENOMEM;
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidValue:
+    case cudaErrorInvalidConfiguration:
+    case cudaErrorInvalidDeviceFunction:
+    case cudaErrorInvalidResourceHandle:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorLaunchOutOfResources:
+    case cudaErrorNoKernelImageForDevice:
+    case cudaErrorAssert:
+        return ATTUNE_EINTERNAL;
+    default:
+        return ATTUNE_EIO;
+    }
+}
+
+attune_status attune_cuda_outcome(attune_cuda_context *c, const char *what)
+{
+    if (attune_cuda_is_well(c)) {
+        return ATTUNE_OK;
+    }
+    if (c->failure == ATTUNE_OK) {
+        c->failure = status_of(c->error);
+        snprintf(c->failure_text, sizeof(c->failure_text), "CUDA device %d (%s): %s: %s (%s)",
+                 c->options.ordinal, c->name, what, cudaGetErrorString(c->error),
+                 cudaGetErrorName(c->error));
+    }
+    return attune_fail(c->failure, "%s", c->failure_text);
+}
+
+attune_status attune_cuda_enter(attune_cuda_context *c)
+{
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaSetDevice(c->options.ordinal));
+    }
+    return attune_cuda_outcome(c, "choosing the device");
+}
+
+/* --- parcels and busy time --- */
+
+/* Counts a parcel whose kernels have ended. Intervals of the two streams overlap: what was counted
+ * once is left out, so the sum is the time in which either was busy, short only of gaps that an
+ * earlier parcel ended behind. */
+static void count_busy(attune_cuda_context *c, attune_cuda_parcel *p)
+{
+    float from = 0, to = 0;
+    p->is_under_way = false;
+    attune_cuda_called(c, cudaEventElapsedTime(&from, c->reference, p->began));
+    attune_cuda_called(c, cudaEventElapsedTime(&to, c->reference, p->done));
+    if (!attune_cuda_is_well(c)) {
+        return;
+    }
+    const double start = c->reference_time + (double)from, end = c->reference_time + (double)to;
+    const double counted_from = start > c->counted_until ? start : c->counted_until;
+    if (end > counted_from) {
+        c->busy += end - counted_from;
+        c->counted_until = end;
+    }
+    if (to > REFERENCE_MILLISECONDS) { /* a new reference, before the floats grow coarse */
+        cudaEvent_t moved = NULL;
+        float milliseconds = 0;
+        attune_cuda_called(c, cudaEventCreate(&moved));
+        attune_cuda_record(c, moved, SEQUENCE);
+        attune_cuda_wait_on_host(c, moved);
+        if (attune_cuda_is_well(c)) {
+            attune_cuda_called(c, cudaEventElapsedTime(&milliseconds, c->reference, moved));
+            attune_cuda_called(c, cudaEventDestroy(c->reference));
+            c->reference = moved;
+            c->reference_time += (double)milliseconds;
+        } else if (moved) {
+            cudaEventDestroy(moved);
+        }
+    }
+}
+
+attune_cuda_parcel *attune_cuda_take_parcel(attune_cuda_context *c)
+{
+    attune_cuda_parcel *p = &c->parcels[c->next_parcel];
+    c->next_parcel = (c->next_parcel + 1) % PARCELS;
+    if (p->is_under_way) {
+        attune_cuda_wait_on_host(c, p->done);
+        if (attune_cuda_is_well(c)) {
+            count_busy(c, p);
+        }
+    }
+    return p;
+}
+
+void attune_cuda_send_parcel(attune_cuda_context *c, attune_cuda_parcel *p, int stream)
+{
+    attune_cuda_record(c, p->done, stream);
+    p->is_under_way = true;
+}
+
+double attune_cuda_busy_seconds(void *context)
+{
+    attune_cuda_context *c = context;
+    if (attune_cuda_enter(c) != ATTUNE_OK) {
+        return c->busy / 1e3;
+    }
+    for (uint32_t i = 0; i < PARCELS; i++) { /* from the oldest on */
+        attune_cuda_parcel *p = &c->parcels[(c->next_parcel + i) % PARCELS];
+        if (p->is_under_way) {
+            const cudaError_t state = cudaEventQuery(p->done);
+            if (state == cudaErrorNotReady) {
+                cudaGetLastError();
+                break;
+            }
+            attune_cuda_called(c, state);
+            if (!attune_cuda_is_well(c)) {
+                break;
+            }
+            count_busy(c, p);
+        }
+    }
+    return c->busy / 1e3;
+}
+
+/* --- opening and closing --- */
+
+void attune_cuda_close(void *context)
+{
+    attune_cuda_context *c = context;
+    if (!c) {
+        return;
+    }
+    /* Whatever these say, there is nothing left to do about it. */
+    cudaSetDevice(c->options.ordinal);
+    for (int i = 0; i < STREAMS; i++) {
+        if (c->streams[i]) {
+            cudaStreamSynchronize(c->streams[i]);
+            cudaStreamDestroy(c->streams[i]);
+        }
+    }
+    for (int i = 0; i < EVENTS * 2; i++) {
+        if (c->events[i / 2][i % 2]) {
+            cudaEventDestroy(c->events[i / 2][i % 2]);
+        }
+    }
+    for (int i = 0; i < PARCELS; i++) {
+        if (c->parcels[i].began) {
+            cudaEventDestroy(c->parcels[i].began);
+        }
+        if (c->parcels[i].done) {
+            cudaEventDestroy(c->parcels[i].done);
+        }
+    }
+    if (c->reference) {
+        cudaEventDestroy(c->reference);
+    }
+    for (int i = 0; i < BUFFERS; i++) {
+        if (c->device[i]) {
+            cudaFree(c->device[i]);
+        }
+        if (c->host[i]) {
+            cudaFreeHost(c->host[i]);
+        }
+    }
+    cudaGetLastError();
+    free(c);
+}
+
+/* Streams and events; timed events only where time is taken. */
+static void create_streams(attune_cuda_context *c)
+{
+    int least = 0, greatest = 0;
+    attune_cuda_called(c, cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    for (int i = 0; i < STREAMS && attune_cuda_is_well(c); i++) {
+        attune_cuda_called(c, cudaStreamCreateWithPriority(&c->streams[i], cudaStreamNonBlocking,
+                                                           i == SEQUENCE ? greatest : least));
+    }
+    for (int i = 0; i < EVENTS * 2 && attune_cuda_is_well(c); i++) {
+        attune_cuda_called(
+            c, cudaEventCreateWithFlags(&c->events[i / 2][i % 2],
+                                        cudaEventDisableTiming | cudaEventBlockingSync));
+    }
+    for (int i = 0; i < PARCELS && attune_cuda_is_well(c); i++) {
+        attune_cuda_parcel *p = &c->parcels[i];
+        attune_cuda_called(c, cudaEventCreateWithFlags(&p->began, cudaEventDefault));
+        if (attune_cuda_is_well(c)) {
+            attune_cuda_called(c, cudaEventCreateWithFlags(&p->done, cudaEventBlockingSync));
+        }
+    }
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaEventCreateWithFlags(&c->reference, cudaEventDefault));
+    }
+    attune_cuda_record(c, c->reference, SEQUENCE);
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaStreamSynchronize(c->streams[SEQUENCE]));
+    }
+}
+
+static attune_status fail_allocation(attune_cuda_context *c, const char *where, const char *what,
+                                     size_t bytes, size_t total)
+{
+    size_t free_bytes = 0, all = 0;
+    if (c->error != cudaErrorMemoryAllocation) {
+        return attune_cuda_outcome(c, what);
+    }
+    if (cudaMemGetInfo(&free_bytes, &all) != cudaSuccess) {
+        cudaGetLastError();
+    }
+    return attune_fail(
+        ATTUNE_ENOMEM,
+        "CUDA device %d (%s): out of %s memory: %.1f MiB for %s (%.1f MiB asked for in "
+        "all, %.1f MiB free on the device)",
+        c->options.ordinal, c->name, where, (double)bytes / 0x1p20, what, (double)total / 0x1p20,
+        (double)free_bytes / 0x1p20);
+}
+
+static attune_status allocate(attune_cuda_context *c, const attune_network *network)
+{
+    size_t bytes[BUFFERS];
+    const size_t total = attune_cuda_memory_needed(network, &c->options);
+    buffer_bytes(bytes, network, &c->options);
+    for (int i = 0; i < BUFFERS; i++) {
+        attune_cuda_called(c, cudaMalloc(&c->device[i], bytes[i]));
+        if (!attune_cuda_is_well(c)) {
+            c->device[i] = NULL;
+            return fail_allocation(c, "device", buffers[i].what, bytes[i], total);
+        }
+        if (buffers[i].has_twin) {
+            attune_cuda_called(c, cudaHostAlloc(&c->host[i], bytes[i], cudaHostAllocDefault));
+        }
+        if (!attune_cuda_is_well(c)) {
+            c->host[i] = NULL;
+            return fail_allocation(c, "pinned host", buffers[i].what, bytes[i], total);
+        }
+    }
+    for (size_t i = 0; i < PARCELS; i++) {
+        c->parcels[i].host = (char *)c->host[LISTS] + i * parcel_bytes(&c->options);
+        c->parcels[i].device = (char *)c->device[LISTS] + i * parcel_bytes(&c->options);
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status upload_weights(attune_cuda_context *c, const attune_model *model)
+{
+    const size_t bytes = attune_cuda_weights_bytes(attune_model_network(model));
+    void *blob = malloc(bytes);
+    if (!blob) {
+        return attune_fail_memory("the network's weights", bytes);
+    }
+    attune_cuda_pack(&c->weights, blob, c->device[WEIGHTS], model);
+    attune_cuda_copy(c, c->device[WEIGHTS], blob, bytes, cudaMemcpyHostToDevice, COPY);
+    if (attune_cuda_is_well(c)) {
+        attune_cuda_called(c, cudaStreamSynchronize(c->streams[COPY]));
+    }
+    free(blob);
+    return attune_cuda_outcome(c, "uploading the weights");
+}
+
+static attune_status describe(attune_cuda_context *c)
+{
+    struct cudaDeviceProp properties;
+    attune_cuda_called(c, cudaGetDeviceProperties(&properties, c->options.ordinal));
+    if (attune_cuda_is_well(c)) {
+        snprintf(c->name, sizeof(c->name), "%s", properties.name);
+        c->multiprocessors = properties.multiProcessorCount;
+    }
+    return attune_cuda_outcome(c, "asking what it is");
+}
+
+attune_status attune_cuda_open(attune_cuda_context *c, const attune_model *model)
+{
+    attune_status status = describe(c);
+    if (status == ATTUNE_OK) {
+        create_streams(c);
+        status = attune_cuda_outcome(c, "creating streams");
+    }
+    if (status == ATTUNE_OK) {
+        status = allocate(c, attune_model_network(model));
+    }
+    return status == ATTUNE_OK ? upload_weights(c, model) : status;
+}
