@@ -1,7 +1,7 @@
 # build.sh - sourced by tools/attune, tools/test and .ci/run: install what is missing, build what has changed.
 # Says what it does only when there is something to do.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -53,9 +53,12 @@ need() {
 
 # build PRESET TARGET...: configures where needed, builds quietly. On failure, shows the compiler's output.
 build() {
-    local preset=$1 log
+    local preset=$1 log lock
     shift
     log=$(mktemp)
+    mkdir -p "$root/build"
+    exec {lock}>"$root/build/lock" # two first runs at once take turns
+    flock "$lock"
     [ -e "$root/build/$preset/build.ninja" ] || say "attune: building (once, about a minute)"
     if ! { { [ -e "$root/build/$preset/build.ninja" ] || (cd "$root" && cmake --preset "$preset" -G Ninja); } &&
            cmake --build "$root/build/$preset" --target "$@"; } >"$log" 2>&1; then
@@ -65,4 +68,5 @@ build() {
         exit 70
     fi
     rm -f "$log"
+    exec {lock}>&-
 }

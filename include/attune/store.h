@@ -2,8 +2,9 @@
  *
  * The file's layout: one dataset a column, row i of every dataset the same track (README, "The
  * output file"). A writer writes to a temporary name beside the target, and commit fsyncs, renames
- * and fsyncs the folder: the target is either the old file or the whole new one. Handles are not
- * thread-safe. */
+ * and fsyncs the folder: the target is either the old file or the whole new one. A handle is not
+ * thread-safe; two threads may use two handles if HDF5 is built thread-safe, as Debian's is. A
+ * process with a limit on file size should ignore SIGXFSZ, to get ATTUNE_EIO and not the signal. */
 #ifndef ATTUNE_STORE_H
 #define ATTUNE_STORE_H
 
@@ -33,13 +34,16 @@ typedef struct attune_row {
 /* A growing batch of rows of one embedding width. Owns copies of everything. */
 typedef struct attune_rows attune_rows;
 
+/* 1 <= embedding <= 4096. */
 ATTUNE_API attune_status attune_rows_create(attune_rows **out, int embedding);
 ATTUNE_API void attune_rows_free(attune_rows *rows); /* NULL-safe */
+/* `row` must not point into `rows` itself. Texts may have up to 1 MiB each. On failure nothing is
+ * added. */
 ATTUNE_API attune_status attune_rows_append(attune_rows *rows, const attune_row *row);
 ATTUNE_API size_t attune_rows_count(const attune_rows *rows);
 /* Row `index` < count, in the present order. */
 ATTUNE_API attune_row attune_rows_get(const attune_rows *rows, size_t index);
-/* Orders by path, bytewise (strcmp). */
+/* Orders by path, bytewise (strcmp); rows of the same path stay, in their order. */
 ATTUNE_API attune_status attune_rows_sort(attune_rows *rows);
 ATTUNE_API void attune_rows_clear(attune_rows *rows); /* keeps the memory */
 
@@ -70,7 +74,8 @@ typedef struct attune_store_writer attune_store_writer;
  * replace is only ours). */
 ATTUNE_API attune_status attune_store_create(attune_store_writer **out, const char *path,
                                              const attune_store_attributes *attributes);
-/* Appends all rows, in their order. */
+/* Appends all rows, in their order. After a failure, a full disk say, nothing more can be appended
+ * or committed. The file's bytes do not depend on how its rows are divided among calls. */
 ATTUNE_API attune_status attune_store_append(attune_store_writer *writer, const attune_rows *rows);
 /* Makes the file durable under its name. The writer must still be closed, whatever happened. */
 ATTUNE_API attune_status attune_store_commit(attune_store_writer *writer);
@@ -85,7 +90,8 @@ ATTUNE_API attune_status attune_store_open(attune_store **out, const char *path)
 ATTUNE_API void attune_store_close(attune_store *store); /* NULL-safe */
 ATTUNE_API uint64_t attune_store_count(const attune_store *store);
 ATTUNE_API const attune_store_attributes *attune_store_attributes_of(const attune_store *store);
-/* Appends rows [first, first + count) to `rows`. */
+/* Appends rows [first, first + count) to `rows`; on failure `rows` is as before. A range that is
+ * not in the file: ATTUNE_EINVAL; a damaged file: ATTUNE_EDATA. */
 ATTUNE_API attune_status attune_store_read(attune_store *store, uint64_t first, uint64_t count,
                                            attune_rows *rows);
 /* One column of rows [first, first + count): (count, E) f32, and (count) status values. */

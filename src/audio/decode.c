@@ -180,7 +180,8 @@ static attune_status convert(attune_audio *audio, float *samples, size_t *count,
     int made =
         bound < 0 ? bound : attune_resampler_convert(&audio->resampler, target, bound, frame);
     if (made < 0) {
-        return attune_fail(ATTUNE_ENOMEM, "out of memory for resampling");
+        fail(audio, ATTUNE_TRACK_CANNOT_DECODE, made, "resampling failed");
+        return ATTUNE_OK;
     }
     size_t kept = clip(audio, target, (size_t)made);
     if (!scan(audio, target, kept)) {

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { BUFFER_BYTES = 256 * 1024 };
@@ -53,7 +54,14 @@ const char *attune_audio_file_open(attune_audio_file *file, const char *path,
     *file = (attune_audio_file){.clock = clock, .descriptor = -1};
     /* O_NONBLOCK: opening a FIFO that nobody writes to must not wait. On regular files it does
      * nothing. */
-    file->descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    const struct timespec pause = {.tv_nsec = 10000000};
+    for (int tries = 0; tries < 1000; tries++) {
+        file->descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        if (file->descriptor >= 0 || (errno != EMFILE && errno != ENFILE)) {
+            break;
+        }
+        nanosleep(&pause, NULL); /* no fault of the file: other threads will close theirs */
+    }
     if (file->descriptor < 0 || fstat(file->descriptor, &status) != 0) {
         int code = errno;
         if (stat(path, &status) == 0 && S_ISSOCK(status.st_mode)) {

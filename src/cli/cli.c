@@ -137,13 +137,13 @@ bool parse_clip(const char *text, double *start, double *length)
            (whole || (parse_real(colon + 1, 0, 1e9, length) && *length > 0));
 }
 
-const char *model_path(const char *option)
+attune_status model_path(const char **out, const char *option)
 {
-    const char *path = option ? option : getenv("ATTUNE_MODEL");
-    if (path && *path) {
-        return path;
+    *out = option ? option : getenv("ATTUNE_MODEL");
+    if (*out && **out) {
+        return ATTUNE_OK;
     }
-    message("no model: name an ONNX file with --model FILE or in the environment as ATTUNE_MODEL "
-            "(MECOMP publishes one: audio_embedding_model.onnx)");
-    return NULL;
+    return attune_fail(ATTUNE_ECONFIG,
+                       "no model: name an ONNX file with --model FILE or in the environment as "
+                       "ATTUNE_MODEL (MECOMP publishes one: audio_embedding_model.onnx)");
 }

@@ -47,8 +47,8 @@ bool parse_size(const char *text, size_t *out);
 /* "START:LENGTH" in seconds; LENGTH may be left out: to the end. */
 bool parse_clip(const char *text, double *start, double *length);
 
-/* --model's value, or $ATTUNE_MODEL; NULL after a message when there is neither. */
-const char *model_path(const char *option);
+/* --model's value, or $ATTUNE_MODEL; ATTUNE_ECONFIG when there is neither. */
+attune_status model_path(const char **out, const char *option);
 
 /* argv[0] is the command's name. */
 int command_embed(int argc, char **argv);

@@ -7,13 +7,14 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char help[] =
     "Usage: attune embed INPUT... -o OUT.h5 [--model MODEL.onnx] [OPTION...]\n"
     "\n"
     "Embeds audio: every file becomes a row of OUT.h5, its vector or why there is none.\n"
-    "INPUT is a file, a folder (searched with all folders below it for audio), or - for\n"
-    "a list of files on standard input.\n"
+    "INPUT is a file, a folder (searched with all folders below it for audio; names that\n"
+    "begin with a dot are passed over), or - for a list of files on standard input.\n"
     "\n"
     "  -o, --output OUT.h5        file to write; replaced whole, only when all is done\n"
     "  -m, --model MODEL.onnx     network to run (default: $ATTUNE_MODEL)\n"
@@ -41,8 +42,8 @@ static const char help[] =
     "\n"
     "Exit: 0 all embedded, 3 finished but some files failed, 64 usage, 65 bad model,\n"
     "66 no input, 70 verification failed, 73 cannot create OUT.h5, 74 I/O error, 75 a GPU\n"
-    "failed in mid-run, 78 no such device, 130 interrupted (after 75 and 130 the files done\n"
-    "by then are in OUT.h5).\n";
+    "failed in mid-run, 78 no such device, 130 interrupted. A run that ends early leaves\n"
+    "OUT.h5 as it was and writes what is done to OUT.h5.partial.\n";
 
 enum {
     OPTION_FILES_FROM = 256,
@@ -87,6 +88,9 @@ static int take_option(embed_arguments *a, int option)
     long count = 0;
     switch (option) {
     case 'o':
+        if (a->job.output) {
+            return usage_error("embed", "-o is given twice");
+        }
         a->job.output = optarg;
         break;
     case 'm':
@@ -177,8 +181,13 @@ static attune_status add_list(attune_scan *scan, const char *name, char delimite
 {
     const bool standard = strcmp(name, "-") == 0;
     FILE *file = standard ? stdin : fopen(name, "r");
+    struct stat info;
     if (!file) {
         return attune_fail(ATTUNE_ENOINPUT, "%s: %s", name, strerror(errno));
+    }
+    if (!standard && fstat(fileno(file), &info) == 0 && S_ISDIR(info.st_mode)) {
+        fclose(file);
+        return attune_fail(ATTUNE_ENOINPUT, "%s: is a folder, not a list", name);
     }
     attune_status status =
         attune_scan_add_list(scan, file, delimiter, standard ? "standard input" : name);
@@ -214,10 +223,16 @@ static void on_signal(int number)
 
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        struct sigaction before;
+        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+            sigaction(signals[i], &action, NULL);
+        }
+    }
+    signal(SIGPIPE, SIG_IGN); /* a reader of our messages that goes away does not end the job */
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk, with its message */
 }
 
 static void on_track(void *user, const char *name, const attune_track *track)
@@ -227,33 +242,53 @@ static void on_track(void *user, const char *name, const attune_track *track)
 
 static bool on_progress(void *user, const attune_job_progress *progress)
 {
+    if (stop_signal) {
+        log_stopping(user);
+        return true;
+    }
     log_progress(user, progress);
-    return stop_signal != 0;
+    return false;
 }
 
-/* The command line as one string, for the record. malloc'ed. */
+/* Appends one argument, in quotes where a shell would not take it as it is. */
+static char *append_argument(char *to, const char *argument)
+{
+    *to++ = ' ';
+    if (*argument && strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                      "0123456789_-./:,=+@%") == strlen(argument)) {
+        return stpcpy(to, argument);
+    }
+    *to++ = '\'';
+    for (; *argument; argument++) {
+        to = *argument == '\'' ? stpcpy(to, "'\\''") : (*to = *argument, to + 1);
+    }
+    *to++ = '\'';
+    *to = '\0';
+    return to;
+}
+
+/* The command line as typed, for the record. malloc'ed; NULL without memory. */
 static char *command_line(int argc, char **argv)
 {
     size_t size = sizeof("attune");
     for (int i = 0; i < argc; i++) {
-        size += strlen(argv[i]) + 1;
+        size += 4 * strlen(argv[i]) + 3;
     }
     char *line = malloc(size), *to = line;
     if (line) {
         to = stpcpy(to, "attune");
         for (int i = 0; i < argc; i++) {
-            *to++ = ' ';
-            to = stpcpy(to, argv[i]);
+            to = append_argument(to, argv[i]);
         }
     }
     return line;
 }
 
 static int finish(cli_log *log, attune_status status, const attune_job_progress *progress,
-                  const char *output)
+                  const embed_arguments *a)
 {
-    if (status == ATTUNE_OK || status == ATTUNE_ESTOPPED) {
-        log_done(log, progress, output);
+    if (status == ATTUNE_OK) {
+        log_done(log, progress, a->job.scan, a->job.output);
     }
     if (status != ATTUNE_OK) {
         log_error(log);
@@ -274,21 +309,18 @@ static int run(embed_arguments *a, int argc, char **argv)
     attune_scan *scan = NULL;
     attune_job_progress progress = {0};
     cli_log log;
-    int code = EXIT_CONFIGURATION;
-    char *command = command_line(argc, argv);
-    const char *path = model_path(a->model);
+    const char *path = NULL;
     log_open(&log, a->log_json, a->quiet);
-    if (!path) {
-        goto done;
+    attune_status status = model_path(&path, a->model);
+    if (status == ATTUNE_OK) {
+        status = attune_model_open(&model, path);
     }
-    attune_status status = attune_model_open(&model, path);
     if (status == ATTUNE_OK) {
         status = scan_inputs(&scan, a, argc, argv);
     }
     if (status == ATTUNE_OK) {
         a->job.model = model;
         a->job.scan = scan;
-        a->job.command = command;
         a->job.on_track = on_track;
         a->job.on_progress = on_progress;
         a->job.user = &log;
@@ -296,11 +328,9 @@ static int run(embed_arguments *a, int argc, char **argv)
         log_start(&log, scan, a->job.output, path);
         status = attune_job_run(&a->job, &progress);
     }
-    code = finish(&log, status, &progress, a->job.output);
-done:
+    const int code = finish(&log, status, &progress, a);
     attune_scan_free(scan);
     attune_model_close(model);
-    free(command);
     return code;
 }
 
@@ -311,6 +341,8 @@ int command_embed(int argc, char **argv)
         return fail(ATTUNE_ENOMEM);
     }
     attune_job_options_default(&a.job);
+    char *command = command_line(argc, argv); /* before getopt puts the options first */
+    a.job.command = command;
     int code = parse_arguments(&a, argc, argv);
     if (code == EXIT_OK && a.help) {
         fputs(help, stdout);
@@ -318,5 +350,6 @@ int command_embed(int argc, char **argv)
         code = run(&a, argc, argv);
     }
     free(a.lists);
+    free(command);
     return code;
 }

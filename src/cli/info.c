@@ -4,8 +4,10 @@
 #include "status/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "Usage: attune info FILE [--json]\n"
@@ -186,12 +188,12 @@ static int info_output(const char *path, bool as_json)
 static bool is_hdf5(const char *path)
 {
     char start[8] = "";
-    FILE *file = fopen(path, "rb");
-    const bool read = file && fread(start, 1, sizeof(start), file) == sizeof(start);
-    if (file) {
-        fclose(file);
+    const int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* a FIFO must not block */
+    const bool whole = file >= 0 && read(file, start, sizeof(start)) == (ssize_t)sizeof(start);
+    if (file >= 0) {
+        close(file);
     }
-    return read && memcmp(start, "\x89HDF\r\n\x1a\n", sizeof(start)) == 0;
+    return whole && memcmp(start, "\x89HDF\r\n\x1a\n", sizeof(start)) == 0;
 }
 
 int command_info(int argc, char **argv)

@@ -78,7 +78,7 @@ static void clear_line(cli_log *log)
 
 void log_start(cli_log *log, const attune_scan *scan, const char *output, const char *model)
 {
-    if (log->json) {
+    if (log->json && !log->quiet) {
         json_t *event = json_object();
         json_object_set_new(event, "event", json_string("start"));
         json_object_set_new(event, "files", json_integer((json_int_t)attune_scan_count(scan)));
@@ -93,6 +93,9 @@ void log_start(cli_log *log, const attune_scan *scan, const char *output, const 
 void log_track(cli_log *log, const char *name, const attune_track *track)
 {
     const char *status = attune_track_status_name(track->status);
+    if (log->quiet) {
+        return;
+    }
     if (log->json) {
         json_t *event = json_object();
         json_object_set_new(event, "event", json_string("track"));
@@ -104,7 +107,7 @@ void log_track(cli_log *log, const char *name, const attune_track *track)
             json_object_set_new(event, "error", json_text(track->error));
         }
         log_event(event);
-    } else if (!log->quiet && (*track->error || !attune_track_has_embedding(track->status))) {
+    } else if ((*track->error || !attune_track_has_embedding(track->status))) {
         clear_line(log);
         message("%s: %s%s%s", name, status, *track->error ? ": " : "", track->error);
     }
@@ -171,13 +174,38 @@ static void done_json(const attune_job_progress *progress, const char *output)
     log_event(event);
 }
 
-void log_done(cli_log *log, const attune_job_progress *progress, const char *output)
+void log_stopping(cli_log *log)
 {
+    if (log->stopping || log->quiet) {
+        return;
+    }
+    log->stopping = true;
     clear_line(log);
     if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("stopping"));
+        log_event(event);
+    } else {
+        message("finishing the files under way; once more to stop at once and lose them all");
+    }
+}
+
+void log_done(cli_log *log, const attune_job_progress *progress, const attune_scan *scan,
+              const char *output)
+{
+    clear_line(log);
+    if (log->quiet) {
+        return;
+    }
+    if (log->json) {
         done_json(progress, output);
-    } else if (!log->quiet) {
-        char counts[256] = "";
+    } else {
+        char counts[256] = "", passed[64] = "";
+        const size_t ignored = attune_scan_ignored(scan);
+        if (ignored > 0) {
+            snprintf(passed, sizeof(passed), ", %zu other file%s passed over", ignored,
+                     ignored == 1 ? "" : "s");
+        }
         size_t length = 0;
         for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
             if (progress->by_status[s] && length < sizeof(counts)) {
@@ -187,9 +215,9 @@ void log_done(cli_log *log, const attune_job_progress *progress, const char *out
                                      attune_track_status_name((attune_track_status)s));
             }
         }
-        message("%llu files (%s), %.2f hours of audio in %.1f s -> %s",
-                (unsigned long long)progress->done, counts, progress->audio_seconds / 3600,
-                progress->wall_seconds, output);
+        message("%llu file%s (%s)%s, %.2f hours of audio in %.1f s -> %s",
+                (unsigned long long)progress->done, progress->done == 1 ? "" : "s", counts, passed,
+                progress->audio_seconds / 3600, progress->wall_seconds, output);
         if (progress->verified > 0) {
             message("%llu tracks embedded again on the CPU: largest difference %.2g",
                     (unsigned long long)progress->verified, progress->verify_largest);

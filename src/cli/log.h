@@ -2,11 +2,13 @@
  * line.
  *
  * JSON events, all with "event" and "time" (ISO 8601 UTC):
- *   start    files, ignored, root, output, model, device
+ *   start    files, ignored, root, output, model
  *   track    path, status, frames, seconds, error (only if there is one)
  *   done     files, by_status {name: count}, audio_seconds, wall_seconds, output; on GPUs
  *            gpu_busy (0 to 1); with --verify verified, verify_largest
+ *   stopping (a signal was caught)
  *   error    message
+ * With --quiet only `error` is left.
  * Names that are not UTF-8 have U+FFFD for every byte that is not. */
 #ifndef ATTUNE_SRC_CLI_LOG_H
 #define ATTUNE_SRC_CLI_LOG_H
@@ -20,13 +22,17 @@ typedef struct cli_log {
     bool quiet;
     bool progress; /* the progress line is wanted: stderr is a terminal */
     bool shown;    /* it stands on the terminal now */
+    bool stopping; /* log_stopping was called */
 } cli_log;
 
 void log_open(cli_log *log, bool json, bool quiet);
 void log_start(cli_log *log, const attune_scan *scan, const char *output, const char *model);
 void log_track(cli_log *log, const char *name, const attune_track *track);
 void log_progress(cli_log *log, const attune_job_progress *progress);
-void log_done(cli_log *log, const attune_job_progress *progress, const char *output);
+/* Once: that a signal was caught and files under way are being finished. */
+void log_stopping(cli_log *log);
+void log_done(cli_log *log, const attune_job_progress *progress, const attune_scan *scan,
+              const char *output);
 /* Whatever ended the command, from attune_last_error. */
 void log_error(cli_log *log);
 

@@ -133,8 +133,10 @@ static attune_status find_query(search *s, const char *query, bool *found)
     }
     const char *root = s->attributes->root;
     const size_t length = strlen(root);
-    const bool under = length > 0 && strncmp(real, root, length) == 0;
-    const char *name = !under ? real : real[length] == '/' ? real + length + 1 : real + length;
+    const bool inside = length > 0 && strncmp(real, root, length) == 0;
+    const char *name = inside && real[length] == '/'       ? real + length + 1
+                       : inside && root[length - 1] == '/' ? real + length
+                                                           : real;
     return find_row(s, name, found);
 }
 
@@ -167,18 +169,23 @@ static int query_from_file(search *s, const nearest_arguments *a)
         message("%s: neither a row of %s nor a file", a->query, a->output);
         return EXIT_NO_INPUT;
     }
-    const char *path = model_path(a->model);
-    if (!path) {
-        return EXIT_CONFIGURATION;
-    }
+    const char *path = NULL;
     attune_model *model = NULL;
-    attune_status status = attune_model_open(&model, path);
+    attune_status status = model_path(&path, a->model);
+    if (status == ATTUNE_OK) {
+        status = attune_model_open(&model, path);
+    }
     if (status == ATTUNE_OK &&
         strcmp(attune_model_sha256(model), s->attributes->model_sha256) != 0) {
         status =
             attune_fail(ATTUNE_ECONFIG,
                         "%s is not the model of %s: its sha256 is %.12s..., the output's %.12s...",
                         path, a->output, attune_model_sha256(model), s->attributes->model_sha256);
+    }
+    if (status == ATTUNE_OK && attune_model_network(model)->embedding != s->attributes->embedding) {
+        status = attune_fail(ATTUNE_EDATA, "%s: its embeddings have %d components, its model %d",
+                             a->output, s->attributes->embedding,
+                             attune_model_network(model)->embedding);
     }
     if (status == ATTUNE_OK) {
         status = embed_query(s, model, a->query);

@@ -10,6 +10,7 @@
  * is one segment of consecutive rows. */
 #include "engine/batch_engine.h"
 
+#include "engine/condition.h"
 #include "kernels/kernels.h"
 #include "status/error.h"
 
@@ -379,7 +380,7 @@ static void wait_for_work(attune_batch_engine *e)
             continue;
         }
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += IDLE_NANOSECONDS;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
@@ -484,8 +485,8 @@ attune_status attune_batch_engine_open(attune_batch_engine **out, const attune_m
     e->capacity =
         (size_t)(ATTUNE_FRAMES_PER_CALL - 1) * e->network.hop_size + e->network.frame_size;
     pthread_mutex_init(&e->mutex, NULL);
-    pthread_cond_init(&e->space, NULL);
-    pthread_cond_init(&e->work, NULL);
+    attune_condition_init(&e->space);
+    attune_condition_init(&e->work);
     while (e->free_count < SLOTS) {
         e->free_slots[e->free_count] = SLOTS - 1 - e->free_count;
         e->free_count++;

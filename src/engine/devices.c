@@ -32,7 +32,7 @@ static attune_status take_one(attune_devices *out, const char *text, size_t leng
         ordinal = strtol(text + kind_length + 1, &end, 10);
     }
     if (ordinal < 0 || end != text + length) {
-        return attune_fail(ATTUNE_ENODEVICE,
+        return attune_fail(ATTUNE_EINVAL,
                            "device %.*s is not known; use auto, cpu, %s or %s:N[,%s:N...]",
                            (int)length, text, kind, kind, kind);
     }
@@ -46,11 +46,11 @@ static attune_status take_one(attune_devices *out, const char *text, size_t leng
     }
     for (int i = 0; i < out->count; i++) {
         if (out->ordinals[i] == (int)ordinal) {
-            return attune_fail(ATTUNE_ENODEVICE, "device %.*s is named twice", (int)length, text);
+            return attune_fail(ATTUNE_EINVAL, "device %.*s is named twice", (int)length, text);
         }
     }
     if (out->count == ATTUNE_DEVICES_MAX) {
-        return attune_fail(ATTUNE_ENODEVICE, "more than %d devices", ATTUNE_DEVICES_MAX);
+        return attune_fail(ATTUNE_EINVAL, "more than %d devices", ATTUNE_DEVICES_MAX);
     }
     out->ordinals[out->count++] = (int)ordinal;
     return ATTUNE_OK;
@@ -92,6 +92,8 @@ attune_status attune_precision_parse(attune_precision *out, const char *name, bo
         *out = ATTUNE_PRECISION_FAST;
         return ATTUNE_OK;
     }
-    return attune_fail(ATTUNE_ECONFIG, "precision %s is not offered on %s; use exact", name,
-                       cpu ? "the CPU" : "this device");
+    if (strcmp(name, "fast") == 0) {
+        return attune_fail(ATTUNE_ECONFIG, "precision fast is not offered on the CPU; use exact");
+    }
+    return attune_fail(ATTUNE_EINVAL, "precision %s is not known; use exact or fast", name);
 }

@@ -28,6 +28,9 @@ static attune_status sink_advance(const sink *s, size_t count)
                      : attune_batch_track_advance(s->track, count);
 }
 
+/* Samples beyond this are no audio, and the network's sums would overflow in f32. */
+static const float PEAK_MAX = 1e15f;
+
 /* What the decoder knows of the file so far, as a row. */
 static void judge(attune_track *track, const attune_audio_result *result,
                   const attune_network *network)
@@ -35,6 +38,11 @@ static void judge(attune_track *track, const attune_audio_result *result,
     *track = (attune_track){
         .status = result->status, .size = result->size, .mtime_ns = result->mtime_ns};
     snprintf(track->error, sizeof(track->error), "%s", result->error);
+    if (attune_track_has_embedding(track->status) && result->peak > PEAK_MAX) {
+        track->status = ATTUNE_TRACK_NONFINITE;
+        snprintf(track->error, sizeof(track->error), "samples reach %g: no audio",
+                 (double)result->peak);
+    }
     const bool whole = track->status == ATTUNE_TRACK_OK || track->status == ATTUNE_TRACK_SILENT;
     if (whole && result->samples < (uint64_t)network->frame_size) {
         track->status = ATTUNE_TRACK_TOO_SHORT;
@@ -44,7 +52,8 @@ static void judge(attune_track *track, const attune_audio_result *result,
     }
 }
 
-/* Adds what the network made of it. Samples of 1e30, say, make no finite embedding. */
+/* Adds what the network made of it. A model's weights may be such that its embedding is not finite.
+ */
 static bool judge_embedding(attune_track *track, const float *embedding, int E, uint64_t frames,
                             double peak)
 {
@@ -55,7 +64,7 @@ static bool judge_embedding(attune_track *track, const float *embedding, int E, 
             track->frames = 0;
             track->duration = 0;
             snprintf(track->error, sizeof(track->error),
-                     "the embedding is not finite: samples reach %g", peak);
+                     "the embedding is not finite; samples reach %g", peak);
             return false;
         }
     }

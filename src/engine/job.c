@@ -8,10 +8,12 @@
 #include "engine/job.h"
 
 #include "attune/store.h"
+#include "engine/condition.h"
 #include "engine/devices.h"
 #include "engine/embed_file.h"
 #include "status/error.h"
 
+#include <limits.h>
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -30,8 +32,8 @@ typedef struct job {
     atomic_size_t next;                               /* file to take */
     atomic_ullong decoded;                            /* samples */
     atomic_bool stop;
-    pthread_mutex_t mutex; /* guards all below */
-    pthread_cond_t changed;
+    pthread_mutex_t mutex;  /* guards all below */
+    pthread_cond_t changed; /* on CLOCK_MONOTONIC */
     attune_rows *rows;
     uint64_t done, by_status[ATTUNE_TRACK_STATUS_COUNT];
     int running;          /* workers */
@@ -213,7 +215,7 @@ static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
     pthread_mutex_lock(&j->mutex);
     while (j->running > 0 || j->waiting > 0) {
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += 200000000;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
@@ -282,14 +284,12 @@ static attune_status start_workers(job *j, worker *workers, int count)
     return ATTUNE_OK;
 }
 
-/* A GPU that fails in mid-run costs what is under way, not what is done. */
+/* The first failure; of a GPU that fails in mid-run it is one that running again may mend. */
 static attune_status judge_failure(const job *j)
 {
-    if (j->devices.count == 0) {
-        return attune_fail(j->status, "%s", j->error);
-    }
-    return attune_fail(ATTUNE_ESTOPPED, "stopped with %llu of %zu files done: %s",
-                       (unsigned long long)j->done, attune_scan_count(j->options->scan), j->error);
+    return attune_fail(j->devices.count > 0 ? ATTUNE_ESTOPPED : j->status,
+                       "stopped with %llu of %zu files done: %s", (unsigned long long)j->done,
+                       attune_scan_count(j->options->scan), j->error);
 }
 
 static attune_status run_workers(job *j, worker *workers, int count, double start,
@@ -340,26 +340,31 @@ static attune_status verify_row(const job *j, attune_engine *engine, size_t inde
     return status;
 }
 
-/* Verifies options->verify rows, sorted as the scan is, chosen by a generator that the time seeds.
- */
+/* Verifies options->verify rows that have an embedding, each as likely as any other, by a generator
+ * that the time seeds; rows are sorted as the scan is. */
 static attune_status verify(const job *j, attune_job_progress *progress)
 {
     const attune_engine_options cpu = {.device = "cpu", .precision = "exact"};
     const size_t rows = attune_rows_count(j->rows);
     attune_engine *engine = NULL;
-    uint64_t state = (uint64_t)time(NULL);
-    if (j->options->verify == 0 || rows != attune_scan_count(j->options->scan)) {
-        return ATTUNE_OK; /* a run that was stopped is not judged */
+    uint64_t state = (uint64_t)time(NULL), left = 0;
+    if (j->options->verify == 0) {
+        return ATTUNE_OK;
     }
+    for (size_t i = 0; i < rows; i++) {
+        left += attune_track_has_embedding(attune_rows_get(j->rows, i).status);
+    }
+    uint64_t wanted = j->options->verify < left ? j->options->verify : left;
     attune_status status = attune_engine_open(&engine, j->options->model, &cpu);
-    for (uint64_t tried = 0; status == ATTUNE_OK && tried < 20 * j->options->verify &&
-                             progress->verified < j->options->verify;
-         tried++) {
+    for (size_t i = 0; status == ATTUNE_OK && i < rows && wanted > 0; i++) {
+        if (!attune_track_has_embedding(attune_rows_get(j->rows, i).status)) {
+            continue;
+        }
         state = state * 6364136223846793005u + 1442695040888963407u;
-        const size_t index = (size_t)((state >> 33) % rows);
-        if (attune_track_has_embedding(attune_rows_get(j->rows, index).status)) {
-            status = verify_row(j, engine, index, &progress->verify_largest);
+        if ((state >> 33) % left-- < wanted) {
+            status = verify_row(j, engine, i, &progress->verify_largest);
             progress->verified++;
+            wanted--;
         }
     }
     attune_engine_close(engine);
@@ -368,7 +373,7 @@ static attune_status verify(const job *j, attune_job_progress *progress)
 
 /* Opens the output with all that is known before the first file. */
 static attune_status create_output(attune_store_writer **writer, const job *j,
-                                   const worker *workers)
+                                   const worker *workers, const char *path)
 {
     const attune_job_options *options = j->options;
     const attune_network *network = attune_model_network(options->model);
@@ -397,7 +402,7 @@ static attune_status create_output(attune_store_writer **writer, const job *j,
         .clip_start = options->audio.clip_start,
         .clip_seconds = options->audio.clip_seconds,
     };
-    return attune_store_create(writer, options->output, &attributes);
+    return attune_store_create(writer, path, &attributes);
 }
 
 static attune_status write_rows(const job *j, attune_store_writer *writer)
@@ -406,44 +411,86 @@ static attune_status write_rows(const job *j, attune_store_writer *writer)
     return status == ATTUNE_OK ? attune_store_commit(writer) : status;
 }
 
+/* What a run that ended early has done goes beside the output, OUT.h5.partial, and never in place
+ * of an output that is complete. `why` is the status that ended it, its message this thread's last
+ * error. */
+static attune_status write_partial(const job *j, const worker *workers, attune_status why)
+{
+    char reason[512], path[PATH_MAX];
+    attune_store_writer *writer = NULL;
+    attune_one_line(reason, sizeof(reason), attune_last_error());
+    if (attune_rows_count(j->rows) == 0) {
+        return why;
+    }
+    snprintf(path, sizeof(path), "%s.partial", j->options->output);
+    attune_status status = create_output(&writer, j, workers, path);
+    if (status == ATTUNE_OK) {
+        status = write_rows(j, writer);
+    }
+    attune_store_writer_close(writer);
+    if (status != ATTUNE_OK) {
+        char second[512];
+        attune_one_line(second, sizeof(second), attune_last_error());
+        return attune_fail(why, "%s; and what was done is lost: %s", reason, second);
+    }
+    return attune_fail(why, "%s; their rows are in %s", reason, path);
+}
+
 static attune_status run_job(job *j, worker *workers, int count, double start,
                              attune_store_writer **writer, attune_job_progress *progress)
 {
     attune_status status = open_engines(j, workers, count);
     if (status == ATTUNE_OK) {
-        status = create_output(writer, j, workers);
+        status = create_output(writer, j, workers, j->options->output);
     }
     if (status != ATTUNE_OK) {
         return status;
     }
     const attune_status run = run_workers(j, workers, count, start, progress);
-    if (run != ATTUNE_OK && run != ATTUNE_ESTOPPED) {
-        return run;
-    }
-    char stopped[1024]; /* why, kept from the messages of what still follows */
-    strcpy(stopped, attune_last_error());
     status = attune_rows_sort(j->rows);
+    if (run != ATTUNE_OK) {
+        return write_partial(j, workers, run);
+    }
     if (status == ATTUNE_OK) {
         status = verify(j, progress);
     }
-    if (status == ATTUNE_OK) {
-        status = write_rows(j, *writer);
+    return status == ATTUNE_OK ? write_rows(j, *writer) : status;
+}
+
+/* An output that is also an input would be replaced by a row that says it is no audio. */
+static attune_status check_output(const attune_job_options *options)
+{
+    char real[PATH_MAX];
+    size_t low = 0, high = attune_scan_count(options->scan);
+    if (!realpath(options->output, real)) {
+        return ATTUNE_OK; /* not there yet */
     }
-    return status == ATTUNE_OK && run != ATTUNE_OK ? attune_fail(run, "%s", stopped) : status;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        const int order = strcmp(real, attune_scan_path(options->scan, middle));
+        if (order == 0) {
+            return attune_fail(ATTUNE_EINVAL, "%s: the output is also an input", options->output);
+        }
+        low = order > 0 ? middle + 1 : low;
+        high = order < 0 ? middle : high;
+    }
+    return ATTUNE_OK;
 }
 
 attune_status attune_job_run_with(const attune_job_options *options, attune_job_progress *progress,
                                   const attune_batch_kernels *kernels)
 {
     const double start = now();
-    job j = {.options = options,
-             .mutex = PTHREAD_MUTEX_INITIALIZER,
-             .changed = PTHREAD_COND_INITIALIZER};
+    job j = {.options = options, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    attune_condition_init(&j.changed);
     attune_store_writer *writer = NULL;
     const int count = worker_count(options);
     *progress = (attune_job_progress){.files = attune_scan_count(options->scan)};
     worker *workers = calloc((size_t)count, sizeof(*workers));
     attune_status status = workers ? ATTUNE_OK : attune_fail_memory("workers", (size_t)count * 64);
+    if (status == ATTUNE_OK) {
+        status = check_output(options);
+    }
     if (status == ATTUNE_OK) {
         status = attune_devices_parse(&j.devices, options->engine.device, kernels);
     }
@@ -465,6 +512,7 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
         attune_engine_close(workers[i].engine);
     }
     attune_rows_free(j.rows);
+    pthread_cond_destroy(&j.changed);
     free(workers);
     return status;
 }

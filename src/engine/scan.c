@@ -227,31 +227,47 @@ attune_status attune_scan_add(attune_scan *scan, const char *path)
     return status == ATTUNE_OK ? names_add(&scan->bases, real, "") : status;
 }
 
+/* Reads one name of a list into `line` (PATH_MAX bytes) without its end; *more is false behind the
+ * last. */
+static attune_status read_name(char *line, bool *more, FILE *list, char delimiter, const char *name)
+{
+    size_t length = 0;
+    int c = 0;
+    while ((c = getc_unlocked(list)) != EOF && c != (unsigned char)delimiter) {
+        if (c == '\0') {
+            return attune_fail(ATTUNE_EDATA,
+                               "%s: a name holds a NUL byte; use -0 if NUL ends names", name);
+        }
+        if (length == PATH_MAX - 1) {
+            return attune_fail(ATTUNE_EDATA, "%s: a name is longer than %d bytes; is it a list?",
+                               name, PATH_MAX - 1);
+        }
+        line[length++] = (char)c;
+    }
+    if (delimiter == '\n' && length > 0 && line[length - 1] == '\r') {
+        length--;
+    }
+    line[length] = '\0';
+    *more = c != EOF;
+    return c == EOF && ferror(list) ? attune_fail(ATTUNE_EIO, "%s: %s", name, strerror(errno))
+                                    : ATTUNE_OK;
+}
+
 attune_status attune_scan_add_list(attune_scan *scan, FILE *list, char delimiter, const char *name)
 {
-    char *line = NULL;
-    size_t capacity = 0;
-    ssize_t length = 0;
+    static const char mark[] = "\xef\xbb\xbf"; /* some editors begin a file with it */
+    char line[PATH_MAX];
+    bool more = true, first = true;
     attune_status status = ATTUNE_OK;
-    errno = 0;
-    while (status == ATTUNE_OK && (length = getdelim(&line, &capacity, delimiter, list)) != -1) {
-        if (length > 0 && line[length - 1] == delimiter) {
-            line[--length] = '\0';
+    while (status == ATTUNE_OK && more) {
+        status = read_name(line, &more, list, delimiter, name);
+        const bool marked = first && strncmp(line, mark, sizeof(mark) - 1) == 0;
+        const char *path = marked ? line + sizeof(mark) - 1 : line;
+        if (status == ATTUNE_OK && *path) {
+            status = add_file(scan, path);
         }
-        if (delimiter == '\n' && length > 0 && line[length - 1] == '\r') {
-            line[--length] = '\0';
-        }
-        if (strlen(line) != (size_t)length) {
-            status = attune_fail(ATTUNE_EDATA,
-                                 "%s: a name holds a NUL byte; use -0 if NUL ends the names", name);
-        } else if (length > 0) {
-            status = add_file(scan, line);
-        }
+        first = false;
     }
-    if (status == ATTUNE_OK && ferror(list)) {
-        status = attune_fail(ATTUNE_EIO, "%s: %s", name, strerror(errno));
-    }
-    free(line);
     return status;
 }
 

@@ -159,7 +159,7 @@ Test(embed, refusals_lose_nothing, .timeout = 60, .fini = cleanup)
     expect(run_command("mkdir empty && %s embed empty -o a.h5 2>err", attune), 66, "empty folder");
     expect(run_command("%s embed music -o a.h5 --device cuda:7 2>err", attune), 78, "no device");
     contains("err", "cuda:7");
-    expect(run_command("%s embed music -o a.h5 --precision bold 2>err", attune), 78,
+    expect(run_command("%s embed music -o a.h5 --precision bold 2>err", attune), 64,
            "no precision");
     expect(run_command("test ! -e a.h5 && ! ls -A | grep -q tmp"), 0, "leftovers");
     if (access("/dev/full", W_OK) == 0) {
@@ -181,11 +181,21 @@ Test(embed, interrupt_keeps_what_is_done, .timeout = 60, .fini = cleanup)
                        "cp '%s'/country.mp3 music/$i.mp3; done",
                        audio, audio),
            0, "cp");
-    const int code =
-        run_command("%s embed music -o out.h5 -j 1 2>err & pid=$!; sleep 1; kill -INT $pid; "
-                    "wait $pid",
-                    attune);
+    const int code = run_command("timeout --preserve-status -s INT 1 "
+                                 "%s embed music -o out.h5 -j 1 2>err",
+                                 attune);
     expect(code, 130, "interrupted");
     contains("err", "stopped with");
-    expect(run_command("%s info out.h5 >out", attune), 0, "info");
+    expect(run_command("%s info out.h5.partial >out && test ! -e out.h5", attune), 0, "partial");
+    contains("err", "out.h5.partial");
+    contains("err", "finishing the files under way");
+    /* an output that is complete stays as it is */
+    expect(run_command("%s embed music/1.mp3 -o done.h5 -q && cp done.h5 before.h5", attune), 0,
+           "one");
+    expect(run_command("timeout --preserve-status -s TERM 1 %s embed music -o done.h5 -j 1 -q",
+                       attune),
+           143, "ended");
+    expect(run_command("cmp done.h5 before.h5"), 0, "the output after a run that was ended");
+    expect(run_command("%s embed done.h5 -o done.h5 2>err", attune), 64, "the output as an input");
+    expect(run_command("cmp done.h5 before.h5"), 0, "the output as an input");
 }

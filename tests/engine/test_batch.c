@@ -195,9 +195,9 @@ Test(batch, memory_bounds_the_batches)
     attune_model *model = small_model(256);
     fake = (fake_batch){.devices = 1, .memory = 3000000, .refuse_opens = 2};
     attune_batch_engine *engine = open_batch(model, 1 << 20, ATTUNE_PRECISION_EXACT);
+    static slot slots[40];
     for (int i = 0; i < 40; i++) {
-        slot s = {0};
-        cr_assert_eq(push_track(engine, 8, &s), ATTUNE_OK);
+        cr_assert_eq(push_track(engine, 8, &slots[i]), ATTUNE_OK);
         while (attune_batch_engine_load(engine) > 0) {
         }
     }
@@ -254,7 +254,8 @@ Test(batch, device_names)
         "fake:3", "fake:",      "fake:1x", "fake:-1",       "Fake",  "fake:0,",
         "gpu",    "fake:0,cpu", "",        "fake:0,fake:0", "fake0", "fake:99999999999999999999"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        cr_assert_eq(attune_devices_parse(&d, bad[i], kernels), ATTUNE_ENODEVICE, "%s", bad[i]);
+        const attune_status status = attune_devices_parse(&d, bad[i], kernels);
+        cr_assert(status == ATTUNE_EINVAL || status == ATTUNE_ENODEVICE, "%s", bad[i]);
     }
     fake.devices = 0;
     cr_assert_eq(attune_devices_parse(&d, "auto", kernels), ATTUNE_OK);

@@ -204,7 +204,7 @@ Test(job, stop_writes_what_is_done)
     if (progress.done < progress.files) {
         cr_assert_eq(status, ATTUNE_ESTOPPED);
     }
-    attune_rows *rows = read_rows("stopped.h5");
+    attune_rows *rows = read_rows("stopped.h5.partial");
     cr_assert_eq(attune_rows_count(rows), progress.done);
     attune_rows_free(rows);
     attune_scan_free(scan);
@@ -253,7 +253,7 @@ Test(job, lost_device_keeps_what_is_done, .timeout = 120)
     cr_assert_eq(run_job_on(model, folder, 1, 2, "lost.h5", &r, "fake", 3), ATTUNE_ESTOPPED);
     cr_assert(strstr(attune_last_error(), "fell off the bus"), "%s", attune_last_error());
     cr_assert(strstr(attune_last_error(), "files done"));
-    attune_rows *rows = read_rows("lost.h5");
+    attune_rows *rows = read_rows("lost.h5.partial");
     cr_assert_eq(attune_rows_count(rows), r.progress.done);
     cr_assert(r.progress.done < FILES + 2);
     attune_rows_free(rows);

@@ -1,0 +1,18 @@
+/* condition.h - condition variables whose timed waits do not follow the clock on the wall. */
+#ifndef ATTUNE_SRC_ENGINE_CONDITION_H
+#define ATTUNE_SRC_ENGINE_CONDITION_H
+
+#include <pthread.h>
+#include <time.h>
+
+/* For pthread_cond_timedwait with times of CLOCK_MONOTONIC. */
+static inline void attune_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+#endif
