@@ -129,50 +129,6 @@ float *driver_noise(size_t samples, uint64_t seed)
     return pcm;
 }
 
-attune_network driver_shape(int index)
-{
-    attune_network n =
-        reference_network(index < 8 ? ATTUNE_ARCHITECTURE_TINY : ATTUNE_ARCHITECTURE_GRU);
-    if (index == 1) {
-        n.frame_size = n.hop_size = 1024;
-    } else if (index == 2) {
-        n.frame_size = n.hop_size = 4096;
-        n.embedding = 16;
-    } else if (index == 3) {
-        n.hop_size = 1024;
-        n.embedding = 64;
-    } else if (index == 4) {
-        n.hidden = n.projection = n.attention = 256;
-    } else if (index == 5) {
-        n.pooling = ATTUNE_POOLING_MEAN;
-        n.attention = 0;
-        n.embedding = 128;
-    } else if (index == 6) {
-        n.pooling = ATTUNE_POOLING_LAST;
-        n.attention = 0;
-        n.layers = 1;
-    } else if (index == 7) {
-        n.frame_size = 256;
-        n.hop_size = 128;
-        n.hidden = 16;
-        n.attention = 40;
-        n.projection = 24;
-        n.embedding = 1;
-        n.layers = 8;
-    } else if (index == 9) {
-        n.frame_size = 768;
-        n.hop_size = 384;
-        n.hidden = 80;
-    } else if (index == 10) {
-        n.pooling = ATTUNE_POOLING_ATTENTION;
-        n.hidden = 1024;
-        n.attention = 33;
-        n.projection = 7;
-        n.embedding = 5;
-    }
-    return n;
-}
-
 double driver_worst(const float *got, const double *expected, int count)
 {
     double largest = 0;

@@ -41,10 +41,6 @@ void driver_embed(driver *d, float *embeddings, const driver_track *tracks, uint
 /* Noise with a beat in it, so that frames differ in level; within Q14's range. free() frees it. */
 float *driver_noise(size_t samples, uint64_t seed);
 
-/* Shapes: the published ones, what the paper varied, and the bounds of what model.h allows. */
-enum { DRIVER_SHAPES = 11 };
-attune_network driver_shape(int index);
-
 /* Largest absolute difference; NaN if there is one. */
 double driver_worst(const float *got, const double *expected, int count);
 

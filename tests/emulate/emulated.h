@@ -7,17 +7,10 @@
 
 enum { EMULATED_SHAPES = 11 };
 
-/* The published shapes, what the paper varied, and the bounds of what model.h allows. */
-attune_network emulated_shape(int index);
-
 /* `bytes` of "device" memory, aligned as cudaMalloc's and full of NaN; free() frees it. */
 void *emulated_memory(size_t bytes);
 
 /* Packed weights of a model; *blob is to be freed. */
 attune_cuda_weights emulated_weights(void **blob, const attune_model *model);
-
-/* Largest difference, relative to the largest reference value (at least 1); the worst is printed.
- */
-double emulated_worst(const char *what, const float *got, const double *expected, size_t count);
 
 #endif

@@ -102,7 +102,7 @@ static void check_cpu(const frames *x, const attune_model *model, const float *f
     for (size_t i = 0; i < F * C; i++) {
         wide[i] = (double)twin[i];
     }
-    cr_assert_lt(emulated_worst("against the CPU", features, wide, F * C), 2e-6);
+    cr_assert_lt(reference_worst("against the CPU", features, wide, F * C), 2e-6);
     cpu->close(context);
     free(twin);
     free(wide);
@@ -125,11 +125,11 @@ static void check_shape(const attune_network *n, uint64_t seed)
     }
     printf("frame size %d\n", n->frame_size);
     float *features = run(&x, &weights, ATTUNE_PRECISION_EXACT, ATTUNE_PCM_F32);
-    cr_assert_lt(emulated_worst("exact", features, expected, count), 1e-6);
+    cr_assert_lt(reference_worst("exact", features, expected, count), 1e-6);
     check_company(&x, &weights, features, ATTUNE_PRECISION_EXACT, ATTUNE_PCM_F32);
     check_cpu(&x, model, features);
     float *same = run(&x, &weights, ATTUNE_PRECISION_EXACT, ATTUNE_PCM_Q14);
-    cr_assert_lt(emulated_worst("exact, Q14", same, expected, count), 1e-6);
+    cr_assert_lt(reference_worst("exact, Q14", same, expected, count), 1e-6);
     free(features);
     free(same);
     free(blob);
@@ -140,7 +140,7 @@ static void check_shape(const attune_network *n, uint64_t seed)
 
 Test(cuda_frontend, tiny_matches_reference)
 {
-    attune_network n = emulated_shape(0);
+    attune_network n = reference_shape(0);
     check_shape(&n, 100);
 }
 
@@ -148,7 +148,7 @@ Test(cuda_frontend, tiny_matches_reference_at_other_frame_sizes)
 {
     static const int sizes[] = {256, 768, 1024};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        attune_network n = emulated_shape(0);
+        attune_network n = reference_shape(0);
         n.frame_size = n.hop_size = sizes[i];
         check_shape(&n, 101 + i);
     }
@@ -156,7 +156,7 @@ Test(cuda_frontend, tiny_matches_reference_at_other_frame_sizes)
 
 Test(cuda_frontend, tiny_matches_reference_at_long_frames)
 {
-    attune_network n = emulated_shape(0);
+    attune_network n = reference_shape(0);
     n.frame_size = n.hop_size = 16384;
     check_shape(&n, 110);
 }
@@ -165,7 +165,7 @@ Test(cuda_frontend, baseline_matches_reference)
 {
     static const int sizes[] = {256, 768, 2048};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        attune_network n = emulated_shape(9);
+        attune_network n = reference_shape(9);
         n.frame_size = n.hop_size = sizes[i];
         check_shape(&n, 120 + i);
     }
@@ -217,8 +217,8 @@ static void check_embedding(const attune_model *model, const float *pcm, uint32_
         for (int e = 0; e < n->embedding; e++) {
             narrow[e] = (float)got[e];
         }
-        cr_assert_lt(emulated_worst(fast ? "fast embedding" : "exact embedding", narrow, expected,
-                                    (size_t)n->embedding),
+        cr_assert_lt(reference_worst(fast ? "fast embedding" : "exact embedding", narrow, expected,
+                                     (size_t)n->embedding),
                      fast ? 5e-4 : 1e-6);
     }
     free(q14);
@@ -227,7 +227,7 @@ static void check_embedding(const attune_model *model, const float *pcm, uint32_
 
 Test(cuda_frontend, fast_company_changes_no_bit)
 {
-    const attune_network n = emulated_shape(0);
+    const attune_network n = reference_shape(0);
     attune_model *model = reference_model(&n, 130);
     void *blob = NULL;
     const attune_cuda_weights w = emulated_weights(&blob, model);

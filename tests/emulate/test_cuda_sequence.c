@@ -135,7 +135,7 @@ static void check_cpu(const attune_model *model, const track *t, const float *em
     for (int e = 0; e < n->embedding; e++) {
         wide[e] = (double)twin[e];
     }
-    cr_assert_lt(emulated_worst("against the CPU", embedding, wide, (size_t)n->embedding), 1e-6);
+    cr_assert_lt(reference_worst("against the CPU", embedding, wide, (size_t)n->embedding), 1e-6);
     cpu->close(context);
 }
 
@@ -145,7 +145,7 @@ static void check_shape(int index)
 {
     enum { TRACKS = 12 };
     static const uint32_t counts[TRACKS] = {70, 69, 66, 33, 32, 31, 17, 9, 3, 2, 1, 1};
-    const attune_network n = emulated_shape(index);
+    const attune_network n = reference_shape(index);
     attune_model *model = reference_model(&n, 200 + (uint64_t)index);
     device d = open_device(model, TRACKS + 2, 400);
     track tracks[TRACKS];
@@ -158,7 +158,7 @@ static void check_shape(int index)
     for (uint32_t i = 0; i < TRACKS; i++) {
         const float *embedding = embeddings + i * (size_t)n.embedding;
         reference_sequence(expected, model, tracks[i].wide, tracks[i].count);
-        cr_assert_lt(emulated_worst("embedding", embedding, expected, (size_t)n.embedding), 1e-6,
+        cr_assert_lt(reference_worst("embedding", embedding, expected, (size_t)n.embedding), 1e-6,
                      "shape %d track %u", index, i);
     }
     check_cpu(model, &tracks[0], embeddings);
@@ -205,7 +205,7 @@ Test(cuda_sequence, baseline_matches_reference)
 
 Test(cuda_sequence, widest_network_matches_reference)
 {
-    attune_network n = emulated_shape(0);
+    attune_network n = reference_shape(0);
     n.hidden = n.attention = n.projection = n.embedding = 1024;
     n.layers = 1;
     attune_model *model = reference_model(&n, 250);
@@ -214,7 +214,7 @@ Test(cuda_sequence, widest_network_matches_reference)
     double expected[1024];
     float *embedding = run_tracks(&d, &t, 1, 1);
     reference_sequence(expected, model, t.wide, t.count);
-    cr_assert_lt(emulated_worst("embedding", embedding, expected, 1024), 1e-6);
+    cr_assert_lt(reference_worst("embedding", embedding, expected, 1024), 1e-6);
     free(embedding);
     free_track(&t);
     close_device(&d);
@@ -226,7 +226,7 @@ Test(cuda_sequence, widest_network_matches_reference)
 static void check_company(int index)
 {
     enum { OTHERS = 100 };
-    const attune_network n = emulated_shape(index);
+    const attune_network n = reference_shape(index);
     const size_t bytes = (size_t)n.embedding * sizeof(float);
     attune_model *model = reference_model(&n, 400);
     device d = open_device(model, OTHERS + 5, 1200);
@@ -279,7 +279,7 @@ static void run_cut(device *d, const track *tracks, uint32_t size)
 
 static void check_cuts(int index)
 {
-    const attune_network n = emulated_shape(index);
+    const attune_network n = reference_shape(index);
     const size_t bytes = 2 * (size_t)n.embedding * sizeof(float);
     attune_model *model = reference_model(&n, 600);
     device d = open_device(model, 4, 100);
@@ -317,7 +317,7 @@ Test(cuda_sequence, cuts_change_no_bit_of_other_networks)
  * 1e-4. */
 Test(cuda_sequence, attention_survives_large_scores)
 {
-    const attune_network n = emulated_shape(0);
+    const attune_network n = reference_shape(0);
     attune_model *model = reference_model(&n, 5);
     const attune_parameters *p = attune_model_parameters(model);
     for (int a = 0; a < n.attention; a++) {
@@ -332,7 +332,7 @@ Test(cuda_sequence, attention_survives_large_scores)
     double expected[32];
     float *embedding = run_tracks(&d, &t, 1, 1);
     reference_sequence(expected, model, t.wide, t.count);
-    cr_assert_lt(emulated_worst("embedding", embedding, expected, 32), 2e-5);
+    cr_assert_lt(reference_worst("embedding", embedding, expected, 32), 2e-5);
     free(embedding);
     free_track(&t);
     close_device(&d);
@@ -344,7 +344,7 @@ Test(cuda_sequence, attention_survives_large_scores)
 Test(cuda_sequence, long_sums_keep_their_digits)
 {
     enum { ROWS = 200000, H = 16 };
-    attune_network n = emulated_shape(7);
+    attune_network n = reference_shape(7);
     attune_model *model = reference_model(&n, 700);
     device d = open_device(model, 1, 1);
     float *scores = emulated_memory(ROWS * sizeof(float)),
@@ -376,7 +376,7 @@ Test(cuda_sequence, long_sums_keep_their_digits)
         got[i] = (pooled[i] + pooled[H + i]) / (scalars[1] + scalars[2]);
         sum[i] /= weight;
     }
-    cr_assert_lt(emulated_worst("pooled", got, sum, H), 3e-7);
+    cr_assert_lt(reference_worst("pooled", got, sum, H), 3e-7);
     free(scores);
     free(states);
     close_device(&d);
@@ -386,7 +386,7 @@ Test(cuda_sequence, long_sums_keep_their_digits)
 /* A NaN must come out as NaN, not as an embedding. */
 Test(cuda_sequence, bad_features_show)
 {
-    const attune_network n = emulated_shape(0);
+    const attune_network n = reference_shape(0);
     attune_model *model = reference_model(&n, 800);
     track t = make_track(&n, 3, 801);
     t.features[n.features + 5] = NAN;

@@ -12,67 +12,7 @@
 
 static const char *const isas[] = {"baseline", "avx2", "avx512"};
 
-/* Shapes: the published ones, what the paper varied, and the bounds of what model.h allows. */
-static attune_network shape(int index)
-{
-    attune_network n =
-        reference_network(index < 9 ? ATTUNE_ARCHITECTURE_TINY : ATTUNE_ARCHITECTURE_GRU);
-    switch (index) {
-    case 1:
-        n.frame_size = n.hop_size = 1024;
-        break;
-    case 2:
-        n.frame_size = n.hop_size = 4096;
-        n.embedding = 16;
-        break;
-    case 3:
-        n.hop_size = 1024;
-        n.embedding = 64;
-        break;
-    case 4:
-        n.hidden = 256;
-        n.projection = 256;
-        n.attention = 256;
-        break;
-    case 5:
-        n.pooling = ATTUNE_POOLING_MEAN;
-        n.attention = 0;
-        n.embedding = 128;
-        break;
-    case 6:
-        n.pooling = ATTUNE_POOLING_LAST;
-        n.attention = 0;
-        n.layers = 1;
-        break;
-    case 7:
-        n.frame_size = 256;
-        n.hop_size = 128;
-        n.hidden = 16;
-        n.attention = 40;
-        n.projection = 24;
-        n.embedding = 1;
-        n.layers = 8;
-        break;
-    case 8:
-        n.frame_size = n.hop_size = 768;
-        n.hidden = 80;
-        n.attention = 33;
-        n.projection = 7;
-        n.embedding = 5;
-        n.layers = 3;
-        break;
-    case 10:
-        n.frame_size = 768;
-        n.hop_size = 384;
-        n.hidden = 64;
-        break;
-    default:
-        break;
-    }
-    return n;
-}
-
-enum { SHAPES = 11, F = 70 /* more than one call takes */ };
+enum { F = 70 /* more than one call takes */ };
 
 /* F frames of noise with a beat in it, so that frames differ in level, NaN behind the last sample.
  */
@@ -120,28 +60,11 @@ static void device_embedding(const attune_kernels *kernels, void *context, float
     cr_assert_eq(kernels->finish(context, embedding), ATTUNE_OK);
 }
 
-/* Largest difference, relative to the largest reference value (at least 1). */
-static double worst(const float *got, const double *expected, size_t count)
-{
-    double largest = 0, scale = 1;
-    size_t at = 0;
-    for (size_t i = 0; i < count; i++) {
-        scale = fmax(scale, fabs(expected[i]));
-        const double error = fabs((double)got[i] - expected[i]);
-        if (!(error <= largest)) {
-            largest = error;
-            at = i;
-        }
-    }
-    printf("worst element %zu: %.3g of %.3g\n", at, largest, scale);
-    return largest / scale;
-}
-
 /* Features: sums of up to 512 GELUs with 1e-6 each, partly cancelling. Embeddings of unit length:
  * 1e-6 is what the project promises against ONNX Runtime. */
 static void check_shape(const attune_kernels *kernels, int index)
 {
-    const attune_network n = shape(index);
+    const attune_network n = reference_shape(index);
     attune_model *model = reference_model(&n, 100 + (uint64_t)index);
     size_t samples = 0;
     float *pcm = noise(&n, &samples);
@@ -158,10 +81,11 @@ static void check_shape(const attune_kernels *kernels, int index)
     void *context = open_device(kernels, model);
     printf("%s shape %d\n", kernels->detail, index);
     device_features(kernels, context, features, pcm, &n, ATTUNE_FRAMES_PER_CALL);
-    cr_assert_lt(worst(features, expected, count), 2e-6, "%s shape %d", kernels->detail, index);
-    device_embedding(kernels, context, embedding, features, &n, ATTUNE_FRAMES_PER_CALL);
-    cr_assert_lt(worst(embedding, expected_embedding, (size_t)n.embedding), 1e-6, "%s shape %d",
+    cr_assert_lt(reference_worst("features", features, expected, count), 2e-6, "%s shape %d",
                  kernels->detail, index);
+    device_embedding(kernels, context, embedding, features, &n, ATTUNE_FRAMES_PER_CALL);
+    cr_assert_lt(reference_worst("embedding", embedding, expected_embedding, (size_t)n.embedding),
+                 1e-6, "%s shape %d", kernels->detail, index);
     /* the same bits in other chunks, in a context that has seen other tracks */
     static const int chunks[] = {1, 3, 8, 33};
     for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
@@ -188,7 +112,7 @@ static void check_isa(const char *isa)
         skip_test("this machine has not the instruction set");
     }
     cr_assert_str_eq(kernels->detail, isa);
-    for (int i = 0; i < SHAPES; i++) {
+    for (int i = 0; i < REFERENCE_SHAPES; i++) {
         check_shape(kernels, i);
     }
 }
@@ -233,7 +157,8 @@ Test(cpu, attention_survives_large_scores)
         if (kernels) {
             void *context = open_device(kernels, model);
             device_embedding(kernels, context, embedding, features, &n, 64);
-            cr_assert_lt(worst(embedding, expected, 32), 2e-5); /* scores of 1e3 carry 1e-4 */
+            cr_assert_lt(reference_worst("embedding", embedding, expected, 32),
+                         2e-5); /* scores of 1e3 carry 1e-4 */
             kernels->close(context);
         }
     }

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,72 @@ attune_network reference_network(attune_architecture architecture)
         .projection = 128,
         .embedding = 32,
     };
+}
+
+attune_network reference_shape(int index)
+{
+    attune_network n =
+        reference_network(index < 9 ? ATTUNE_ARCHITECTURE_TINY : ATTUNE_ARCHITECTURE_GRU);
+    switch (index) {
+    case 1:
+        n.frame_size = n.hop_size = 1024;
+        break;
+    case 2:
+        n.frame_size = n.hop_size = 4096;
+        n.embedding = 16;
+        break;
+    case 3:
+        n.hop_size = 1024;
+        n.embedding = 64;
+        break;
+    case 4:
+        n.hidden = 256;
+        n.projection = 256;
+        n.attention = 256;
+        break;
+    case 5:
+        n.pooling = ATTUNE_POOLING_MEAN;
+        n.attention = 0;
+        n.embedding = 128;
+        break;
+    case 6:
+        n.pooling = ATTUNE_POOLING_LAST;
+        n.attention = 0;
+        n.layers = 1;
+        break;
+    case 7:
+        n.frame_size = 256;
+        n.hop_size = 128;
+        n.hidden = 16;
+        n.attention = 40;
+        n.projection = 24;
+        n.embedding = 1;
+        n.layers = 8;
+        break;
+    case 8:
+        n.frame_size = n.hop_size = 768;
+        n.hidden = 80;
+        n.attention = 33;
+        n.projection = 7;
+        n.embedding = 5;
+        n.layers = 3;
+        break;
+    case 10:
+        n.frame_size = 768;
+        n.hop_size = 384;
+        n.hidden = 64;
+        break;
+    case 11:
+        n.pooling = ATTUNE_POOLING_ATTENTION;
+        n.hidden = 1024;
+        n.attention = 33;
+        n.projection = 7;
+        n.embedding = 5;
+        break;
+    default:
+        break;
+    }
+    return n;
 }
 
 /* Weights of standard deviation about 1/sqrt(inputs), as trained ones have. */
@@ -287,4 +354,20 @@ void reference_embed(double *embedding, const attune_model *model, const float *
     reference_features(features, model, pcm, samples);
     reference_sequence(embedding, model, features, F);
     free(features);
+}
+
+double reference_worst(const char *what, const float *got, const double *expected, size_t count)
+{
+    double largest = 0, scale = 1;
+    size_t at = 0;
+    for (size_t i = 0; i < count; i++) {
+        scale = fmax(scale, fabs(expected[i]));
+        const double error = fabs((double)got[i] - expected[i]);
+        if (!(error <= largest)) {
+            largest = error;
+            at = i;
+        }
+    }
+    printf("%s: worst element %zu: %.3g of %.3g\n", what, at, largest, scale);
+    return largest / scale;
 }

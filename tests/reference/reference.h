@@ -14,6 +14,11 @@
 /* The published network's shape with the given changes made to it afterwards by the caller. */
 attune_network reference_network(attune_architecture architecture);
 
+/* The published shapes (0 tiny, 9 the baseline), what the paper varied, and the bounds of what
+ * model.h allows: index 0 to REFERENCE_SHAPES - 1. */
+enum { REFERENCE_SHAPES = 12 };
+attune_network reference_shape(int index);
+
 /* A model of this shape with random parameters of about the published model's sizes. Close it. */
 attune_model *reference_model(const attune_network *network, uint64_t seed);
 
@@ -29,5 +34,9 @@ void reference_sequence(double *embedding, const attune_model *model, const doub
 /* Both: embedding (E) of `samples` samples. */
 void reference_embed(double *embedding, const attune_model *model, const float *pcm,
                      size_t samples);
+
+/* Largest difference, relative to the largest expected value (at least 1), NaN being the largest of
+ * all; the worst element is printed with `what`. */
+double reference_worst(const char *what, const float *got, const double *expected, size_t count);
 
 #endif
