@@ -43,7 +43,7 @@ ATTUNE_API size_t attune_scan_count(const attune_scan *scan);
 ATTUNE_API size_t
 attune_scan_ignored(const attune_scan *scan); /* files below folders that are no audio */
 ATTUNE_API const char *attune_scan_root(const attune_scan *scan);
-/* Absolute name of entry `index` < count; its name below the root starts root_length bytes in. */
+/* Absolute name of entry `index` < count, and its name below the root. */
 ATTUNE_API const char *attune_scan_path(const attune_scan *scan, size_t index);
 ATTUNE_API const char *attune_scan_name(const attune_scan *scan, size_t index);
 
@@ -80,10 +80,12 @@ typedef struct attune_job_options {
 /* Everything at its default; model, scan and output are still to be set. */
 ATTUNE_API void attune_job_options_default(attune_job_options *options);
 
-/* Runs a job. The output is created first, so that one that cannot be is found out before any work.
+/* Runs a job. The output is created first, so that one that cannot be is found out before any work,
+ * and takes its name last: one that stands there already is replaced only by a complete one.
  * ATTUNE_OK also when files failed: see progress->by_status. ATTUNE_ESTOPPED when on_progress asked
- * for it, or when a GPU failed: the rows done by then are written. ATTUNE_EINTERNAL, and no output,
- * when a verified track differs by more than the precision allows. */
+ * for it, or when a GPU failed; then, as after any failure in mid-run, the rows done so far are in
+ * "<output>.partial", as attune_last_error() says. ATTUNE_EINTERNAL, and no output, when a verified
+ * track differs by more than the precision allows. */
 ATTUNE_API attune_status attune_job_run(const attune_job_options *options,
                                         attune_job_progress *progress);
 
