@@ -77,6 +77,10 @@ static attune_status open_folder(attune_new_file *file, char *path)
 
 static attune_status open_temporary(attune_new_file *file)
 {
+    struct stat info;
+    if (fstatat(file->folder, file->name, &info, 0) != 0 && errno == ENAMETOOLONG) {
+        return attune_fail(ATTUNE_ECREATE, "%s: %s", file->path, strerror(errno));
+    }
     for (int attempt = 0; attempt < 16; attempt++) {
         unsigned long long random = 0;
         if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random)) {

@@ -76,6 +76,10 @@ Test(cli, usage_mistakes)
         {"embed . -o a.h5 --clip :5", "--clip :5"},
         {"embed . -o a.h5 --clip -1:5", "--clip -1:5"},
         {"embed . -o a.h5 --clip 1:2:3", "--clip 1:2:3"},
+        {"embed . -o a.h5 -o b.h5", "-o is given twice"},
+        {"embed . -o a.h5 --gpu-memory lots", "--gpu-memory lots"},
+        {"embed . -o a.h5 --gpu-memory 5X", "--gpu-memory 5X"},
+        {"embed . -o a.h5 --verify -1", "--verify -1"},
         {"embed . -o a.h5 --timeout nan", "--timeout nan"},
         {"embed . -o a.h5 --timeout -5", "--timeout -5"},
         {"info", "no file"},
@@ -110,6 +114,8 @@ Test(cli, inputs_that_are_not_there_or_not_what_they_should_be)
     check("info empty", 65, "", "empty");
     check("info folder", 65, "", "folder");
     check("info half.h5", 65, "", "half.h5");
+    check("info pipe", 65, "", "pipe");
+    check("embed --files-from /dev/zero -o a.h5 -m text", 65, "", "text");
     check("nearest nowhere.h5 x", 66, "", "nowhere.h5");
     check("nearest text x", 65, "", "text");
     cr_assert_neq(access("a.h5", F_OK), 0);
