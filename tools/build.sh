@@ -51,16 +51,23 @@ need() {
     rm -f "$log"
 }
 
-# build PRESET TARGET...: configures where needed, builds quietly. On failure, shows the compiler's output.
+# configured PRESET TESTS: true if the build folder is there, with tests if they are asked for.
+configured() {
+    local cache=$root/build/$1/CMakeCache.txt
+    [ -e "$root/build/$1/build.ninja" ] && { [ "$2" = OFF ] || grep -q '^ATTUNE_TESTS:BOOL=ON' "$cache"; }
+}
+
+# build PRESET TESTS TARGET...: configures where needed, TESTS is ON or OFF (which needs no Criterion), and builds
+# quietly. On failure, shows the compiler's output.
 build() {
-    local preset=$1 log lock
-    shift
+    local preset=$1 tests=$2 log lock
+    shift 2
     log=$(mktemp)
     mkdir -p "$root/build"
     exec {lock}>"$root/build/lock" # two first runs at once take turns
     flock "$lock"
     [ -e "$root/build/$preset/build.ninja" ] || say "attune: building (once, about a minute)"
-    if ! { { [ -e "$root/build/$preset/build.ninja" ] || (cd "$root" && cmake --preset "$preset" -G Ninja); } &&
+    if ! { { configured "$preset" "$tests" || (cd "$root" && cmake --preset "$preset" -G Ninja "-DATTUNE_TESTS=$tests" "-DATTUNE_BENCH=$tests"); } &&
            cmake --build "$root/build/$preset" --target "$@"; } >"$log" 2>&1; then
         say "attune: the build failed:"
         tail -n 40 "$log" >&2
