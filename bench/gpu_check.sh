@@ -148,6 +148,7 @@ if [ -x "$build/bench/bench_kernels" ]; then
     step bench-kernels 40 "$build/bench/bench_kernels" --json "$logs/kernels.json" $model_option
     # shellcheck disable=SC2086
     step bench-engine 110 "$build/bench/bench_engine" --limit 6 --json "$logs/engine.json" $model_option
+    [ -z "$model" ] || step bench-embed 40 "$build/bench/bench_embed" "$model" cuda "$(nproc)" "$shared/audio"
     step golden-exact 30 bash -c 'golden exact 1e-5'
     step golden-fast 30 bash -c 'golden fast 5e-4'
 fi
@@ -170,7 +171,7 @@ bad=0
     for i in "${!names[@]}"; do
         printf '| %s | %s | %s |\n' "${names[$i]}" "${states[$i]}" "${times[$i]}"
     done
-    for name in machine bench-kernels bench-engine torch golden-exact golden-fast tests; do
+    for name in machine bench-kernels bench-engine bench-embed torch golden-exact golden-fast tests; do
         [ -s "$logs/$name.log" ] || continue
         printf '\n## %s\n\n```\n' "$name"
         tail -n 60 "$logs/$name.log"
