@@ -1,39 +1,19 @@
 /* bench_cpu.c - the network on one thread of the CPU, beside the machine's own limit.
  *
- *   bench_cpu [MODEL.onnx]
+ *   bench_cpu [MODEL.onnx]     (without: $ATTUNE_MODEL, else random parameters)
  *
  * Prints, for every instruction set of this machine: the rates of multiply-adds and exact GELUs,
  * the floor they put under 30 s of audio, and the medians of the two stages. Floor and stages are
  * measured in one run, so the ratio holds although a machine's speed drifts. */
+#include "bench/bench.h"
 #include "bench/bench_peak.h"
 #include "kernels/kernels.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 enum { SECONDS = 30, REPEATS = 31 };
-
-double bench_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int count)
-{
-    qsort(values, (size_t)count, sizeof(double), compare);
-    return values[count / 2];
-}
 
 /* Multiply-adds and GELUs of one frame with its share of GRU and attention. */
 static void work_per_frame(const attune_network *n, double *products, double *gelus)
@@ -71,25 +51,25 @@ static int measure(const attune_kernels *kernels, const attune_model *model, dou
     }
     double front[REPEATS], sequence[REPEATS];
     for (int r = 0; r < REPEATS; r++) {
-        double start = bench_now();
+        double start = bench_seconds();
         for (int f = 0; f < F; f += chunk) {
             kernels->frontend(context, features + (size_t)f * n->features,
                               pcm + (size_t)f * n->frame_size, F - f < chunk ? F - f : chunk);
         }
-        front[r] = bench_now() - start;
-        start = bench_now();
+        front[r] = bench_seconds() - start;
+        start = bench_seconds();
         kernels->begin(context);
         for (int f = 0; f < F; f += chunk) {
             kernels->sequence(context, features + (size_t)f * n->features,
                               F - f < chunk ? F - f : chunk);
         }
         kernels->finish(context, embedding);
-        sequence[r] = bench_now() - start;
+        sequence[r] = bench_seconds() - start;
     }
     double products = 0, gelus = 0;
     work_per_frame(n, &products, &gelus);
     const double floor_ms = 1e3 * F * (products / fma_rate + gelus / gelu_rate);
-    const double f = 1e3 * median(front, REPEATS), s = 1e3 * median(sequence, REPEATS);
+    const double f = 1e3 * bench_median(front, REPEATS), s = 1e3 * bench_median(sequence, REPEATS);
     printf("%-9s %8.1f %8.2f %10.2f %10.2f %10.2f %10.2f %8.2f\n", kernels->detail, 2e-9 * fma_rate,
            1e-9 * gelu_rate, floor_ms, f, s, f + s, (f + s) / floor_ms);
     code = 0;
@@ -111,12 +91,7 @@ int main(int argc, char **argv)
 #endif
     };
     const char *path = argc > 1 ? argv[1] : getenv("ATTUNE_MODEL");
-    attune_model *model = NULL;
-    if (!path || attune_model_open(&model, path) != ATTUNE_OK) {
-        fprintf(stderr, "bench_cpu: %s\n",
-                path ? attune_last_error() : "usage: bench_cpu MODEL.onnx");
-        return path ? 66 : 64;
-    }
+    attune_model *model = bench_model(path);
     int code = 0;
     printf("one thread, %d s of audio, medians of %d\n", SECONDS, REPEATS);
     printf("%-9s %8s %8s %10s %10s %10s %10s %8s\n", "", "GFLOP/s", "GGELU/s", "floor ms",

@@ -6,13 +6,13 @@
  * On the CPU the network comes on top. Both are measured in one run, by turns; the output goes to a
  * temporary folder. */
 #include "attune/attune.h"
+#include "bench/bench.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { TURNS = 3, WORKERS_MAX = 256, CHUNK = 1 << 16 };
@@ -23,13 +23,6 @@ typedef struct decoding {
     atomic_ullong samples;
     atomic_int failed;
 } decoding;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void *decode_files(void *argument)
 {
@@ -63,7 +56,7 @@ static double decode_all(const attune_scan *scan, int workers, double *hours)
     decoding d = {.scan = scan};
     pthread_t threads[WORKERS_MAX];
     int started = 0;
-    const double start = now();
+    const double start = bench_seconds();
     while (started < workers && pthread_create(&threads[started], NULL, decode_files, &d) == 0) {
         started++;
     }
@@ -71,7 +64,7 @@ static double decode_all(const attune_scan *scan, int workers, double *hours)
         pthread_join(threads[i], NULL);
     }
     *hours = (double)atomic_load(&d.samples) / 22050 / 3600;
-    return started == workers && !atomic_load(&d.failed) ? now() - start : -1;
+    return started == workers && !atomic_load(&d.failed) ? bench_seconds() - start : -1;
 }
 
 static int measure(attune_job_options *job)

@@ -12,7 +12,7 @@
  * to Q14 for `fast`) while the clock runs The clock runs from the first fill to the last embedding.
  * A case that passes the limit stops early and says so. Peers and the link's own limit:
  * bench/peers/torch_peer.py and bench_kernels, run beside this by gpu_check.sh. */
-#include "bench/bench_gpu.h"
+#include "bench/bench.h"
 #include "kernels/batch.h"
 
 #include <getopt.h>

@@ -7,7 +7,7 @@
  * these rates: issue slots (a warp's instructions, as the head of its file counts them, at the rate
  * of multiply-adds), special functions, or bytes of device memory. Times are medians of launches
  * that each take a millisecond or more, on inputs larger than L2. */
-#include "bench/bench_gpu.h"
+#include "bench/bench.h"
 #include "kernels/cuda/cuda.h"
 
 #include <cuda_runtime.h>

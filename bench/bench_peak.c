@@ -1,6 +1,8 @@
 /* bench_peak.c - what one instruction set can do at best: the floor under the network's arithmetic.
  */
 #include "bench/bench_peak.h"
+
+#include "bench/bench.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
 
@@ -18,13 +20,13 @@ static double peak_fma(void)
             sum[c] = broadcast((float)c);
         }
         const vf a = broadcast(0.999f), b = broadcast(1e-3f);
-        const double start = bench_now();
+        const double start = bench_seconds();
         for (int i = 0; i < STEPS; i++) {
             for (int c = 0; c < CHAINS; c++) {
                 sum[c] = fma_v(sum[c], a, b);
             }
         }
-        const double seconds = bench_now() - start;
+        const double seconds = bench_seconds() - start;
         vf all = broadcast(0);
         for (int c = 0; c < CHAINS; c++) {
             all += sum[c];
@@ -46,7 +48,7 @@ static double peak_gelu(void)
         in[i] = (float)i / COUNT * 8 - 4;
     }
     for (int repeat = 0; repeat < REPEATS; repeat++) {
-        const double start = bench_now();
+        const double start = bench_seconds();
         for (int s = 0; s < STEPS; s++) {
             for (int i = 0; i < COUNT; i += 2 * W) {
                 store(out + i, gelu_v(load(in + i)));
@@ -54,7 +56,7 @@ static double peak_gelu(void)
             }
             __asm__ volatile("" : : "r"(out) : "memory");
         }
-        const double rate = (double)STEPS * COUNT / (bench_now() - start);
+        const double rate = (double)STEPS * COUNT / (bench_seconds() - start);
         best = rate > best ? rate : best;
     }
     return best;

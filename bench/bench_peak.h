@@ -10,6 +10,4 @@ typedef struct bench_peak {
 
 extern const bench_peak bench_peak_baseline, bench_peak_avx2, bench_peak_avx512;
 
-double bench_now(void); /* seconds, monotonic */
-
 #endif

@@ -1,5 +1,5 @@
-/* bench_gpu.c - what bench_kernels and bench_engine share. */
-#include "bench/bench_gpu.h"
+/* bench.c - what the benchmarks share. */
+#include "bench/bench.h"
 
 #include <stdlib.h>
 #include <time.h>

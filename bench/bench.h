@@ -1,7 +1,7 @@
-/* bench_gpu.h - what bench_kernels and bench_engine share: a model, noise, a clock and a JSON file.
+/* bench.h - what the benchmarks share: a model, noise, a clock and a JSON file.
  */
-#ifndef ATTUNE_BENCH_GPU_H
-#define ATTUNE_BENCH_GPU_H
+#ifndef ATTUNE_BENCH_H
+#define ATTUNE_BENCH_H
 
 #include "model/parameters.h"
 
