@@ -219,7 +219,7 @@ void log_done(cli_log *log, const attune_job_progress *progress, const attune_sc
                 (unsigned long long)progress->done, progress->done == 1 ? "" : "s", counts, passed,
                 progress->audio_seconds / 3600, progress->wall_seconds, output);
         if (progress->verified > 0) {
-            message("%llu tracks embedded again on the CPU: largest difference %.2g",
+            message("%llu of them embedded again on the CPU: largest difference %.2g",
                     (unsigned long long)progress->verified, progress->verify_largest);
         }
     }

@@ -74,6 +74,7 @@ struct attune_batch_engine {
     int open;              /* the batch that is being filled */
     bool closing, full;    /* full: a writer found no room */
     uint32_t free_slots[SLOTS], free_count;
+    double busy;          /* seconds of computing, after the batch before */
     attune_status status; /* the device's first failure */
     char error[1024];
 };
@@ -421,7 +422,9 @@ static void *run_batches(void *argument)
             status = send_batch(e, index);
         }
         finish_tracks(e, ended, status);
+        const double busy = e->kernels->busy_seconds(e->context);
         pthread_mutex_lock(&e->mutex);
+        e->busy = busy;
     }
     pthread_mutex_unlock(&e->mutex);
     return NULL;
@@ -568,5 +571,8 @@ const char *attune_batch_engine_name(const attune_batch_engine *e)
 
 double attune_batch_engine_busy(attune_batch_engine *e)
 {
-    return e->kernels->busy_seconds(e->context);
+    pthread_mutex_lock(&e->mutex); /* the context itself is the engine's thread's */
+    const double busy = e->busy;
+    pthread_mutex_unlock(&e->mutex);
+    return busy;
 }
