@@ -17,7 +17,9 @@
 
 enum { C1 = 32, C2 = 64, PAD = ATTUNE_PAD, OUTPUTS = 8 };
 
-/* Rows of N/4 floats with PAD zeros before and after. */
+/* Rows of N/4 floats with PAD zeros before and after. Without the padding the rows of d would stand
+ * 2 KB apart, and a tile of 32 of them would fall into so few sets of L1 that it did not stay
+ * there. */
 static size_t row_stride(int N)
 {
     return (size_t)N / 4 + 2 * PAD;
@@ -26,7 +28,7 @@ static size_t row_stride(int N)
 size_t ATTUNE_KERNEL(attune_frontend_tiny_scratch)(const attune_network *network)
 {
     /* four phases, two halves of g, two halves of a channel, d, and a vector per output */
-    return row_stride(network->frame_size) * 8 + (size_t)C1 * (network->frame_size / 4) + C2 * W;
+    return row_stride(network->frame_size) * (8 + C1) + C2 * W;
 }
 
 static void split_phases(float *phase[4], const float *x, int quarter)
@@ -90,10 +92,10 @@ static void second_convolution(float *out, const float *even, const float *odd,
     }
 }
 
-/* Adds gelu(w · d + bias) of V vectors of positions to the sums of OUTPUTS outputs. d (32,
- * quarter). */
+/* Adds gelu(w · d + bias) of V vectors of positions to the sums of `outputs` outputs. d has 32
+ * rows, `stride` floats apart. */
 static inline __attribute__((always_inline)) void mix_tile(float *sums, const float *d,
-                                                           size_t quarter, const float *weight,
+                                                           size_t stride, const float *weight,
                                                            const float *bias, int V, int outputs)
 {
     vf acc[OUTPUTS][2];
@@ -105,7 +107,7 @@ static inline __attribute__((always_inline)) void mix_tile(float *sums, const fl
     for (int c = 0; c < C1; c++) {
         vf x[2];
         for (int v = 0; v < V; v++) {
-            x[v] = load(d + c * quarter + v * W);
+            x[v] = load(d + c * stride + v * W);
         }
         for (int o = 0; o < outputs; o++) {
             vf w = broadcast(weight[c * OUTPUTS + o]);
@@ -132,7 +134,7 @@ static void mix_and_mean(float *features, float *sums, const float *d,
     memset(sums, 0, sizeof(float) * C2 * W);
     for (int j = 0; j < quarter; j += V * W) {
         for (int o = 0; o < C2; o += STEP) {
-            mix_tile(sums + o * W, d + j, (size_t)quarter,
+            mix_tile(sums + o * W, d + j, row_stride(4 * quarter),
                      weights->point3 + (o / OUTPUTS) * C1 * OUTPUTS + o % OUTPUTS,
                      weights->point3_bias + o, V, STEP);
         }
@@ -152,7 +154,7 @@ void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
         memset(row[i] - PAD, 0, PAD * sizeof(float));
         memset(row[i] + quarter, 0, PAD * sizeof(float));
     }
-    float *d = scratch + 8 * row_stride(N), *sums = d + (size_t)C1 * quarter;
+    float *d = scratch + 8 * row_stride(N), *sums = d + C1 * row_stride(N);
     for (int f = 0; f < F; f++) {
         split_phases(row, pcm + (size_t)f * weights->network.hop_size, quarter);
         first_convolution(row[4], row[5], row, weights->conv0, weights->conv0_bias, quarter);
@@ -160,7 +162,7 @@ void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
             const float scale = weights->point1[c], bias = weights->point1_bias[c];
             scale_gelu(row[6], row[4], scale, bias, quarter);
             scale_gelu(row[7], row[5], scale, bias, quarter);
-            second_convolution(d + (size_t)c * quarter, row[6], row[7], weights->depth2 + 5 * c,
+            second_convolution(d + c * row_stride(N), row[6], row[7], weights->depth2 + 5 * c,
                                weights->depth2_bias[c], quarter);
         }
         mix_and_mean(features + (size_t)f * C2, sums, d, weights, quarter);
