@@ -197,14 +197,19 @@ static attune_status cuda_frontend(void *context, int buffer, const uint32_t *st
     return attune_cuda_outcome(c, "the front end");
 }
 
-static attune_status cuda_wait_pcm(void *context, int buffer)
+/* Waits on the host for one of the two events of a kind; `what` is for the message of a failure. */
+static attune_status wait_for(attune_cuda_context *c, int kind, int buffer, const char *what)
 {
-    attune_cuda_context *c = context;
     if (attune_cuda_enter(c) != ATTUNE_OK) {
         return c->failure;
     }
-    attune_cuda_wait_on_host(c, c->events[PCM_COPIED][buffer]);
-    return attune_cuda_outcome(c, "waiting for PCM");
+    attune_cuda_wait_on_host(c, c->events[kind][buffer]);
+    return attune_cuda_outcome(c, what);
+}
+
+static attune_status cuda_wait_pcm(void *context, int buffer)
+{
+    return wait_for(context, PCM_COPIED, buffer, "waiting for PCM");
 }
 
 /* Copies a list to the device in a parcel of its own, behind what the sequence stream does. */
@@ -317,12 +322,7 @@ static attune_status cuda_sequence(void *context, int features, const attune_seg
 
 static attune_status cuda_wait_features(void *context, int features)
 {
-    attune_cuda_context *c = context;
-    if (attune_cuda_enter(c) != ATTUNE_OK) {
-        return c->failure;
-    }
-    attune_cuda_wait_on_host(c, c->events[FEATURES_READ][features]);
-    return attune_cuda_outcome(c, "waiting for features");
+    return wait_for(context, FEATURES_READ, features, "waiting for features");
 }
 
 static attune_status cuda_finish(void *context, float *embeddings, const uint32_t *slots,

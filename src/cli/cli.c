@@ -36,6 +36,15 @@ int exit_code(attune_status status)
     return EXIT_INTERNAL;
 }
 
+uint64_t failed_files(const attune_job_progress *progress)
+{
+    uint64_t count = 0;
+    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+        count += attune_track_has_embedding((attune_track_status)s) ? 0 : progress->by_status[s];
+    }
+    return count;
+}
+
 void message(const char *format, ...)
 {
     char text[2048], line[2048];

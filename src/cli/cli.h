@@ -24,6 +24,9 @@ enum {
 
 int exit_code(attune_status status);
 
+/* Files of a job whose row has no embedding. */
+uint64_t failed_files(const attune_job_progress *progress);
+
 /* "attune: <text>" as one line on stderr. */
 void message(const char *format, ...) ATTUNE_PRINTF(1, 2);
 

@@ -295,12 +295,7 @@ static int finish(cli_log *log, attune_status status, const attune_job_progress 
         return status == ATTUNE_ESTOPPED && stop_signal ? EXIT_SIGNAL + (int)stop_signal
                                                         : exit_code(status);
     }
-    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
-        if (progress->by_status[s] && !attune_track_has_embedding((attune_track_status)s)) {
-            return EXIT_SOME_FAILED;
-        }
-    }
-    return EXIT_OK;
+    return failed_files(progress) > 0 ? EXIT_SOME_FAILED : EXIT_OK;
 }
 
 static int run(embed_arguments *a, int argc, char **argv)

@@ -107,19 +107,10 @@ void log_track(cli_log *log, const char *name, const attune_track *track)
             json_object_set_new(event, "error", json_text(track->error));
         }
         log_event(event);
-    } else if ((*track->error || !attune_track_has_embedding(track->status))) {
+    } else if (*track->error || !attune_track_has_embedding(track->status)) {
         clear_line(log);
         message("%s: %s%s%s", name, status, *track->error ? ": " : "", track->error);
     }
-}
-
-static uint64_t failures(const attune_job_progress *progress)
-{
-    uint64_t count = 0;
-    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
-        count += attune_track_has_embedding((attune_track_status)s) ? 0 : progress->by_status[s];
-    }
-    return count;
 }
 
 void log_progress(cli_log *log, const attune_job_progress *progress)
@@ -144,7 +135,7 @@ void log_progress(cli_log *log, const attune_job_progress *progress)
     fprintf(stderr, "%llu/%llu files, %.3f hours of audio per second%s, ETA %s, %llu failed",
             (unsigned long long)progress->done, (unsigned long long)progress->files,
             progress->audio_seconds / 3600 / wall, busy, eta,
-            (unsigned long long)failures(progress));
+            (unsigned long long)failed_files(progress));
     fflush(stderr);
     log->shown = true;
 }
