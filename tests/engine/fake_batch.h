@@ -13,7 +13,7 @@
 typedef struct fake_batch {
     int devices;            /* how many there are */
     size_t memory;          /* bytes each has free */
-    int fail_after;         /* frontend calls after which the device is lost; 0: never */
+    uint64_t fail_after;    /* frames after which the device is lost; 0: never */
     int refuse_opens;       /* opens that fail for want of memory before one succeeds */
     uint32_t largest_batch; /* frames of the largest batch seen */
     uint64_t frames;        /* seen */

@@ -217,7 +217,7 @@ Test(batch, memory_bounds_the_batches)
 Test(batch, lost_device_is_told_to_every_track, .timeout = 60)
 {
     attune_model *model = small_model(256);
-    fake = (fake_batch){.devices = 1, .memory = (size_t)1 << 30, .fail_after = 3};
+    fake = (fake_batch){.devices = 1, .memory = (size_t)1 << 30, .fail_after = 200};
     attune_batch_engine *engine = open_batch(model, 64, ATTUNE_PRECISION_EXACT);
     static slot slots[TRACKS];
     int refused = 0, failed = 0, good = 0;
