@@ -137,6 +137,15 @@ static void mix_and_mean(float *features, float *sums, const float *d,
     }
 }
 
+/* Asks for the c-th of C1 shares of the next frame's samples, which came from a decoder and may be
+ * far away. It may end behind the samples: a prefetch of what is not there does nothing. */
+static void prefetch_share(const float *next, int c, int N)
+{
+    for (int i = c * (N / C1); i < (c + 1) * (N / C1); i += 64 / (int)sizeof(float)) {
+        __builtin_prefetch(next + i);
+    }
+}
+
 void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
                                          const attune_cpu_weights *weights, float *scratch, int F)
 {
@@ -152,6 +161,7 @@ void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
         split_phases(row, pcm + (size_t)f * weights->network.hop_size, quarter);
         first_convolution(row[4], row[5], row, weights->conv0, weights->conv0_bias, quarter);
         for (int c = 0; c < C1; c++) {
+            prefetch_share(pcm + ((size_t)f + 1) * weights->network.hop_size, c, N);
             const float scale = weights->point1[c], bias = weights->point1_bias[c];
             scale_gelu(row[6], row[4], scale, bias, quarter);
             scale_gelu(row[7], row[5], scale, bias, quarter);
