@@ -50,9 +50,11 @@ static double peak_gelu(void)
     for (int repeat = 0; repeat < REPEATS; repeat++) {
         const double start = bench_seconds();
         for (int s = 0; s < STEPS; s++) {
-            for (int i = 0; i < COUNT; i += 2 * W) {
-                store(out + i, gelu_v(load(in + i)));
-                store(out + i + W, gelu_v(load(in + i + W)));
+            for (int i = 0; i < COUNT; i += TOGETHER * W) {
+                vf x[TOGETHER];
+                ATTUNE_EACH(v, TOGETHER, x[v] = load(in + i + v * W))
+                gelu_n(x, TOGETHER);
+                ATTUNE_EACH(v, TOGETHER, store(out + i + v * W, x[v]))
             }
             __asm__ volatile("" : : "r"(out) : "memory");
         }

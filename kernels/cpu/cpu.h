@@ -36,7 +36,7 @@ typedef struct attune_cpu_weights {
     float conv0[5], conv0_bias;
     const float *point1, *point1_bias; /* (32) each */
     const float *depth2, *depth2_bias; /* (32, 5), (32) */
-    const float *point3, *point3_bias; /* (8, 32, 8): eight outputs beside each other; (64) */
+    const float *point3, *point3_bias; /* (16, 32, 4): four outputs beside each other; (64) */
     /* AudioEmbeddingGRU */
     const float *conv1, *conv1_bias; /* panels of (7, 64); (64) */
     const float *conv2, *conv2_bias; /* panels of (5·64, 128), rows tap-major; (128) */

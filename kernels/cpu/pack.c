@@ -1,5 +1,6 @@
 /* pack.c - a model's parameters in the order in which the CPU kernels read them. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/simd.h"
 #include "model/parameters.h"
 #include "status/error.h"
 
@@ -53,17 +54,31 @@ static const float *panels(packer *p, const float *from, int J, int K, int panel
     return to;
 }
 
+/* As copy, times the scale of gelu_v. */
+static const float *copy_scaled(packer *p, const float *from, size_t count)
+{
+    float *to = take(p, count);
+    for (size_t i = 0; to && i < count; i++) {
+        to[i] = from[i] * ATTUNE_GELU_SCALE;
+    }
+    return to;
+}
+
+/* GELU follows every convolution and wants its argument, and gives its value, times a scale: so the
+ * first convolution is scaled, and all biases; the features are scaled back. */
 static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters *m)
 {
-    enum { C1 = 32, C2 = 64, OUTPUTS = 8 };
-    memcpy(w->conv0, m->conv_weight[0], sizeof(w->conv0));
-    w->conv0_bias = m->conv_bias[0][0];
+    enum { C1 = 32, C2 = 64, OUTPUTS = 4 };
+    for (int k = 0; k < 5; k++) {
+        w->conv0[k] = m->conv_weight[0][k] * ATTUNE_GELU_SCALE;
+    }
+    w->conv0_bias = m->conv_bias[0][0] * ATTUNE_GELU_SCALE;
     w->point1 = copy(p, m->conv_weight[1], C1);
-    w->point1_bias = copy(p, m->conv_bias[1], C1);
+    w->point1_bias = copy_scaled(p, m->conv_bias[1], C1);
     w->depth2 = copy(p, m->conv_weight[2], C1 * 5);
-    w->depth2_bias = copy(p, m->conv_bias[2], C1);
+    w->depth2_bias = copy_scaled(p, m->conv_bias[2], C1);
     w->point3 = panels(p, m->conv_weight[3], C2, C1, OUTPUTS);
-    w->point3_bias = copy(p, m->conv_bias[3], C2);
+    w->point3_bias = copy_scaled(p, m->conv_bias[3], C2);
 }
 
 static void pack_baseline(packer *p, attune_cpu_weights *w, const attune_parameters *m)
