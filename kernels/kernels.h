@@ -11,6 +11,7 @@
 #define ATTUNE_KERNELS_H
 
 #include "attune/model.h"
+#include "kernels/precision.h"
 
 /* Frames that one call of frontend or sequence takes at most. */
 enum { ATTUNE_FRAMES_PER_CALL = 64 };
@@ -20,7 +21,7 @@ typedef struct attune_kernels {
     const char *detail; /* what it runs on: "avx512" */
 
     /* Packs the weights and allocates the scratch. On failure *context is NULL. */
-    attune_status (*open)(void **context, const attune_model *model);
+    attune_status (*open)(void **context, const attune_model *model, attune_precision precision);
     void (*close)(void *context); /* NULL-safe */
 
     /* features (F, C) of F frames: frame f is samples [f * hop, f * hop + N) of pcm, f32 at the

@@ -5,6 +5,7 @@
  * larger score comes). Steps are taken one by one, so the result does not depend on the chunks. The
  * projection runs once a track, in double. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/fixed.h"
 #include "kernels/cpu/simd.h"
 #include "status/error.h"
 
@@ -16,6 +17,7 @@ enum { T_MAX = ATTUNE_FRAMES_PER_CALL };
 
 typedef struct cpu_context {
     attune_cpu_weights weights;
+    attune_fixed fixed; /* precision fast, where it can be */
     float *arena;
     float *frontend;       /* the front end's scratch */
     float *gates;          /* (T_MAX, panels(3H)) */
@@ -35,6 +37,7 @@ static void cpu_close(void *context)
 {
     cpu_context *c = context;
     if (c) {
+        attune_fixed_close(&c->fixed);
         free(c->weights.arena);
         free(c->arena);
         free(c->pooled);
@@ -86,7 +89,7 @@ static void cpu_begin(void *context)
     c->steps = 0;
 }
 
-static attune_status cpu_open(void **context, const attune_model *model)
+static attune_status cpu_open(void **context, const attune_model *model, attune_precision precision)
 {
     *context = NULL;
     cpu_context *c = calloc(1, sizeof(*c));
@@ -96,6 +99,11 @@ static attune_status cpu_open(void **context, const attune_model *model)
     attune_status status = attune_cpu_pack(&c->weights, model, ATTUNE_KERNEL(attune_gru_panel)());
     if (status == ATTUNE_OK) {
         status = allocate_scratch(c);
+    }
+    if (status == ATTUNE_OK && precision == ATTUNE_PRECISION_FAST && W == 16) {
+        const attune_fixed_kernels *vnni = attune_fixed_named("avx512vnni");
+        status = attune_fixed_open(&c->fixed, vnni ? vnni : attune_fixed_named("avx512"), model,
+                                   &c->weights, ATTUNE_KERNEL(attune_frontend_tiny), c->frontend);
     }
     if (status != ATTUNE_OK) {
         cpu_close(c);
@@ -109,7 +117,9 @@ static attune_status cpu_open(void **context, const attune_model *model)
 static attune_status cpu_frontend(void *context, float *features, const float *pcm, int F)
 {
     cpu_context *c = context;
-    if (c->weights.network.architecture == ATTUNE_ARCHITECTURE_TINY) {
+    if (c->fixed.kernels) {
+        c->fixed.kernels->frontend(features, pcm, &c->fixed, F);
+    } else if (c->weights.network.architecture == ATTUNE_ARCHITECTURE_TINY) {
         ATTUNE_KERNEL(attune_frontend_tiny)(features, pcm, &c->weights, c->frontend, F);
     } else {
         ATTUNE_KERNEL(attune_frontend_gru)(features, pcm, &c->weights, c->frontend, F);

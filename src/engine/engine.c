@@ -3,6 +3,7 @@
  * Samples gather in a buffer of ATTUNE_FRAMES_PER_CALL frames, where the decoder may write them
  * directly. When it is full its frames go through both stages, and what belongs to the next frame
  * moves to the front. So memory does not depend on the track's length. */
+#include "engine/devices.h"
 #include "engine/engine_buffer.h"
 #include "kernels/kernels.h"
 #include "status/error.h"
@@ -30,19 +31,18 @@ void attune_engine_options_default(attune_engine_options *options)
     *options = (attune_engine_options){.device = "auto", .precision = "exact"};
 }
 
-static attune_status choose_kernels(attune_engine *engine, const attune_engine_options *options)
+static attune_status choose_kernels(attune_engine *engine, attune_precision *precision,
+                                    const attune_engine_options *options)
 {
     const char *device = options->device ? options->device : "auto";
-    const char *precision = options->precision ? options->precision : "exact";
-    if (strcmp(precision, "exact") != 0) {
-        return attune_fail(ATTUNE_ECONFIG, "precision %s is not offered; use exact", precision);
-    }
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
         return attune_fail(ATTUNE_ENODEVICE,
                            "device %s is not there or not known to this build; use auto or cpu",
                            device);
     }
-    return attune_kernels_cpu(&engine->kernels);
+    attune_status status =
+        attune_precision_parse(precision, options->precision ? options->precision : "exact");
+    return status == ATTUNE_OK ? attune_kernels_cpu(&engine->kernels) : status;
 }
 
 attune_status attune_engine_open(attune_engine **out, const attune_model *model,
@@ -56,11 +56,12 @@ attune_status attune_engine_open(attune_engine **out, const attune_model *model,
         return attune_fail_memory("an engine", sizeof(*engine));
     }
     engine->network = *attune_model_network(model);
-    attune_status status = choose_kernels(engine, options ? options : &defaults);
+    attune_precision precision = ATTUNE_PRECISION_EXACT;
+    attune_status status = choose_kernels(engine, &precision, options ? options : &defaults);
     if (status != ATTUNE_OK) {
         goto done;
     }
-    status = engine->kernels->open(&engine->context, model);
+    status = engine->kernels->open(&engine->context, model, precision);
     if (status != ATTUNE_OK) {
         goto done;
     }

@@ -495,8 +495,7 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
         status = attune_devices_parse(&j.devices, options->engine.device, kernels);
     }
     if (status == ATTUNE_OK) {
-        status =
-            attune_precision_parse(&j.precision, options->engine.precision, j.devices.count == 0);
+        status = attune_precision_parse(&j.precision, options->engine.precision);
     }
     if (status == ATTUNE_OK) {
         status = attune_rows_create(&j.rows, attune_model_network(options->model)->embedding);

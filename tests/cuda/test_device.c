@@ -119,7 +119,7 @@ Test(device, long_tracks_match_cpu, .timeout = 240)
     driver_track tracks[4];
     driver d;
     driver_check(attune_kernels_cpu(&cpu));
-    driver_check(cpu->open(&context, model));
+    driver_check(cpu->open(&context, model, ATTUNE_PRECISION_EXACT));
     for (int i = 0; i < 4; i++) {
         tracks[i] = (driver_track){pcm, seconds[i] * SECOND};
     }

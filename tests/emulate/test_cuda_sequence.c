@@ -125,7 +125,7 @@ static void check_cpu(const attune_model *model, const track *t, const float *em
     void *context = NULL;
     float twin[1024];
     double wide[1024];
-    cr_assert_eq(cpu->open(&context, model), ATTUNE_OK);
+    cr_assert_eq(cpu->open(&context, model, ATTUNE_PRECISION_EXACT), ATTUNE_OK);
     cpu->begin(context);
     for (uint32_t f = 0; f < t->count; f += 32) {
         cpu->sequence(context, t->features + (size_t)f * n->features,

@@ -62,7 +62,7 @@ static size_t fake_memory_needed(const attune_network *n, const attune_batch_opt
 static void *new_track(context *c)
 {
     void *track = NULL;
-    cr_assert_eq(c->cpu->open(&track, c->model), ATTUNE_OK);
+    cr_assert_eq(c->cpu->open(&track, c->model, ATTUNE_PRECISION_EXACT), ATTUNE_OK);
     return track;
 }
 
