@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 enum {
-    ATTUNE_FIXED_LEVELS = 4,
+    ATTUNE_FIXED_LEVELS = 6,
     ATTUNE_FIXED_LINES = 64,
     ATTUNE_FIXED_WIDTHS = 3, /* of intervals in one table */
     ATTUNE_FIXED_C1 = 32,    /* channels of the depthwise convolution */

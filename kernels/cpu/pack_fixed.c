@@ -47,16 +47,18 @@ static int32_t pair(long low, long high)
     return (int32_t)(((uint32_t)high << 16) | ((uint32_t)low & 0xffff));
 }
 
-/* Intervals of up to three widths, narrow where g is near zero: the louder, the more they differ.
- */
+/* The levels, each good for g up to 2^-shift of the largest there can be, and their intervals: up
+ * to three widths of 2^bits, narrow where g is below 1 or so and the functions bend. */
+static const struct {
+    int shift;
+    uint16_t bits[ATTUNE_FIXED_WIDTHS], count[ATTUNE_FIXED_WIDTHS];
+} plan[ATTUNE_FIXED_LEVELS] = {
+    {0, {6, 7, 11}, {32, 16, 14}}, {1, {7, 8, 11}, {32, 16, 12}}, {2, {8, 9, 11}, {40, 12, 8}},
+    {3, {9, 9, 9}, {64, 0, 0}},    {4, {9, 9, 9}, {64, 0, 0}},    {6, {9, 9, 9}, {64, 0, 0}},
+};
+
 static void set_intervals(attune_fixed_level *level, int loudness)
 {
-    static const struct {
-        uint16_t bits[ATTUNE_FIXED_WIDTHS], count[ATTUNE_FIXED_WIDTHS];
-    } plan[ATTUNE_FIXED_LEVELS] = {{{6, 8, 10}, {20, 15, 27}},
-                                   {{7, 9, 11}, {24, 34, 6}},
-                                   {{9, 9, 9}, {64, 0, 0}},
-                                   {{9, 9, 9}, {64, 0, 0}}};
     int first = 0, line = 0;
     for (int i = 0; i < ATTUNE_FIXED_WIDTHS; i++) {
         level->bits[i] = plan[loudness].bits[i];
@@ -216,6 +218,6 @@ void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
         }
     }
     for (int l = 0; l < ATTUNE_FIXED_LEVELS; l++) {
-        pack_level(&t->level[l], p, limit / (1 << (2 * l)), l, t->mix, mix_unit);
+        pack_level(&t->level[l], p, limit / (1 << plan[l].shift), l, t->mix, mix_unit);
     }
 }
