@@ -111,6 +111,7 @@ int main(int argc, char **argv)
 #ifdef ATTUNE_HAVE_avx512
         &bench_peak_avx2,
         &bench_peak_avx512,
+        &bench_peak_avx512amd,
 #endif
     };
     const char *path = argc > 1 ? argv[1] : getenv("ATTUNE_MODEL");

@@ -8,6 +8,7 @@ typedef struct bench_peak {
     double (*gelu)(void); /* exact GELUs per second, in and out of L1 */
 } bench_peak;
 
-extern const bench_peak bench_peak_baseline, bench_peak_avx2, bench_peak_avx512;
+extern const bench_peak bench_peak_baseline, bench_peak_avx2, bench_peak_avx512,
+    bench_peak_avx512amd;
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "kernels/kernels.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -36,7 +37,8 @@ typedef struct attune_cpu_weights {
     float conv0[5], conv0_bias;
     const float *point1, *point1_bias; /* (32) each */
     const float *depth2, *depth2_bias; /* (32, 5), (32) */
-    const float *point3, *point3_bias; /* (16, 32, 4): four outputs beside each other; (64) */
+    const float *point3, *point3_bias; /* (16, 32, 4): four outputs beside each other; (64),
+                                        less a·b where products are made by sums */
     /* AudioEmbeddingGRU */
     const float *conv1, *conv1_bias; /* panels of (7, 64); (64) */
     const float *conv2, *conv2_bias; /* panels of (5·64, 128), rows tap-major; (128) */
@@ -49,17 +51,38 @@ typedef struct attune_cpu_weights {
     float *arena;
 } attune_cpu_weights;
 
-/* Packs a model's parameters; `matvec_panel` is the instruction set's. */
+/* What packing depends on: the instruction set's. */
+typedef struct attune_cpu_layout {
+    int matvec_panel; /* columns in a panel of attune_cpu_gru.hidden */
+    bool adders;      /* pairs of products are made by sums where attune_by_sums says so */
+} attune_cpu_layout;
+
 attune_status attune_cpu_pack(attune_cpu_weights *weights, const attune_model *model,
-                              int matvec_panel);
+                              attune_cpu_layout layout);
+
+/* Where a processor adds beside its multiply-adds, two products of the 32 to 64 product can be made
+ * by two additions and one multiply-add (Winograd 1968):
+ *
+ *   x·a + y·b = (x + b)·(y + a) − x·y − a·b
+ *
+ * with x·y shared by all outputs, and a·b taken into the bias. Done for two pairs of channels of
+ * three, additions and multiply-adds are equally many. True if pair `pair` of 16 is one of them. */
+static inline bool attune_by_sums(int pair)
+{
+    return pair % 3 != 2 && pair < 15;
+}
 
 /* Floats of 64-byte aligned memory, zeroed; free() frees it. NULL when there is none. */
 float *attune_cpu_allocate(size_t count);
 
 /* The tables, and, for a file that is compiled once per instruction set, that set's kernels. */
-extern const attune_kernels attune_kernels_baseline, attune_kernels_avx2, attune_kernels_avx512;
+extern const attune_kernels attune_kernels_baseline, attune_kernels_avx2, attune_kernels_avx512,
+    attune_kernels_avx512amd;
 
 #ifdef ATTUNE_ISA
+#ifndef ATTUNE_ADDERS
+#define ATTUNE_ADDERS 0 /* 1: products are made by sums, see attune_by_sums */
+#endif
 #define ATTUNE_JOIN_(a, b) a##_##b
 #define ATTUNE_JOIN(a, b) ATTUNE_JOIN_(a, b)
 /* The name of a kernel in this instruction set: attune_gru_avx2. */
@@ -83,7 +106,6 @@ size_t ATTUNE_KERNEL(attune_frontend_gru_scratch)(const attune_network *network)
  * the gates. scratch: 3H + 256 floats. */
 void ATTUNE_KERNEL(attune_gru)(float *out, float *h, const float *gates,
                                const attune_cpu_gru *layer, float *scratch, int T, int H);
-/* Columns in a panel of attune_cpu_gru.hidden. */
 int ATTUNE_KERNEL(attune_gru_panel)(void);
 
 /* scores (T) of states h (T, H): w·tanh(W h + b) + c. scratch: (T, panels(A)). */

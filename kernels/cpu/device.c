@@ -96,7 +96,8 @@ static attune_status cpu_open(void **context, const attune_model *model, attune_
     if (!c) {
         return attune_fail_memory("a CPU device", sizeof(*c));
     }
-    attune_status status = attune_cpu_pack(&c->weights, model, ATTUNE_KERNEL(attune_gru_panel)());
+    attune_status status = attune_cpu_pack(
+        &c->weights, model, (attune_cpu_layout){ATTUNE_KERNEL(attune_gru_panel)(), ATTUNE_ADDERS});
     if (status == ATTUNE_OK) {
         status = allocate_scratch(c);
     }

@@ -5,14 +5,33 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef ATTUNE_HAVE_avx512
+static bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+
+/* True for the sets that this processor runs, and would be slower with. */
+static bool is_for_others(const char *name)
+{
+#ifdef ATTUNE_HAVE_avx512
+    return strcmp(name, "avx512amd") == 0 && !__builtin_cpu_is("amd");
+#else
+    (void)name;
+    return false;
+#endif
+}
+
 const attune_kernels *attune_kernels_cpu_named(const char *name)
 {
 #ifdef ATTUNE_HAVE_avx512
     if (strcmp(name, "avx512") == 0) {
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw")
-                   ? &attune_kernels_avx512
-                   : NULL;
+        return has_avx512() ? &attune_kernels_avx512 : NULL;
+    }
+    if (strcmp(name, "avx512amd") == 0) {
+        return has_avx512() ? &attune_kernels_avx512amd : NULL;
     }
     if (strcmp(name, "avx2") == 0) {
         return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
@@ -25,18 +44,18 @@ const attune_kernels *attune_kernels_cpu_named(const char *name)
 
 attune_status attune_kernels_cpu(const attune_kernels **out)
 {
-    static const char *const names[] = {"avx512", "avx2", "baseline"};
+    static const char *const names[] = {"avx512amd", "avx512", "avx2", "baseline"};
     const char *wanted = getenv("ATTUNE_CPU");
     if (wanted && *wanted) {
         *out = attune_kernels_cpu_named(wanted);
         return *out ? ATTUNE_OK
                     : attune_fail(ATTUNE_ECONFIG,
                                   "ATTUNE_CPU=%s: not an instruction set of this machine; use one "
-                                  "of avx512, avx2, baseline, or unset it",
+                                  "of avx512amd, avx512, avx2, baseline, or unset it",
                                   wanted);
     }
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        *out = attune_kernels_cpu_named(names[i]);
+        *out = is_for_others(names[i]) ? NULL : attune_kernels_cpu_named(names[i]);
         if (*out) {
             break;
         }

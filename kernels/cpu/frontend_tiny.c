@@ -103,18 +103,43 @@ static void second_convolution(float *out, const float *even, const float *odd,
     }
 }
 
+/* Adds the products of channel c to OUTPUTS outputs by V vectors of positions. */
+static inline __attribute__((always_inline)) void mix_one(vf *acc, const float *d, size_t stride,
+                                                          const float *weight, int c)
+{
+    vf x[V];
+    ATTUNE_EACH(v, V, x[v] = load(d + c * stride + v * W))
+    ATTUNE_EACH(o, OUTPUTS, const vf w = spread(weight + c * OUTPUTS + o);
+                ATTUNE_EACH(v, V, acc[o * V + v] = fma_v(w, x[v], acc[o * V + v])))
+}
+
+/* Adds the products of channels c and c + 1, by sums. */
+static inline __attribute__((always_inline)) void mix_two(vf *acc, const float *d, size_t stride,
+                                                          const float *weight, int c)
+{
+    const float *a = weight + (size_t)c * OUTPUTS, *b = a + OUTPUTS;
+    vf x[V], y[V];
+    ATTUNE_EACH(v, V, x[v] = load(d + c * stride + v * W))
+    ATTUNE_EACH(v, V, y[v] = load(d + (c + 1) * stride + v * W))
+    ATTUNE_EACH(i, OUTPUTS * V,
+                acc[i] = fma_v(x[i % V] + spread(b + i / V), y[i % V] + spread(a + i / V), acc[i]))
+}
+
 /* Adds gelu(w · d + bias) of V vectors of positions to the sums of OUTPUTS outputs. d has 32 rows,
- * `stride` floats apart. */
+ * `stride` floats apart; `shared` are the sums of x·y of the pairs that are made by sums. */
 static void mix_tile(float *sums, const float *d, size_t stride, const float *weight,
-                     const float *bias)
+                     const float *bias, const vf shared[V])
 {
     vf acc[OUTPUTS * V];
-    ATTUNE_EACH(i, OUTPUTS * V, acc[i] = broadcast(bias[i / V]))
-    for (int c = 0; c < C1; c++) {
-        vf x[V];
-        ATTUNE_EACH(v, V, x[v] = load(d + c * stride + v * W))
-        ATTUNE_EACH(i, OUTPUTS * V,
-                    acc[i] = fma_v(broadcast(weight[c * OUTPUTS + i / V]), x[i % V], acc[i]))
+    ATTUNE_EACH(i, OUTPUTS * V, acc[i] = broadcast(bias[i / V]) - shared[i % V])
+    for (int c = 0; ATTUNE_ADDERS && c < C1 - 2; c += 6) {
+        mix_two(acc, d, stride, weight, c);
+        mix_two(acc, d, stride, weight, c + 2);
+        mix_one(acc, d, stride, weight, c + 4);
+        mix_one(acc, d, stride, weight, c + 5);
+    }
+    for (int c = ATTUNE_ADDERS ? C1 - 2 : 0; c < C1; c++) {
+        mix_one(acc, d, stride, weight, c);
     }
     ATTUNE_EACH(i, OUTPUTS * V / TOGETHER, gelu_n(acc + i * TOGETHER, TOGETHER))
     ATTUNE_EACH(o, OUTPUTS, vf s = load(sums + o * W);
@@ -125,11 +150,19 @@ static void mix_tile(float *sums, const float *d, size_t stride, const float *we
 static void mix_and_mean(float *features, float *sums, const float *d,
                          const attune_cpu_weights *weights, int quarter)
 {
+    const size_t stride = row_stride(4 * quarter);
     memset(sums, 0, sizeof(float) * C2 * W);
     for (int j = 0; j < quarter; j += V * W) {
+        vf shared[V] = {0};
+        for (int pair = 0; ATTUNE_ADDERS && pair < C1 / 2; pair++) {
+            const float *x = d + 2 * pair * stride + j, *y = x + stride;
+            if (attune_by_sums(pair)) {
+                ATTUNE_EACH(v, V, shared[v] = fma_v(load(x + v * W), load(y + v * W), shared[v]))
+            }
+        }
         for (int o = 0; o < C2; o += OUTPUTS) {
-            mix_tile(sums + o * W, d + j, row_stride(4 * quarter), weights->point3 + o * C1,
-                     weights->point3_bias + o);
+            mix_tile(sums + o * W, d + j, stride, weights->point3 + o * C1,
+                     weights->point3_bias + o, shared);
         }
     }
     for (int o = 0; o < C2; o++) {

@@ -66,7 +66,7 @@ static const float *copy_scaled(packer *p, const float *from, size_t count)
 
 /* GELU follows every convolution and wants its argument, and gives its value, times a scale: so the
  * first convolution is scaled, and all biases; the features are scaled back. */
-static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters *m)
+static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters *m, bool adders)
 {
     enum { C1 = 32, C2 = 64, OUTPUTS = 4 };
     for (int k = 0; k < 5; k++) {
@@ -78,7 +78,16 @@ static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters 
     w->depth2 = copy(p, m->conv_weight[2], C1 * 5);
     w->depth2_bias = copy_scaled(p, m->conv_bias[2], C1);
     w->point3 = panels(p, m->conv_weight[3], C2, C1, OUTPUTS);
-    w->point3_bias = copy_scaled(p, m->conv_bias[3], C2);
+    float *bias = take(p, C2);
+    for (int o = 0; bias && o < C2; o++) {
+        const float *row = m->conv_weight[3] + (size_t)o * C1;
+        double b = (double)(m->conv_bias[3][o] * ATTUNE_GELU_SCALE);
+        for (int pair = 0; pair < C1 / 2; pair++) {
+            b -= adders && attune_by_sums(pair) ? (double)row[2 * pair] * row[2 * pair + 1] : 0;
+        }
+        bias[o] = (float)b;
+    }
+    w->point3_bias = bias;
 }
 
 static void pack_baseline(packer *p, attune_cpu_weights *w, const attune_parameters *m)
@@ -118,17 +127,18 @@ static void pack_gru(packer *p, attune_cpu_gru *g, const attune_gru_parameters *
     g->hidden_bias = hidden_bias;
 }
 
-static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m, int matvec_panel)
+static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m,
+                 attune_cpu_layout layout)
 {
     const attune_network *n = &w->network;
     if (n->architecture == ATTUNE_ARCHITECTURE_TINY) {
-        pack_tiny(p, w, m);
+        pack_tiny(p, w, m, layout.adders);
     } else {
         pack_baseline(p, w, m);
     }
     for (int l = 0; l < n->layers; l++) {
         pack_gru(p, &w->gru[l], &m->gru[l], l == 0 ? n->features : n->hidden, n->hidden,
-                 matvec_panel);
+                 layout.matvec_panel);
     }
     if (n->pooling == ATTUNE_POOLING_ATTENTION) {
         const size_t A = attune_panels((size_t)n->attention), used = (size_t)n->attention;
@@ -149,16 +159,16 @@ static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m, i
 }
 
 attune_status attune_cpu_pack(attune_cpu_weights *weights, const attune_model *model,
-                              int matvec_panel)
+                              attune_cpu_layout layout)
 {
     packer p = {0};
     weights->network = *attune_model_network(model);
-    pack(&p, weights, attune_model_parameters(model), matvec_panel);
+    pack(&p, weights, attune_model_parameters(model), layout);
     weights->arena = attune_cpu_allocate(p.used);
     if (!weights->arena) {
         return attune_fail_memory("the network's weights", p.used * sizeof(float));
     }
     p = (packer){.base = weights->arena};
-    pack(&p, weights, attune_model_parameters(model), matvec_panel);
+    pack(&p, weights, attune_model_parameters(model), layout);
     return ATTUNE_OK;
 }

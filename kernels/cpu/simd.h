@@ -11,6 +11,7 @@
 #include <immintrin.h>
 #endif
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__AVX512F__)
 #define ATTUNE_VECTOR_BYTES 64
@@ -41,6 +42,19 @@ static inline void store(float *p, vf v)
 static inline vf broadcast(float x)
 {
     return x - (vf){0}; /* x - 0 keeps every x, -0 included */
+}
+
+/* One float of memory in all lanes. As floats, AVX-512's would take a shuffle beside the load on
+ * Zen 4; as integers it is the load alone. */
+static inline vf spread(const float *p)
+{
+#if defined(__AVX512F__)
+    int32_t bits;
+    memcpy(&bits, p, sizeof(bits));
+    return (vf)_mm512_set1_epi32(bits);
+#else
+    return broadcast(*p);
+#endif
 }
 
 #if defined(__AVX512F__)

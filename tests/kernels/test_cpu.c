@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const isas[] = {"baseline", "avx2", "avx512"};
+static const char *const isas[] = {"baseline", "avx2", "avx512", "avx512amd"};
 
 enum { F = 70 /* more than one call takes */ };
 
@@ -141,6 +141,11 @@ Test(cpu, avx2_matches_reference)
 Test(cpu, avx512_matches_reference)
 {
     check_isa("avx512");
+}
+
+Test(cpu, avx512amd_matches_reference)
+{
+    check_isa("avx512amd");
 }
 
 /* A softmax whose scores climb by hundreds: the running maximum must rescale what came before. */
