@@ -20,10 +20,9 @@
 #ifndef ATTUNE_KERNELS_BATCH_H
 #define ATTUNE_KERNELS_BATCH_H
 
-#include "attune/model.h"
+#include "kernels/kernels.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* How samples stand in a PCM buffer. */
 typedef enum attune_pcm {
@@ -35,12 +34,6 @@ typedef enum attune_precision {
     ATTUNE_PRECISION_EXACT, /* f32 throughout, or what is as good; PCM is f32 */
     ATTUNE_PRECISION_FAST,  /* embeddings within 5e-4; PCM is Q14 */
 } attune_precision;
-
-typedef struct attune_segment {
-    uint32_t slot;  /* the track's */
-    uint32_t first; /* row of the feature buffer */
-    uint32_t count; /* rows; at least 1 */
-} attune_segment;
 
 typedef struct attune_batch_options {
     int ordinal; /* which device of this kind, from 0 */

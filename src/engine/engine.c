@@ -104,7 +104,7 @@ void attune_engine_begin(attune_engine *engine)
     engine->held = 0;
     engine->total = 0;
     engine->frames = 0;
-    engine->kernels->begin(engine->context);
+    engine->kernels->begin(engine->context, 0);
 }
 
 /* Sends the whole frames in the buffer through both stages, and moves what is left to its front. */
@@ -118,7 +118,8 @@ static attune_status run_frames(attune_engine *engine)
     attune_status status =
         engine->kernels->frontend(engine->context, engine->features, engine->samples, (int)F);
     if (status == ATTUNE_OK) {
-        status = engine->kernels->sequence(engine->context, engine->features, (int)F);
+        const attune_segment all = {.count = (uint32_t)F};
+        status = engine->kernels->sequence(engine->context, engine->features, &all, 1);
     }
     engine->held -= F * hop;
     memmove(engine->samples, engine->samples + F * hop, engine->held * sizeof(float));
@@ -166,7 +167,7 @@ attune_status attune_engine_finish(attune_engine *engine, float *embedding, uint
     }
     attune_status status = run_frames(engine);
     if (status == ATTUNE_OK) {
-        status = engine->kernels->finish(engine->context, embedding);
+        status = engine->kernels->finish(engine->context, embedding, 0);
     }
     if (frames) {
         *frames = engine->frames;
