@@ -4,8 +4,8 @@
  *
  * Prints, for every instruction set of this machine: the rates of multiply-adds and exact GELUs,
  * the floor they put under 30 s of audio, and the medians of the two stages, the sequence stage
- * also for several tracks at once, per track. All are measured by turns in one run, so the ratios
- * hold although a machine's speed drifts. */
+ * also for several tracks at once, per track, as a job takes them; "all" is with eight. All are
+ * measured by turns in one run, so the ratios hold although a machine's speed drifts. */
 #include "bench/bench.h"
 #include "bench/bench_peak.h"
 #include "kernels/kernels.h"
