@@ -3,8 +3,9 @@
  *   bench_cpu [MODEL.onnx]     (without: $ATTUNE_MODEL, else random parameters)
  *
  * Prints, for every instruction set of this machine: the rates of multiply-adds and exact GELUs,
- * the floor they put under 30 s of audio in precision exact, and the medians of the two stages in
- * both precisions. Floor and stages are measured in one run, so the ratios hold although a
+ * the floor they put under 30 s of audio in precision exact, and in both precisions the medians of
+ * the two stages, the sequence stage also for several tracks at once, per track, as a job takes
+ * them; "all" is with eight. All are measured by turns in one run, so the ratios hold although a
  * machine's speed drifts. */
 #include "bench/bench.h"
 #include "bench/bench_peak.h"
@@ -14,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SECONDS = 30, REPEATS = 31 };
+enum { SECONDS = 30, REPEATS = 31, GROUPS = 4 };
+
+static const uint32_t groups[GROUPS] = {1, 2, 4, 8}; /* tracks at once */
 
 /* Multiply-adds and GELUs of one frame with its share of GRU and attention. */
 static void work_per_frame(const attune_network *n, double *products, double *gelus)
@@ -35,26 +38,52 @@ static void work_per_frame(const attune_network *n, double *products, double *ge
 
 enum { EXACT, FAST, PRECISIONS };
 
-/* Seconds of both stages for F frames. */
-static void run_once(const attune_kernels *kernels, void *context, const attune_network *n,
-                     const float *pcm, float *features, int F, double *front, double *sequence)
+/* Medians to be. */
+typedef struct timing {
+    double front[REPEATS], sequence[GROUPS][REPEATS], all[REPEATS];
+} timing;
+
+/* Seconds of the front end for F frames. */
+static double measure_frontend(const attune_kernels *kernels, void *context,
+                               const attune_network *n, const float *pcm, float *features, int F)
 {
     const int chunk = ATTUNE_FRAMES_PER_CALL;
-    float embedding[1024];
-    double start = bench_seconds();
+    const double start = bench_seconds();
     for (int f = 0; f < F; f += chunk) {
         kernels->frontend(context, features + (size_t)f * n->features,
                           pcm + (size_t)f * n->frame_size, F - f < chunk ? F - f : chunk);
     }
-    *front = bench_seconds() - start;
-    start = bench_seconds();
-    kernels->begin(context);
-    for (int f = 0; f < F; f += chunk) {
-        kernels->sequence(context, features + (size_t)f * n->features,
-                          F - f < chunk ? F - f : chunk);
+    return bench_seconds() - start;
+}
+
+/* Seconds per track of the sequence stage for `count` tracks of F frames. */
+static double measure_sequence(const attune_kernels *kernels, void *context, const float *features,
+                               uint32_t count, int F)
+{
+    attune_segment segments[ATTUNE_SLOTS];
+    float embedding[1024];
+    const double start = bench_seconds();
+    for (uint32_t i = 0; i < count; i++) {
+        segments[i] = (attune_segment){.slot = i, .count = (uint32_t)F};
+        kernels->begin(context, i);
     }
-    kernels->finish(context, embedding);
-    *sequence = bench_seconds() - start;
+    kernels->sequence(context, features, segments, count);
+    for (uint32_t i = 0; i < count; i++) {
+        kernels->finish(context, embedding, i);
+    }
+    return (bench_seconds() - start) / count;
+}
+
+static void print_timing(timing *t, double floor_ms)
+{
+    const double f = 1e3 * bench_median(t->front, REPEATS);
+    double s = 0;
+    printf(" %9.2f", f);
+    for (int g = 0; g < GROUPS; g++) {
+        s = 1e3 * bench_median(t->sequence[g], REPEATS);
+        printf(" %9.2f", s);
+    }
+    printf(" %9.2f %8.2f", f + s, (f + s) / floor_ms);
 }
 
 static int measure(const attune_kernels *kernels, const attune_model *model, double fma_rate,
@@ -75,24 +104,30 @@ static int measure(const attune_kernels *kernels, const attune_model *model, dou
     for (int i = 0; i < F * n->frame_size; i++) {
         pcm[i] = (float)(0.3 * sin(i * 0.05) + 0.2 * sin(i * 0.31 + 1) * sin(i * 1e-4));
     }
-    double front[PRECISIONS][REPEATS], sequence[PRECISIONS][REPEATS], ratio[REPEATS];
+    static timing timings[PRECISIONS];
+    double ratio[REPEATS];
     for (int r = 0; r < REPEATS; r++) {
         for (int p = 0; p < PRECISIONS; p++) {
-            run_once(kernels, context[p], n, pcm, features, F, &front[p][r], &sequence[p][r]);
+            timing *t = &timings[p];
+            t->front[r] = measure_frontend(kernels, context[p], n, pcm, features, F);
+            for (int g = 0; g < GROUPS; g++) {
+                t->sequence[g][r] = measure_sequence(kernels, context[p], features, groups[g], F);
+            }
+            t->all[r] = t->front[r] + t->sequence[GROUPS - 1][r];
         }
-        ratio[r] = (front[EXACT][r] + sequence[EXACT][r]) / (front[FAST][r] + sequence[FAST][r]);
+        ratio[r] = timings[EXACT].all[r] / timings[FAST].all[r];
     }
     double products = 0, gelus = 0;
     work_per_frame(n, &products, &gelus);
     const double floor_ms = 1e3 * F * (products / fma_rate + gelus / gelu_rate);
     for (int p = 0; p < PRECISIONS; p++) {
-        const double f = 1e3 * bench_median(front[p], REPEATS),
-                     s = 1e3 * bench_median(sequence[p], REPEATS);
-        printf("%-11s%-6s %8.1f %8.2f %9.2f %9.2f %9.2f %9.2f %8.2f", kernels->detail,
-               p == EXACT ? "exact" : "fast", 2e-9 * fma_rate, 1e-9 * gelu_rate, floor_ms, f, s,
-               f + s, (f + s) / floor_ms);
-        printf(p == EXACT ? "\n" : "  %.2f times as fast, by turns\n",
-               bench_median(ratio, REPEATS));
+        printf("%-11s%-6s %8.1f %8.2f %9.2f", kernels->detail, p == EXACT ? "exact" : "fast",
+               2e-9 * fma_rate, 1e-9 * gelu_rate, floor_ms);
+        print_timing(&timings[p], floor_ms);
+        if (p == FAST) {
+            printf("  %.2f times as fast", bench_median(ratio, REPEATS));
+        }
+        printf("\n");
     }
     code = 0;
 done:
@@ -118,8 +153,8 @@ int main(int argc, char **argv)
     attune_model *model = bench_model(path);
     int code = 0;
     printf("one thread, %d s of audio, medians of %d\n", SECONDS, REPEATS);
-    printf("%-17s %8s %8s %9s %9s %9s %9s %8s\n", "", "GFLOP/s", "GGELU/s", "floor ms", "frontend",
-           "sequence", "all ms", "/ floor");
+    printf("%-17s %8s %8s %9s %9s %9s %9s %9s %9s %9s %8s\n", "", "GFLOP/s", "GGELU/s", "floor ms",
+           "frontend", "sequence", "2 tracks", "4 tracks", "8 tracks", "all ms", "/ floor");
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
         const attune_kernels *kernels = attune_kernels_cpu_named(sets[i]->isa);
         if (kernels) {

@@ -20,11 +20,9 @@
 #ifndef ATTUNE_KERNELS_BATCH_H
 #define ATTUNE_KERNELS_BATCH_H
 
-#include "attune/model.h"
-#include "kernels/precision.h"
+#include "kernels/kernels.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* How samples stand in a PCM buffer. */
 typedef enum attune_pcm {
@@ -32,11 +30,6 @@ typedef enum attune_pcm {
     ATTUNE_PCM_Q14, /* int16_t, value * 2^-14, range [-2, 2): precision fast */
 } attune_pcm;
 
-typedef struct attune_segment {
-    uint32_t slot;  /* the track's */
-    uint32_t first; /* row of the feature buffer */
-    uint32_t count; /* rows; at least 1 */
-} attune_segment;
 
 typedef struct attune_batch_options {
     int ordinal; /* which device of this kind, from 0 */

@@ -56,7 +56,7 @@ typedef struct attune_fixed_level {
 } attune_fixed_level;
 
 typedef struct attune_fixed_tiny {
-    float conv0[5], conv0_bias; /* times ATTUNE_GELU_SCALE */
+    float conv0[5], conv0_bias;                        /* times ATTUNE_GELU_SCALE */
     attune_fixed_level level[ATTUNE_FIXED_LEVELS];     /* the loudest first */
     int32_t mix[ATTUNE_FIXED_C2][ATTUNE_FIXED_C1 / 2]; /* in pairs of channels */
     /* The same product in f32, for what of GELU is linear: (32, 64), (64). */

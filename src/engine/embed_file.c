@@ -10,24 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Where samples go: an engine or a track of a batch engine. */
-typedef struct sink {
-    attune_engine *engine;
-    attune_batch_track *track;
-} sink;
-
-static float *sink_space(const sink *s, size_t *count)
-{
-    return s->engine ? attune_engine_space(s->engine, count)
-                     : attune_batch_track_space(s->track, count);
-}
-
-static attune_status sink_advance(const sink *s, size_t count)
-{
-    return s->engine ? attune_engine_advance(s->engine, count)
-                     : attune_batch_track_advance(s->track, count);
-}
-
 /* Samples beyond this are no audio, and the network's sums would overflow in f32. */
 static const float PEAK_MAX = 1e15f;
 
@@ -71,11 +53,28 @@ static bool judge_embedding(attune_track *track, const float *embedding, int E, 
     return true;
 }
 
+/* The track of a file on either device. */
+typedef struct sink {
+    attune_engine *engine;
+    attune_batch_track *track;
+} sink;
+
+static attune_status begin(sink *s, const attune_embed_device *device)
+{
+    *s = (sink){.engine = device->engine};
+    if (s->engine) {
+        attune_engine_begin(s->engine);
+        return ATTUNE_OK;
+    }
+    return attune_batch_track_begin(&s->track, device->batch);
+}
+
 static attune_status decode(const sink *s, attune_audio *audio, atomic_ullong *decoded)
 {
     for (;;) {
         size_t space = 0, count = 0;
-        float *to = sink_space(s, &space);
+        float *to = s->engine ? attune_engine_space(s->engine, &space)
+                              : attune_batch_track_space(s->track, &space);
         attune_status status = attune_audio_read(audio, to, space, &count);
         if (status != ATTUNE_OK || count == 0) {
             return status;
@@ -83,10 +82,20 @@ static attune_status decode(const sink *s, attune_audio *audio, atomic_ullong *d
         if (decoded) {
             atomic_fetch_add_explicit(decoded, count, memory_order_relaxed);
         }
-        status = sink_advance(s, count);
+        status = s->engine ? attune_engine_advance(s->engine, count)
+                           : attune_batch_track_advance(s->track, count);
         if (status != ATTUNE_OK) {
             return status;
         }
+    }
+}
+
+static void end(const sink *s, attune_track_done done, void *user)
+{
+    if (s->engine) {
+        attune_engine_end(s->engine, done, user);
+    } else {
+        attune_batch_track_end(s->track, done, user);
     }
 }
 
@@ -100,49 +109,6 @@ static attune_audio_options settings_for(const attune_audio_options *options,
     }
     settings.sample_rate = network->sample_rate;
     return settings;
-}
-
-static void fill_nan(float *embedding, int E)
-{
-    for (int i = 0; i < E; i++) {
-        embedding[i] = NAN;
-    }
-}
-
-attune_status attune_embed_file(attune_engine *engine, const char *path,
-                                const attune_audio_options *options, attune_track *track,
-                                float *embedding, atomic_ullong *decoded)
-{
-    const attune_network *network = attune_engine_network(engine);
-    const attune_audio_options settings = settings_for(options, network);
-    const sink s = {.engine = engine};
-    attune_audio *audio = NULL;
-    attune_audio_result result = {0};
-    fill_nan(embedding, network->embedding);
-    attune_engine_begin(engine);
-    attune_status status = attune_audio_open(&audio, path, &settings, &result);
-    if (status == ATTUNE_OK && audio) {
-        status = decode(&s, audio, decoded);
-    }
-    attune_audio_close(audio);
-    judge(track, &result, network);
-    if (status != ATTUNE_OK || !attune_track_has_embedding(track->status)) {
-        return status;
-    }
-    uint64_t frames = 0;
-    status = attune_engine_finish(engine, embedding, &frames);
-    if (status == ATTUNE_OK &&
-        !judge_embedding(track, embedding, network->embedding, frames, (double)result.peak)) {
-        fill_nan(embedding, network->embedding);
-    }
-    return status;
-}
-
-attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
-                                       const attune_audio_options *audio, attune_track *track,
-                                       float *embedding)
-{
-    return attune_embed_file(engine, path, audio, track, embedding, NULL);
 }
 
 /* A file whose frames are on the device. */
@@ -163,9 +129,9 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
     free(w);
 }
 
-attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
-                                        const char *path, const attune_audio_options *options,
-                                        atomic_ullong *decoded, attune_embed_done done, void *user)
+attune_status attune_embed_file(const attune_embed_device *device, const attune_network *network,
+                                const char *path, const attune_audio_options *options,
+                                atomic_ullong *decoded, attune_embed_done done, void *user)
 {
     const attune_audio_options settings = settings_for(options, network);
     attune_audio *audio = NULL;
@@ -177,7 +143,7 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     }
     attune_status status = attune_audio_open(&audio, path, &settings, &result);
     if (status == ATTUNE_OK && audio) {
-        status = attune_batch_track_begin(&s.track, engine);
+        status = begin(&s, device);
     }
     if (status == ATTUNE_OK && audio) {
         status = decode(&s, audio, decoded);
@@ -185,7 +151,7 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     attune_audio_close(audio);
     judge(&w->track, &result, network);
     if (status != ATTUNE_OK || !attune_track_has_embedding(w->track.status)) {
-        attune_batch_track_abandon(s.track);
+        attune_batch_track_abandon(s.track); /* an engine forgets it when the next begins */
         if (status == ATTUNE_OK) {
             done(user, ATTUNE_OK, &w->track, NULL);
         }
@@ -196,6 +162,37 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     w->E = network->embedding;
     w->done = done;
     w->user = user;
-    attune_batch_track_end(s.track, on_done, w);
+    end(&s, on_done, w);
     return ATTUNE_OK;
+}
+
+/* What attune_engine_embed_file waits for. */
+typedef struct row {
+    attune_status status;
+    attune_track *track;
+    float *embedding; /* (E) */
+    int E;
+} row;
+
+static void take_row(void *user, attune_status status, const attune_track *track,
+                     const float *embedding)
+{
+    row *r = user;
+    r->status = status;
+    *r->track = *track;
+    for (int i = 0; i < r->E; i++) {
+        r->embedding[i] = embedding ? embedding[i] : NAN;
+    }
+}
+
+attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
+                                       const attune_audio_options *audio, attune_track *track,
+                                       float *embedding)
+{
+    const attune_embed_device device = {.engine = engine};
+    const attune_network *network = attune_engine_network(engine);
+    row r = {.track = track, .embedding = embedding, .E = network->embedding};
+    attune_status status = attune_embed_file(&device, network, path, audio, NULL, take_row, &r);
+    attune_engine_flush(engine);
+    return status == ATTUNE_OK ? r.status : status;
 }

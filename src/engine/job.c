@@ -2,15 +2,16 @@
  *
  * Workers take the next file of the sorted list until there is none. On the CPU each has an engine
  * of its own, and a track stays with it from its first packet to its embedding. On GPUs workers
- * only decode: tracks go to the device with the fewest under way, and their rows come back when the
- * device has them. Rows gather as they come and are sorted at the end. The caller's thread only
- * waits and reports. */
+ * only decode: tracks go to the device with the fewest under way. Either way a file's row comes
+ * back when the device has it, perhaps after other files. Rows gather as they come and are sorted
+ * at the end. The caller's thread only waits and reports. */
 #include "engine/job.h"
 
 #include "attune/store.h"
 #include "engine/condition.h"
 #include "engine/devices.h"
 #include "engine/embed_file.h"
+#include "engine/engine_buffer.h"
 #include "status/error.h"
 
 #include <limits.h>
@@ -135,8 +136,11 @@ static attune_batch_engine *least_loaded(const job *j)
     return best;
 }
 
-static void embed_on_gpu(job *j, const char *path, const char *name)
+static void embed(const worker *w, const char *path, const char *name)
 {
+    job *j = w->job;
+    const attune_embed_device device = {.engine = w->engine,
+                                        .batch = w->engine ? NULL : least_loaded(j)};
     pending *p = malloc(sizeof(*p));
     attune_status status = p ? ATTUNE_OK : attune_fail_memory("a file", sizeof(*p));
     pthread_mutex_lock(&j->mutex);
@@ -144,8 +148,8 @@ static void embed_on_gpu(job *j, const char *path, const char *name)
     pthread_mutex_unlock(&j->mutex);
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
-        status = attune_embed_file_batched(least_loaded(j), attune_model_network(j->options->model),
-                                           path, &j->options->audio, &j->decoded, on_embedded, p);
+        status = attune_embed_file(&device, attune_model_network(j->options->model), path,
+                                   &j->options->audio, &j->decoded, on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -161,29 +165,16 @@ static void *work(void *argument)
     const worker *w = argument;
     job *j = w->job;
     const attune_scan *scan = j->options->scan;
-    const size_t E = (size_t)attune_model_network(j->options->model)->embedding;
-    float *embedding = malloc(sizeof(float) * E);
-    if (!embedding) {
-        pthread_mutex_lock(&j->mutex);
-        note_failure(j, attune_fail_memory("an embedding", sizeof(float) * E));
-        pthread_mutex_unlock(&j->mutex);
-    }
     while (!atomic_load(&j->stop)) {
         const size_t index = atomic_fetch_add(&j->next, 1);
         if (index >= attune_scan_count(scan)) {
             break;
         }
-        const char *path = attune_scan_path(scan, index), *name = attune_scan_name(scan, index);
-        if (w->engine) {
-            attune_track track;
-            attune_status status = attune_embed_file(w->engine, path, &j->options->audio, &track,
-                                                     embedding, &j->decoded);
-            file_row(j, name, status, &track, embedding);
-        } else {
-            embed_on_gpu(j, path, name);
-        }
+        embed(w, attune_scan_path(scan, index), attune_scan_name(scan, index));
     }
-    free(embedding);
+    if (w->engine) {
+        attune_engine_flush(w->engine);
+    }
     pthread_mutex_lock(&j->mutex);
     j->running--;
     pthread_cond_signal(&j->changed);
