@@ -14,33 +14,11 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/fixed.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/words.h"
 
 #include <string.h>
 
 enum { C1 = ATTUNE_FIXED_C1, C2 = ATTUNE_FIXED_C2, LANES = 16, PAIRS = C1 / 2, V = 2, OUTPUTS = 8 };
-
-typedef __m512i vw; /* 32 int16 or 16 int32 */
-
-/* acc + a · b, products of int16 summed in pairs */
-static inline vw dot(vw acc, vw a, vw b)
-{
-#ifdef __AVX512VNNI__
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
-    return acc;
-#else
-    return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b));
-#endif
-}
-
-static inline vw pair_of(int32_t x)
-{
-    return _mm512_set1_epi32(x);
-}
-
-static inline vw word(int x)
-{
-    return _mm512_set1_epi16((short)x);
-}
 
 /* One of the tables of fixed.h, in registers. */
 typedef struct lines {
@@ -433,4 +411,5 @@ static void frontend(float *features, const float *pcm, const attune_fixed *fixe
     }
 }
 
-const attune_fixed_kernels ATTUNE_KERNEL(attune_fixed) = {frontend, frontend_scratch};
+const attune_fixed_kernels ATTUNE_KERNEL(attune_fixed) = {frontend, frontend_scratch,
+                                                          ATTUNE_KERNEL(attune_fixed_product)};
