@@ -107,17 +107,18 @@ static float first_convolution(vw *x, const attune_fixed_tiny *tables, int run)
 {
     const float *w = tables->conv0;
     vf most = broadcast(0.0f);
-    for (int n = 0; n < run / 2; n++) {
-        const vf *at = (const vf *)(x + 2 * n);
-        vf sum = fma_v(broadcast(w[0]), at[-2], broadcast(tables->conv0_bias));
-        sum = fma_v(broadcast(w[1]), at[-1], sum);
-        sum = fma_v(broadcast(w[2]), at[0], sum);
-        sum = fma_v(broadcast(w[3]), at[1], sum);
-        sum = fma_v(broadcast(w[4]), at[2], sum);
-        gelu_n(&sum, 1);
-        sum *= 1 / ATTUNE_GELU_SCALE;
-        most = max_v(most, abs_v(sum));
-        x[n - 2] = (vw)sum;
+    for (int n = 0; n < run / 2; n += TOGETHER) {
+        vf sum[TOGETHER];
+        ATTUNE_EACH(i, TOGETHER, const vf *at = (const vf *)(x + 2 * (n + i));
+                    sum[i] = fma_v(broadcast(w[0]), at[-2], broadcast(tables->conv0_bias));
+                    sum[i] = fma_v(broadcast(w[1]), at[-1], sum[i]);
+                    sum[i] = fma_v(broadcast(w[2]), at[0], sum[i]);
+                    sum[i] = fma_v(broadcast(w[3]), at[1], sum[i]);
+                    sum[i] = fma_v(broadcast(w[4]), at[2], sum[i]))
+        gelu_n(sum, TOGETHER);
+        ATTUNE_EACH(i, TOGETHER, sum[i] *= 1 / ATTUNE_GELU_SCALE)
+        ATTUNE_EACH(i, TOGETHER, most = max_v(most, abs_v(sum[i])))
+        ATTUNE_EACH(i, TOGETHER, x[n + i - 2] = (vw)sum[i])
     }
     return _mm512_reduce_max_ps(most);
 }
