@@ -1,15 +1,13 @@
 /* fixed.h - AudioEmbeddingTiny's front end in 16-bit fixed point; private to kernels/cpu.
  *
  * Every number between two layers is an int16 times a unit, every sum an int32. The units follow
- * the frame: a frame whose first layer stays below a quarter of the largest value there can be has
- * units a fourth as large, and so on for ATTUNE_FIXED_LEVELS levels; each has its own tables, made
- * from the weights when a model is opened.
+ * the frame: a frame whose first layer stays below half of the largest value there can be has units
+ * about half as large, and so on for ATTUNE_FIXED_LEVELS levels; each has its own tables, made from
+ * the weights when a model is opened.
  *
  * A function of one variable is 64 straight lines, looked up by two permutations. Line i, value[i]
  * + slope[i] · t, is the best fit over its interval, so that errors there have mean zero; the last
- * one goes on to infinity. What is rounded is rounded with an offset that differs from lane to
- * lane: a frame's features are means over all lanes, and what would be the same error in each of
- * them vanishes there. */
+ * one goes on to infinity. */
 #ifndef ATTUNE_KERNELS_CPU_FIXED_H
 #define ATTUNE_KERNELS_CPU_FIXED_H
 

@@ -149,13 +149,6 @@ static inline vw point(const lines *l, vw along, vw line)
     return _mm512_add_epi16(value_of(l, line), _mm512_mulhrs_epi16(slope_of(l, line), along));
 }
 
-/* Lane i's share of a unit of 2^16, to round by: (i + 1/2) / 16. */
-static inline vw dither(void)
-{
-    return _mm512_slli_epi32(
-        _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), 11);
-}
-
 /* The high halves of a in the low halves and of b in the high ones. */
 static inline vw high_halves(vw a, vw b)
 {
@@ -175,7 +168,7 @@ static inline channel open_channel(const attune_fixed_level *level, int c, const
         .point = load_lines(&level->point[c]),
         .tap = {pair_of(level->depth[c][0]), pair_of(level->depth[c][1]),
                 pair_of(level->depth[c][2])},
-        .bias = _mm512_add_epi32(pair_of(level->depth_bias[c]), dither()),
+        .bias = pair_of(level->depth_bias[c]),
     };
     ch.before = from_before(point(&ch.point, along[count - 1], line[count - 1]));
     ch.now = point(&ch.point, along[0], line[0]);
@@ -310,7 +303,7 @@ static void mix(vw *sums, const vw *d, const attune_fixed_tiny *tables,
             for (int p = 2; p < PAIRS; p += 4) {
                 sum = dot(sum, at[p], at[p + 1]);
             }
-            start[v] = _mm512_sub_epi32(dither(), sum);
+            start[v] = _mm512_sub_epi32(_mm512_setzero_si512(), sum);
         }
         for (int o = 0; o < C2; o += OUTPUTS) {
             mix_tile(now, target, before, start, d + m * PAIRS, tables->mix + o,

@@ -8,7 +8,8 @@ enum {
     LINES = ATTUNE_FIXED_LINES,
     C1 = ATTUNE_FIXED_C1,
     C2 = ATTUNE_FIXED_C2,
-    SAMPLES = 8, /* points that a line is fitted to */
+    SAMPLES = 8,    /* points that a line is fitted to */
+    HALF = 1 << 15, /* of the high half's unit, to round it by */
 };
 
 static double gelu(double x)
@@ -145,7 +146,7 @@ static void pack_depth(attune_fixed_level *level, int c, const float *weight, do
     for (int k = 0; k < 3; k++) {
         level->depth[c][k] = pair(w[2 * k], w[2 * k + 1]);
     }
-    level->depth_bias[c] = (int32_t)lrint(bias / d * 65536);
+    level->depth_bias[c] = (int32_t)lrint(bias / d * 65536 + HALF);
 }
 
 static void pack_level(attune_fixed_level *level, const attune_parameters *p, double limit,
@@ -179,7 +180,7 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
                   level->half_factor * 0x1p-11);
     level->half_unit = (float)(y * 0x1p-11);
     for (int o = 0; o < C2; o++) {
-        uint32_t bias = (uint32_t)lrint((double)p->conv_bias[3][o] / (d * mix_unit));
+        uint32_t bias = (uint32_t)lrint((double)p->conv_bias[3][o] / (d * mix_unit) + HALF);
         for (int q = 2; q < C1 / 2; q += 4) {
             for (int k = 0; k < 2; k++) {
                 bias -=
