@@ -39,6 +39,12 @@ ATTUNE_API attune_status attune_scan_add_list(attune_scan *scan, FILE *list, cha
  * ATTUNE_ENOINPUT if there is no file at all. To be called once, after the last addition. */
 ATTUNE_API attune_status attune_scan_finish(attune_scan *scan);
 
+/* Leaves the files of shard `index` (0 <= index < count) of `count`, perhaps none. The root, and so
+ * every file's name, stays. Which shard a file is in depends on its absolute path and on `count`
+ * alone: it stays there while other files come and go, on every machine and in every version. To be
+ * called after attune_scan_finish. */
+ATTUNE_API void attune_scan_shard(attune_scan *scan, int index, int count);
+
 ATTUNE_API size_t attune_scan_count(const attune_scan *scan);
 ATTUNE_API size_t
 attune_scan_ignored(const attune_scan *scan); /* files below folders that are no audio */

@@ -1,6 +1,7 @@
 /* embed.c - `attune embed`: audio files and folders in, one HDF5 file out. */
 #include "cli/cli.h"
 #include "cli/log.h"
+#include "cli/shard.h"
 #include "status/error.h"
 
 #include <errno.h>
@@ -35,6 +36,10 @@ static const char help[] =
     "                             within 5e-4 (default: exact)\n"
     "      --verify N             embed N tracks, chosen at random, again on the CPU, and\n"
     "                             fail if one differs by more than the precision allows\n"
+    "      --shard I/N            embed only the files of shard I of N (1 to N) and write\n"
+    "                             OUT-I-of-N.h5, for attune merge to join; a file's shard\n"
+    "                             depends only on its absolute path and N (default: in a\n"
+    "                             task of a Slurm array 1-N or 0-(N-1), its place in it)\n"
     "  -j, --jobs N               files at a time (default: one per processor)\n"
     "  -q, --quiet                say nothing unless the command cannot go on\n"
     "      --log-json             messages as one JSON object a line on standard error\n"
@@ -53,6 +58,7 @@ enum {
     OPTION_GPU_MEMORY,
     OPTION_PRECISION,
     OPTION_VERIFY,
+    OPTION_SHARD,
     OPTION_LOG_JSON
 };
 
@@ -67,6 +73,7 @@ static const struct option options[] = {
     {"gpu-memory", required_argument, NULL, OPTION_GPU_MEMORY},
     {"precision", required_argument, NULL, OPTION_PRECISION},
     {"verify", required_argument, NULL, OPTION_VERIFY},
+    {"shard", required_argument, NULL, OPTION_SHARD},
     {"jobs", required_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
     {"log-json", no_argument, NULL, OPTION_LOG_JSON},
@@ -77,6 +84,8 @@ static const struct option options[] = {
 typedef struct embed_arguments {
     attune_job_options job;
     const char *model;
+    cli_shard shard;
+    char *shard_output;
     const char **lists; /* as many as argc at most */
     int list_count;
     bool null_delimited, quiet, log_json, help;
@@ -125,6 +134,11 @@ static int take_option(embed_arguments *a, int option)
             return usage_error("embed", "--verify %s: not a number of tracks", optarg);
         }
         a->job.verify = (uint64_t)count;
+        break;
+    case OPTION_SHARD:
+        if (!shard_parse(&a->shard, optarg)) {
+            return usage_error("embed", "--shard %s: not I/N with I from 1 to N", optarg);
+        }
         break;
     case OPTION_PRECISION:
         a->job.engine.precision = optarg;
@@ -177,6 +191,17 @@ static int parse_arguments(embed_arguments *a, int argc, char **argv)
     return EXIT_OK;
 }
 
+/* What the shard is, if it was not given, and its output. */
+static attune_status settle_shard(embed_arguments *a)
+{
+    attune_status status = a->shard.count > 0 ? ATTUNE_OK : shard_from_slurm(&a->shard);
+    if (status == ATTUNE_OK && a->shard.count > 0) {
+        status = shard_output(&a->shard_output, a->job.output, a->shard);
+        a->job.output = a->shard_output;
+    }
+    return status;
+}
+
 static attune_status add_list(attune_scan *scan, const char *name, char delimiter)
 {
     const bool standard = strcmp(name, "-") == 0;
@@ -210,6 +235,15 @@ static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, i
         status = add_list(*scan, a->lists[i], a->null_delimited ? '\0' : '\n');
     }
     return status == ATTUNE_OK ? attune_scan_finish(*scan) : status;
+}
+
+static void take_shard(cli_log *log, attune_scan *scan, cli_shard shard)
+{
+    const size_t all = attune_scan_count(scan);
+    if (shard.count > 0) {
+        attune_scan_shard(scan, shard.index - 1, shard.count);
+        log_shard(log, shard, attune_scan_count(scan), all);
+    }
 }
 
 /* The signal that asked to stop, 0 if none has. A second one finds the default action and ends at
@@ -306,7 +340,10 @@ static int run(embed_arguments *a, int argc, char **argv)
     cli_log log;
     const char *path = NULL;
     log_open(&log, a->log_json, a->quiet);
-    attune_status status = model_path(&path, a->model);
+    attune_status status = settle_shard(a);
+    if (status == ATTUNE_OK) {
+        status = model_path(&path, a->model);
+    }
     if (status == ATTUNE_OK) {
         status = attune_model_open(&model, path);
     }
@@ -320,6 +357,7 @@ static int run(embed_arguments *a, int argc, char **argv)
         a->job.on_progress = on_progress;
         a->job.user = &log;
         catch_signals();
+        take_shard(&log, scan, a->shard);
         log_start(&log, scan, a->job.output, path);
         status = attune_job_run(&a->job, &progress);
     }
@@ -344,6 +382,7 @@ int command_embed(int argc, char **argv)
     } else if (code == EXIT_OK) {
         code = run(&a, argc, argv);
     }
+    free(a.shard_output);
     free(a.lists);
     free(command);
     return code;

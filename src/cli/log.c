@@ -90,6 +90,24 @@ void log_start(cli_log *log, const attune_scan *scan, const char *output, const 
     }
 }
 
+void log_shard(cli_log *log, cli_shard shard, size_t files, size_t all)
+{
+    if (log->quiet) {
+        return;
+    }
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("shard"));
+        json_object_set_new(event, "shard", json_integer(shard.index));
+        json_object_set_new(event, "shards", json_integer(shard.count));
+        json_object_set_new(event, "files", json_integer((json_int_t)files));
+        json_object_set_new(event, "all", json_integer((json_int_t)all));
+        log_event(event);
+    } else {
+        message("shard %d of %d: %zu of %zu files", shard.index, shard.count, files, all);
+    }
+}
+
 void log_track(cli_log *log, const char *name, const attune_track *track)
 {
     const char *status = attune_track_status_name(track->status);

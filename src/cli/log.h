@@ -3,6 +3,7 @@
  *
  * JSON events, all with "event" and "time" (ISO 8601 UTC):
  *   start    files, ignored, root, output, model
+ *   shard    shard, shards, files (of the shard), all (of the archive): only with shards
  *   track    path, status, frames, seconds, error (only if there is one)
  *   done     files, by_status {name: count}, audio_seconds, wall_seconds, output; on GPUs
  *            gpu_busy (0 to 1); with --verify verified, verify_largest
@@ -14,6 +15,7 @@
 #define ATTUNE_SRC_CLI_LOG_H
 
 #include "attune/attune.h"
+#include "cli/shard.h"
 
 #include <jansson.h>
 
@@ -27,6 +29,8 @@ typedef struct cli_log {
 
 void log_open(cli_log *log, bool json, bool quiet);
 void log_start(cli_log *log, const attune_scan *scan, const char *output, const char *model);
+/* Before log_start: that of `all` files only a shard's are embedded. */
+void log_shard(cli_log *log, cli_shard shard, size_t files, size_t all);
 void log_track(cli_log *log, const char *name, const attune_track *track);
 void log_progress(cli_log *log, const attune_job_progress *progress);
 /* Once: that a signal was caught and files under way are being finished. */

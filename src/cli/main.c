@@ -12,6 +12,7 @@ static const char help[] =
     "\n"
     "  embed      audio files and folders to one HDF5 file of embeddings\n"
     "  info       what a model or an output holds\n"
+    "  merge      several outputs to one\n"
     "  nearest    the tracks nearest to one, by row or by audio file\n"
     "\n"
     "  attune COMMAND --help    says more\n"
@@ -23,6 +24,7 @@ static const struct {
 } commands[] = {
     {"embed", command_embed},
     {"info", command_info},
+    {"merge", command_merge},
     {"nearest", command_nearest},
 };
 

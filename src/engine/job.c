@@ -241,7 +241,7 @@ static int worker_count(const attune_job_options *options)
         count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     }
     const size_t files = attune_scan_count(options->scan);
-    return (size_t)count > files ? (int)files : count;
+    return (size_t)count <= files ? count : files > 0 ? (int)files : 1;
 }
 
 static attune_status open_engines(job *j, worker *workers, int count)

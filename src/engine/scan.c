@@ -422,6 +422,28 @@ attune_status attune_scan_finish(attune_scan *scan)
     return status;
 }
 
+/* FNV-1a in 64 bits; its high half is the better mixed one. */
+static uint32_t hash_path(const char *path)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *path; path++) {
+        hash = (hash ^ (unsigned char)*path) * 0x100000001b3u;
+    }
+    return (uint32_t)(hash >> 32);
+}
+
+void attune_scan_shard(attune_scan *scan, int index, int count)
+{
+    names *files = &scan->files;
+    size_t kept = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        if (hash_path(names_get(files, i)) % (uint32_t)count == (uint32_t)index) {
+            files->at[kept++] = files->at[i];
+        }
+    }
+    files->count = kept;
+}
+
 size_t attune_scan_count(const attune_scan *scan)
 {
     return scan->files.count;

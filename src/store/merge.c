@@ -312,8 +312,8 @@ static attune_status meet_last(attune_merge *merge, const attune_row *row,
     if (order == 0 && merge->duplicates == ATTUNE_MERGE_REFUSE) {
         return merge->from == input
                    ? attune_fail(ATTUNE_EDATA, "%s: is twice in %s", row->path, input->path)
-                   : attune_fail(ATTUNE_EDATA, "%s: is in %s and in %s", row->path,
-                                 merge->from->path, input->path);
+                   : attune_fail(ATTUNE_EDATA, "%s: is in %s and in %s; --last-wins takes the last",
+                                 row->path, merge->from->path, input->path);
     }
     if (order == 0) {
         drop_last(merge);
