@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define OPEN_MAX 24             /* files at a time; an open one takes about 1 MB */
-#define BLOCKS_SIZE (48u << 20) /* bytes of all blocks; growth adds half to it at most */
+#define BLOCKS_SIZE (32u << 20) /* bytes of all blocks; growth adds half to it at most */
 #define PIECE_ROWS 256          /* rows read at a time until a block has its size */
 
 typedef struct attune_merge_input {

@@ -13,8 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What may be replaced is only what attune wrote. */
-static attune_status check_target(const char *path)
+/* What may be replaced is only what the caller says, by default what attune wrote. */
+static attune_status check_target(const char *path, attune_new_file_over over)
 {
     struct stat information;
     if (stat(path, &information) != 0) {
@@ -24,12 +24,21 @@ static attune_status check_target(const char *path)
     if (S_ISDIR(information.st_mode)) {
         return attune_fail(ATTUNE_ECREATE, "%s: is a folder; give the name of a file in it", path);
     }
-    if (!S_ISREG(information.st_mode) || !attune_store_is_output(path)) {
-        return attune_fail(
-            ATTUNE_ECREATE,
-            "%s: exists and is not an attune output; choose another name or remove it", path);
+    const bool ours = S_ISREG(information.st_mode) && attune_store_is_output(path);
+    if (over == ATTUNE_OVER_OUTPUT) {
+        return ours ? ATTUNE_OK
+                    : attune_fail(ATTUNE_ECREATE,
+                                  "%s: exists and is not an attune output; choose another name or "
+                                  "remove it",
+                                  path);
     }
-    return ATTUNE_OK;
+    if (ours || !S_ISREG(information.st_mode)) {
+        return attune_fail(ATTUNE_ECREATE, "%s: is %s; choose another name", path,
+                           ours ? "an attune output" : "no file");
+    }
+    return over == ATTUNE_OVER_OTHER
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_ECREATE, "%s: exists; --force replaces it", path);
 }
 
 /* The path behind a link, or a copy of `path`; malloc'ed. */
@@ -105,16 +114,17 @@ static attune_status open_temporary(attune_new_file *file)
                        strerror(errno));
 }
 
-attune_status attune_new_file_open(attune_new_file *file, const char *path)
+static attune_status open_over(attune_new_file *file, const char *path, attune_new_file_over over)
 {
     *file = ATTUNE_NEW_FILE_CLOSED;
+    file->over = over;
     char *target = NULL;
     attune_status status = ATTUNE_OK;
     file->path = strdup(path);
     if (!file->path) {
         return attune_fail_memory("a path", strlen(path));
     }
-    if ((status = check_target(path)) != ATTUNE_OK ||
+    if ((status = check_target(path, over)) != ATTUNE_OK ||
         (status = follow_link(&target, path)) != ATTUNE_OK ||
         (status = open_folder(file, target)) != ATTUNE_OK) {
         goto done;
@@ -128,11 +138,21 @@ done:
     return status;
 }
 
+attune_status attune_new_file_open(attune_new_file *file, const char *path)
+{
+    return open_over(file, path, ATTUNE_OVER_OUTPUT);
+}
+
+attune_status attune_new_file_open_other(attune_new_file *file, const char *path, bool replace)
+{
+    return open_over(file, path, replace ? ATTUNE_OVER_OTHER : ATTUNE_OVER_NOTHING);
+}
+
 attune_status attune_new_file_publish(attune_new_file *file)
 {
     /* Hours may have passed since the file was opened: another program may have put its file there.
      */
-    attune_status status = check_target(file->path);
+    attune_status status = check_target(file->path, file->over);
     if (status != ATTUNE_OK) {
         return status;
     }

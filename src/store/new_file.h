@@ -9,12 +9,22 @@
 
 #include "attune/status.h"
 
+#include <stdbool.h>
+
+/* What the finished file may replace. */
+typedef enum attune_new_file_over {
+    ATTUNE_OVER_OUTPUT,  /* an attune output */
+    ATTUNE_OVER_NOTHING, /* nothing */
+    ATTUNE_OVER_OTHER,   /* any file that is not an attune output */
+} attune_new_file_over;
+
 typedef struct attune_new_file {
     char *path;      /* the target as the user names it, for messages */
     char *name;      /* the target's name in the folder */
     char *temporary; /* the name in the folder until published; NULL: there is no such file */
     int folder;      /* -1: none */
     int fd;          /* for reading and writing; -1: none */
+    attune_new_file_over over;
 } attune_new_file;
 
 #define ATTUNE_NEW_FILE_CLOSED ((attune_new_file){.folder = -1, .fd = -1})
@@ -22,6 +32,10 @@ typedef struct attune_new_file {
 /* Opens the temporary file. `path` must be free or hold an attune output, else ATTUNE_ECREATE; a
  * link is followed, so that what it points to is replaced and not the link. */
 attune_status attune_new_file_open(attune_new_file *file, const char *path);
+
+/* The same for a file that is no attune output: it replaces nothing, or, with `replace`, whatever
+ * file is there but an attune output. */
+attune_status attune_new_file_open_other(attune_new_file *file, const char *path, bool replace);
 
 /* Makes the file durable and gives it its name. */
 attune_status attune_new_file_publish(attune_new_file *file);
