@@ -5,6 +5,7 @@
  * named in two ways is found to be the same. Folders are walked at the end, all real ones before
  * any link to one: which name a file gets does not depend on the order of the inputs or of readdir.
  */
+#include "engine/scan.h"
 #include "attune/job.h"
 #include "engine/audio_name.h"
 #include "status/error.h"
@@ -43,7 +44,6 @@ struct attune_scan {
     folder_set seen;
     size_t ignored;
     char *root;
-    size_t root_length;                           /* with its slash */
     char parent[PATH_MAX], real_parent[PATH_MAX]; /* the folder resolved last */
 };
 
@@ -397,8 +397,6 @@ static attune_status find_root(attune_scan *scan)
     if (!scan->root) {
         return attune_fail_memory("the root", length);
     }
-    length = strlen(scan->root);
-    scan->root_length = length == 1 ? 1 : length + 1;
     return ATTUNE_OK;
 }
 
@@ -442,11 +440,23 @@ const char *attune_scan_path(const attune_scan *scan, size_t index)
     return names_get(&scan->files, index);
 }
 
+const char *attune_path_below(const char *root, const char *path)
+{
+    const size_t length = strlen(root);
+    if (strncmp(path, root, length) != 0) {
+        return path;
+    }
+    const char *rest = path + length;
+    if (length > 0 && root[length - 1] != '/') {
+        if (*rest != '/') {
+            return path;
+        }
+        rest++;
+    }
+    return *rest ? rest : path;
+}
+
 const char *attune_scan_name(const attune_scan *scan, size_t index)
 {
-    const char *path = names_get(&scan->files, index);
-    const size_t length = strlen(scan->root);
-    const bool under = strncmp(path, scan->root, length) == 0 &&
-                       (length == 1 || path[length] == '/') && path[scan->root_length];
-    return under ? path + scan->root_length : path;
+    return attune_path_below(scan->root, names_get(&scan->files, index));
 }
