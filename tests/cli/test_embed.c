@@ -195,19 +195,22 @@ Test(embed, interrupt_keeps_what_is_done, .timeout = 120, .fini = cleanup)
         run_command("mkdir music && for i in $(seq 400); do cp '%s'/country.mp3 music/$i.mp3; done",
                     audio),
         0, "cp");
-    expect(embed_and_signal(attune, "music -o out.h5 -j 1", "INT"), 130, "interrupted");
+    expect(embed_and_signal(attune, "music -o out.h5 --clip 0:8 -j 1", "INT"), 130, "interrupted");
     contains("err", "stopped with");
     contains("err", "\"stopping\"");
     contains("err", "out.h5.parts");
     expect(run_command("%s info out.h5.parts/0-0.h5 >out && test ! -e out.h5", attune), 0, "part");
-    expect(run_command("%s embed music -o out.h5 -j 1 --dry-run 2>err | grep -c '^new./' >left; "
-                       "test $(cat left) -gt 0 && test $(cat left) -lt 400",
-                       attune),
-           0, "a dry run");
+    expect(
+        run_command("%s embed music -o out.h5 --clip 0:8 --dry-run 2>err | grep -c '^new./' >left; "
+                    "test $(cat left) -gt 0 && test $(cat left) -lt 400",
+                    attune),
+        0, "a dry run");
     contains("err", "and keep ");
-    expect(embed_and_signal(attune, "music -o out.h5 -j 1", "USR1"), 75, "to be run again");
-    expect(run_command("%s embed music -o out.h5 -j 2 2>err && test ! -e out.h5.parts", attune), 0,
-           "the rest");
+    expect(embed_and_signal(attune, "music -o out.h5 --clip 0:8 -j 1", "USR1"), 75,
+           "to be run again");
+    expect(
+        run_command("%s embed music -o out.h5 --clip 0:8 2>err && test ! -e out.h5.parts", attune),
+        0, "the rest");
     contains("err", "400 files (400 ok), ");
     contains("err", " of them from before");
     /* an output that is complete stays as it is */
