@@ -313,7 +313,7 @@ static int worker_count(const attune_job_options *options)
         count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     }
     const size_t files = attune_scan_count(options->scan);
-    return (size_t)count > files ? (int)files : count;
+    return (size_t)count <= files ? count : files > 0 ? (int)files : 1;
 }
 
 static attune_status open_engines(job *j, worker *workers, int count)
@@ -406,8 +406,10 @@ static attune_status run_job(job *j, worker *workers, int count, double start,
     } else {
         snprintf(device, sizeof(device), "%s", attune_engine_device(workers[0].engine));
     }
-    attune_output_set_device(&j->output, device);
-    status = run_workers(j, workers, count, start, progress);
+    status = attune_output_set_device(&j->output, device);
+    if (status == ATTUNE_OK) {
+        status = run_workers(j, workers, count, start, progress);
+    }
     if (status == ATTUNE_OK) {
         status = attune_verify(&j->output, j->precision, progress);
     }

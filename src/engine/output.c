@@ -76,6 +76,40 @@ static attune_status set_root(attune_output *output, const char *root)
     return attune_known_set_root(output->known, output->attributes.root);
 }
 
+/* Whether `length` bytes of `name` are a line of `lines`. */
+static bool has_line(const char *lines, const char *name, size_t length)
+{
+    for (;; lines++) {
+        const size_t line = strcspn(lines, "\n");
+        if (line == length && strncmp(lines, name, length) == 0) {
+            return true;
+        }
+        lines += line;
+        if (!*lines) {
+            return false;
+        }
+    }
+}
+
+/* Adds names, one a line, to those of the devices that rows are from. */
+static attune_status add_devices(attune_output *output, const char *names)
+{
+    while (*names) {
+        const size_t length = strcspn(names, "\n");
+        const char *before = output->devices ? output->devices : "";
+        char *after = NULL;
+        if (length > 0 && !has_line(before, names, length)) {
+            if (asprintf(&after, "%s%s%.*s", before, *before ? "\n" : "", (int)length, names) < 0) {
+                return attune_fail_memory("a device's name", length);
+            }
+            free(output->devices);
+            output->devices = after;
+        }
+        names += length + (names[length] == '\n');
+    }
+    return ATTUNE_OK;
+}
+
 /* Notes all rows of a file, a block at a time, by way of `rows`. */
 static attune_status note_file(attune_output *output, const char *path, attune_rows *rows)
 {
@@ -86,6 +120,9 @@ static attune_status note_file(attune_output *output, const char *path, attune_r
     }
     if (status == ATTUNE_OK) {
         status = set_root(output, attune_store_attributes_of(store)->root);
+    }
+    if (status == ATTUNE_OK) {
+        status = add_devices(output, attune_store_attributes_of(store)->device);
     }
     const uint64_t count = store ? attune_store_count(store) : 0;
     for (uint64_t first = 0; status == ATTUNE_OK && first < count; first += BLOCK) {
@@ -167,7 +204,6 @@ static void set_attributes(attune_output *output)
         .model_sha256 = attune_model_sha256(options->model),
         .model_name = attune_model_name(options->model),
         .network = attune_network_json(network, output->network, sizeof(output->network)),
-        .device = output->device,
         .precision = options->engine.precision,
         .command = options->command,
         .libav = attune_audio_versions(),
@@ -201,14 +237,16 @@ void attune_output_close(attune_output *output)
     attune_known_free(output->known);
     attune_parts_close(output->parts);
     free((char *)output->attributes.root);
+    free(output->devices);
     *output = (attune_output){0};
 }
 
 /* ---- what is added ---- */
 
-void attune_output_set_device(attune_output *output, const char *device)
+attune_status attune_output_set_device(attune_output *output, const char *device)
 {
-    snprintf(output->device, sizeof(output->device), "%s", device);
+    output->attributes.device = device;
+    return add_devices(output, device);
 }
 
 attune_status attune_output_commit(attune_output *output, attune_rows *rows)
@@ -281,20 +319,28 @@ static attune_status merge(attune_output *output, attune_store_writer *writer)
 attune_status attune_output_finish(attune_output *output)
 {
     attune_store_writer *writer = NULL;
-    if (output->parts->count == 0 && !output->options->prune) {
-        return ATTUNE_OK;
+    if (output->extends && output->parts->count == 0 && !output->options->prune) {
+        return ATTUNE_OK; /* nothing new: it stays as it is */
     }
     attune_status status = check_prune(output);
-    if (status == ATTUNE_OK) {
-        status = attune_store_create(&writer, output->parts->output, &output->attributes);
+    if (status != ATTUNE_OK) {
+        return status;
     }
+    output->attributes.device = output->devices;
+    status = attune_store_create(&writer, output->parts->output, &output->attributes);
     if (status == ATTUNE_OK) {
         status = merge(output, writer);
     }
-    const bool same = output->parts->count == 0 && output->pruned == 0;
+    const bool same = output->extends && output->parts->count == 0 && output->pruned == 0;
     if (status == ATTUNE_OK && !same) {
         status = attune_store_commit(writer);
     }
     attune_store_writer_close(writer);
-    return status == ATTUNE_OK ? attune_parts_clear(output->parts) : status;
+    if (status == ATTUNE_OK) {
+        return attune_parts_clear(output->parts);
+    }
+    char reason[700];
+    attune_one_line(reason, sizeof(reason), attune_last_error());
+    return attune_fail(status, "%s; what is done is safe in %s, run again to finish", reason,
+                       output->parts->folder);
 }

@@ -14,7 +14,8 @@ typedef struct attune_output {
     attune_known *known;
     bool extends;                       /* an OUT.h5 is there whose rows stay */
     attune_store_attributes attributes; /* of all that is written; root is malloc'ed */
-    char network[512], created[32], device[256];
+    char network[512], created[32];
+    char *devices; /* of all rows: one name, or several with line breaks between; malloc'ed */
     uint64_t pruned;
 } attune_output;
 
@@ -23,8 +24,8 @@ typedef struct attune_output {
 attune_status attune_output_open(attune_output *output, const attune_job_options *options);
 void attune_output_close(attune_output *output); /* all zero is fine */
 
-/* The device's name, for the attributes; to be set before the first commit. */
-void attune_output_set_device(attune_output *output, const char *device);
+/* The device's name, for the attributes; to be set before the first commit, and to stay. */
+attune_status attune_output_set_device(attune_output *output, const char *device);
 
 /* Makes rows durable as a part. They are put in order. */
 attune_status attune_output_commit(attune_output *output, attune_rows *rows);

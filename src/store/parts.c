@@ -315,28 +315,25 @@ attune_status attune_parts_clear(attune_parts *parts)
     return status;
 }
 
-/* Whatever fails here leaves files that the next run takes up. */
-static void remove_folder(const attune_parts *parts)
-{
-    char *path = NULL;
-    if (!attune_parts_marked(parts, ATTUNE_MARK_FRESH) &&
-        !attune_parts_marked(parts, ATTUNE_MARK_DOUBTED) &&
-        join(&path, parts, "lock") == ATTUNE_OK && unlink(path) == 0) {
-        rmdir(parts->folder);
-    }
-    free(path);
-}
-
 void attune_parts_close(attune_parts *parts)
 {
+    char *lock = NULL;
     if (!parts) {
         return;
     }
     if (parts->lock >= 0) {
-        if (parts->count == 0) {
-            remove_folder(parts);
+        /* Whatever fails here leaves what the next run takes up. A folder in which another job has
+         * just made its lock stays. */
+        const bool empty = parts->count == 0 && !attune_parts_marked(parts, ATTUNE_MARK_FRESH) &&
+                           !attune_parts_marked(parts, ATTUNE_MARK_DOUBTED);
+        if (empty && join(&lock, parts, "lock") == ATTUNE_OK) {
+            unlink(lock);
         }
-        close(parts->lock);
+        close(parts->lock); /* before the folder goes: NFS keeps a name for what is open */
+        if (empty) {
+            rmdir(parts->folder);
+        }
+        free(lock);
     }
     for (size_t i = 0; i < parts->count; i++) {
         free(parts->paths[i]);

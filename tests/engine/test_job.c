@@ -130,6 +130,11 @@ Test(job, lost_device_keeps_what_is_done, .timeout = 120)
     cr_assert_eq(r.tracks, FILES + 3 - done);
     cr_assert_eq(run_job(model, folder, 1, 2, "whole.h5", &r), ATTUNE_OK);
     compare_outputs("lost.h5", "whole.h5");
+    attune_store *store = NULL;
+    cr_assert_eq(attune_store_open(&store, "lost.h5"), ATTUNE_OK);
+    const char *devices = attune_store_attributes_of(store)->device;
+    cr_assert(strncmp(devices, "fake", 4) == 0 && strstr(devices, "\ncpu "), "%s", devices);
+    attune_store_close(store);
     fake = (fake_batch){.devices = 0};
     cr_assert_eq(run_job_on(model, folder, 1, 2, "none.h5", &r, "fake", 0), ATTUNE_ENODEVICE);
     cr_assert_neq(access("none.h5", F_OK), 0);

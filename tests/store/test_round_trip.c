@@ -214,7 +214,7 @@ Test(round_trip, h5py_reads_it)
         "1\n"
         "assert file.attrs['network'].decode().endswith('r\\u00e9seau\"}')\n"
         "assert file.attrs['sample_rate'] == 22050 and file.attrs['clip_start'] == 0.1\n"
-        "assert sorted(file) == ['duration', 'embedding', 'error', 'frames', 'mtime_ns', 'path', "
+        "assert sorted(file) == ['checksum', 'duration', 'embedding', 'error', 'frames', 'mtime_ns', 'path', "
         "'size',\n"
         "                        'status'], sorted(file)\n"
         "assert sorted(file.attrs) == ['attune_version', 'clip_seconds', 'clip_start', 'command', "
