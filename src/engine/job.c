@@ -278,12 +278,14 @@ static void commit_rows(job *j, bool last)
  * asked to stop. */
 static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
 {
+    const double commit = j->options->commit_seconds;
+    const long pause = commit < 0.001 ? 1000000 : commit < 0.2 ? (long)(commit * 1e9) : 200000000;
     bool stopped = false;
     pthread_mutex_lock(&j->mutex);
     while (j->running > 0 || j->waiting > 0) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += 200000000;
+        until.tv_nsec += pause;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&j->changed, &j->mutex, &until);
