@@ -5,8 +5,10 @@
  *   start    files, ignored, root, output, model
  *   shard    shard, shards, files (of the shard), all (of the archive): only with shards
  *   track    path, status, frames, seconds, error (only if there is one)
- *   done     files, by_status {name: count}, audio_seconds, wall_seconds, output; on GPUs
- *            gpu_busy (0 to 1); with --verify verified, verify_largest
+ *   done     files, by_status {name: count}, by_reason {new, changed, retried, kept}, pruned,
+ *            audio_seconds, wall_seconds, output; on GPUs gpu_busy (0 to 1); with --verify
+ *            verified, verify_largest
+ *   planned  by_reason, output (in a dry run, instead of done)
  *   stopping (a signal was caught)
  *   error    message
  * With --quiet only `error` is left.
@@ -37,6 +39,9 @@ void log_progress(cli_log *log, const attune_job_progress *progress);
 void log_stopping(cli_log *log);
 void log_done(cli_log *log, const attune_job_progress *progress, const attune_scan *scan,
               const char *output);
+/* In a dry run: a file that would be embedded, as a line on stdout; and the sum of them. */
+void log_plan(const char *path, attune_job_reason reason);
+void log_planned(cli_log *log, const attune_job_progress *progress, const char *output);
 /* Whatever ended the command, from attune_last_error. */
 void log_error(cli_log *log);
 

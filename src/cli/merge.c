@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/shard.h"
 #include "status/error.h"
+#include "store/new_file.h"
 
 #include <signal.h>
 #include <stddef.h>
@@ -288,6 +289,7 @@ static attune_status run(const merge_arguments *a)
         status = merge_attributes(&m, a);
     }
     if (status == ATTUNE_OK) {
+        attune_new_file_sweep(a->output); /* what a merge that was killed left */
         status = attune_store_create(&writer, a->output, &m.attributes);
     }
     if (status == ATTUNE_OK) {

@@ -207,6 +207,7 @@ attune_status attune_export(const char *path, attune_store *store,
 {
     const bool ann = options->format == ATTUNE_EXPORT_ANN_BENCHMARKS;
     *counts = (attune_export_counts){0};
+    attune_new_file_sweep(path);
     if (ann && (options->all || strcmp(path, "-") == 0)) {
         return attune_fail(ATTUNE_EINVAL, "ann-benchmarks' layout is written to a file and has no "
                                           "rows without an embedding");

@@ -3,7 +3,8 @@
  * It is written under a temporary name in the same folder, ".NAME.<pid>-<random>.tmp". Publishing
  * fsyncs it, renames it over the target and fsyncs the folder, so that after a power cut there is
  * the old file or the new one. The folder is held open: neither a change of the working folder nor
- * a rename of one of its parents can separate the two names. */
+ * a rename of one of its parents can separate the two names. The temporary file is held with flock
+ * while it is written: one that is not is left over. */
 #ifndef ATTUNE_SRC_STORE_NEW_FILE_H
 #define ATTUNE_SRC_STORE_NEW_FILE_H
 
@@ -42,5 +43,13 @@ attune_status attune_new_file_publish(attune_new_file *file);
 
 /* Frees, and removes the temporary file if it was not published. */
 void attune_new_file_close(attune_new_file *file);
+
+/* Removes the temporary files that killed processes left of `path`, or of any file in `folder`. One
+ * that is being written stays. */
+void attune_new_file_sweep(const char *path);
+void attune_new_file_sweep_folder(const char *folder);
+
+/* Fsyncs the folder that holds `path`, so that a new name in it is durable. */
+attune_status attune_folder_sync(const char *path);
 
 #endif
