@@ -76,6 +76,11 @@ typedef struct attune_job_progress {
     uint64_t pruned;                               /* rows dropped because their file is gone */
     double audio_seconds; /* decoded so far, of finished and unfinished tracks */
     double wall_seconds;
+    double decoding_seconds;  /* of all workers, reading included */
+    double waiting_seconds;   /* of all workers, for a GPU or for the disk that rows go to */
+    double computing_seconds; /* of all workers, on GPUs of all devices */
+    uint64_t uncommitted;     /* rows that are not in a part yet */
+    uint64_t on_devices;      /* tracks that are decoding to a GPU, or whose row it has to give */
     double busy;       /* share of the time that GPUs were computing, 0 to 1; below 0 without GPU */
     uint64_t verified; /* tracks embedded again on the CPU */
     double verify_largest; /* largest difference of a component among them */

@@ -1,6 +1,7 @@
 /* embed.c - `attune embed`: audio files and folders in, one HDF5 file out. */
 #include "cli/cli.h"
 #include "cli/log.h"
+#include "cli/metrics.h"
 #include "cli/shard.h"
 #include "cli/stop.h"
 #include "status/error.h"
@@ -52,6 +53,7 @@ static const char help[] =
     "  -j, --jobs N               files at a time (default: one per processor)\n"
     "  -q, --quiet                say nothing unless the command cannot go on\n"
     "      --log-json             messages as one JSON object a line on standard error\n"
+    "      --metrics FILE.prom    keep FILE.prom up to date for Prometheus\n"
     "  -h, --help                 this text\n"
     "\n"
     "A run that ends early, however it ends, leaves OUT.h5 as it was and what is done in\n"
@@ -77,7 +79,8 @@ enum {
     OPTION_FORCE,
     OPTION_DRY_RUN,
     OPTION_COMMIT,
-    OPTION_LOG_JSON
+    OPTION_LOG_JSON,
+    OPTION_METRICS
 };
 
 static const struct option options[] = {
@@ -100,13 +103,14 @@ static const struct option options[] = {
     {"jobs", required_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
     {"log-json", no_argument, NULL, OPTION_LOG_JSON},
+    {"metrics", required_argument, NULL, OPTION_METRICS},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
 typedef struct embed_arguments {
     attune_job_options job;
-    const char *model;
+    const char *model, *metrics;
     cli_shard shard;
     char *shard_output;
     const char **lists; /* as many as argc at most */
@@ -194,6 +198,9 @@ static int take_option(embed_arguments *a, int option)
         break;
     case OPTION_LOG_JSON:
         a->log_json = true;
+        break;
+    case OPTION_METRICS:
+        a->metrics = optarg;
         break;
     default:
         a->help = true;
@@ -288,18 +295,26 @@ static void take_shard(cli_log *log, attune_scan *scan, cli_shard shard)
     }
 }
 
+/* Who is told of the job. */
+typedef struct listener {
+    cli_log log;
+    cli_metrics metrics;
+} listener;
+
 static void on_track(void *user, const char *name, const attune_track *track)
 {
-    log_track(user, name, track);
+    log_track(&((listener *)user)->log, name, track);
 }
 
 static bool on_progress(void *user, const attune_job_progress *progress)
 {
+    listener *l = user;
+    metrics_update(&l->metrics, progress);
     if (stop_signal()) {
-        log_stopping(user);
+        log_stopping(&l->log);
         return true;
     }
-    log_progress(user, progress);
+    log_progress(&l->log, progress);
     return false;
 }
 
@@ -363,11 +378,14 @@ static int run(embed_arguments *a, int argc, char **argv)
     attune_model *model = NULL;
     attune_scan *scan = NULL;
     attune_job_progress progress = {0};
-    cli_log log;
+    listener l = {0};
     const char *path = NULL;
-    log_open(&log, a->log_json, a->quiet);
+    log_open(&l.log, a->log_json, a->quiet);
     stop_on_usr1();
     attune_status status = settle_shard(a);
+    if (status == ATTUNE_OK && !a->job.dry_run) {
+        status = metrics_open(&l.metrics, a->metrics, a->job.output);
+    }
     if (status == ATTUNE_OK) {
         status = model_path(&path, a->model);
     }
@@ -383,13 +401,14 @@ static int run(embed_arguments *a, int argc, char **argv)
         a->job.on_track = on_track;
         a->job.on_plan = on_plan;
         a->job.on_progress = on_progress;
-        a->job.user = &log;
+        a->job.user = &l;
         stop_on_signals();
-        take_shard(&log, scan, a->shard);
-        log_start(&log, scan, a->job.output, path);
+        take_shard(&l.log, scan, a->shard);
+        log_start(&l.log, scan, a->job.output, path);
         status = attune_job_run(&a->job, &progress);
     }
-    const int code = finish(&log, status, &progress, a);
+    const int code = finish(&l.log, status, &progress, a);
+    metrics_close(&l.metrics, &progress, code);
     attune_scan_free(scan);
     attune_model_close(model);
     return code;

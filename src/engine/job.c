@@ -35,8 +35,8 @@ typedef struct job {
     attune_precision precision;
     attune_batch_engine *engines[ATTUNE_DEVICES_MAX]; /* one a device; none on the CPU */
     attune_output output;
-    atomic_size_t next;    /* file to take */
-    atomic_ullong decoded; /* samples */
+    atomic_size_t next; /* file to take */
+    attune_embed_meter meter;
     atomic_bool stop;
     pthread_mutex_t mutex;  /* guards all below */
     pthread_cond_t changed; /* on CLOCK_MONOTONIC */
@@ -46,6 +46,7 @@ typedef struct job {
     double oldest;          /* when the first of the rows came */
     uint64_t done, committed;
     uint64_t by_status[ATTUNE_TRACK_STATUS_COUNT], by_reason[ATTUNE_JOB_REASON_COUNT];
+    double waited;        /* seconds that workers waited for rows to be committed */
     bool cannot_commit;   /* a part could not be written */
     int running;          /* workers */
     uint64_t waiting;     /* files decoded whose rows a device has still to give */
@@ -161,7 +162,7 @@ static void embed_on_gpu(job *j, const char *path, const char *name)
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
         status = attune_embed_file_batched(least_loaded(j), attune_model_network(j->options->model),
-                                           path, &j->options->audio, &j->decoded, on_embedded, p);
+                                           path, &j->options->audio, &j->meter, on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -186,7 +187,9 @@ static bool take_file(job *j, size_t index)
         j->by_status[status]++;
     }
     while (attune_rows_count(j->rows) >= ROWS_MAX && !atomic_load(&j->stop)) {
+        const double since = now();
         pthread_cond_wait(&j->room, &j->mutex);
+        j->waited += now() - since;
     }
     pthread_mutex_unlock(&j->mutex);
     return reason != ATTUNE_JOB_KEPT && !atomic_load(&j->stop);
@@ -217,7 +220,7 @@ static void *work(void *argument)
         if (w->engine) {
             attune_track track;
             attune_status status = attune_embed_file(w->engine, path, &j->options->audio, &track,
-                                                     embedding, &j->decoded);
+                                                     embedding, &j->meter);
             file_row(j, name, status, &track, embedding);
         } else {
             embed_on_gpu(j, path, name);
@@ -239,14 +242,23 @@ static void measure(job *j, double start, attune_job_progress *progress)
     progress->done = j->done;
     memcpy(progress->by_status, j->by_status, sizeof(progress->by_status));
     memcpy(progress->by_reason, j->by_reason, sizeof(progress->by_reason));
-    progress->audio_seconds =
-        (double)atomic_load(&j->decoded) / attune_model_network(j->options->model)->sample_rate;
+    progress->audio_seconds = (double)atomic_load(&j->meter.samples) /
+                              attune_model_network(j->options->model)->sample_rate;
     progress->wall_seconds = now() - start;
-    progress->busy = j->devices.count > 0 ? 0 : -1;
-    for (int i = 0; i < j->devices.count && progress->wall_seconds > 0; i++) {
-        progress->busy +=
-            attune_batch_engine_busy(j->engines[i]) / progress->wall_seconds / j->devices.count;
+    progress->uncommitted = attune_rows_count(j->rows);
+    progress->on_devices = j->waiting;
+    const bool gpu = j->devices.count > 0;
+    const double device = 1e-9 * (double)atomic_load(&j->meter.device_ns);
+    progress->decoding_seconds = 1e-9 * (double)atomic_load(&j->meter.decoding_ns);
+    progress->waiting_seconds = j->waited + (gpu ? device : 0);
+    progress->computing_seconds = gpu ? 0 : device;
+    for (int i = 0; i < j->devices.count; i++) {
+        progress->computing_seconds += attune_batch_engine_busy(j->engines[i]);
     }
+    progress->busy = !gpu ? -1
+                     : progress->wall_seconds > 0
+                         ? progress->computing_seconds / progress->wall_seconds / j->devices.count
+                         : 0;
 }
 
 /* Makes the rows a part, if they are enough, old enough, or the last. Called with the mutex held,
