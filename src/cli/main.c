@@ -11,7 +11,9 @@ static const char help[] =
     "together.\n"
     "\n"
     "  embed      audio files and folders to one HDF5 file of embeddings\n"
+    "  export     the vectors of an output as .npy, .csv or for ann-benchmarks\n"
     "  info       what a model or an output holds\n"
+    "  merge      several outputs to one\n"
     "  nearest    the tracks nearest to one, by row or by audio file\n"
     "\n"
     "  attune COMMAND --help    says more\n"
@@ -21,9 +23,8 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"embed", command_embed},
-    {"info", command_info},
-    {"nearest", command_nearest},
+    {"embed", command_embed}, {"export", command_export},   {"info", command_info},
+    {"merge", command_merge}, {"nearest", command_nearest},
 };
 
 static int dispatch(int argc, char **argv)

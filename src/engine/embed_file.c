@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Where samples go: an engine or a track of a batch engine. */
 typedef struct sink {
@@ -71,19 +72,42 @@ static bool judge_embedding(attune_track *track, const float *embedding, int E, 
     return true;
 }
 
-static attune_status decode(const sink *s, attune_audio *audio, atomic_ullong *decoded)
+/* Divides a worker's time between what it does by turns. */
+typedef struct stopwatch {
+    attune_embed_meter *meter; /* never NULL */
+    uint64_t since;            /* ns */
+} stopwatch;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The time since the last lap was one of decoding, or else the device's. */
+static void lap(stopwatch *watch, bool decoding)
+{
+    const uint64_t now = now_ns();
+    atomic_ullong *sum = decoding ? &watch->meter->decoding_ns : &watch->meter->device_ns;
+    atomic_fetch_add_explicit(sum, now - watch->since, memory_order_relaxed);
+    watch->since = now;
+}
+
+static attune_status decode(const sink *s, attune_audio *audio, stopwatch *watch)
 {
     for (;;) {
         size_t space = 0, count = 0;
         float *to = sink_space(s, &space);
+        lap(watch, false);
         attune_status status = attune_audio_read(audio, to, space, &count);
+        lap(watch, true);
         if (status != ATTUNE_OK || count == 0) {
             return status;
         }
-        if (decoded) {
-            atomic_fetch_add_explicit(decoded, count, memory_order_relaxed);
-        }
+        atomic_fetch_add_explicit(&watch->meter->samples, count, memory_order_relaxed);
         status = sink_advance(s, count);
+        lap(watch, false);
         if (status != ATTUNE_OK) {
             return status;
         }
@@ -111,18 +135,21 @@ static void fill_nan(float *embedding, int E)
 
 attune_status attune_embed_file(attune_engine *engine, const char *path,
                                 const attune_audio_options *options, attune_track *track,
-                                float *embedding, atomic_ullong *decoded)
+                                float *embedding, attune_embed_meter *meter)
 {
     const attune_network *network = attune_engine_network(engine);
     const attune_audio_options settings = settings_for(options, network);
     const sink s = {.engine = engine};
+    attune_embed_meter unread = {0};
+    stopwatch watch = {.meter = meter ? meter : &unread, .since = now_ns()};
     attune_audio *audio = NULL;
     attune_audio_result result = {0};
     fill_nan(embedding, network->embedding);
     attune_engine_begin(engine);
     attune_status status = attune_audio_open(&audio, path, &settings, &result);
+    lap(&watch, true);
     if (status == ATTUNE_OK && audio) {
-        status = decode(&s, audio, decoded);
+        status = decode(&s, audio, &watch);
     }
     attune_audio_close(audio);
     judge(track, &result, network);
@@ -131,6 +158,7 @@ attune_status attune_embed_file(attune_engine *engine, const char *path,
     }
     uint64_t frames = 0;
     status = attune_engine_finish(engine, embedding, &frames);
+    lap(&watch, false);
     if (status == ATTUNE_OK &&
         !judge_embedding(track, embedding, network->embedding, frames, (double)result.peak)) {
         fill_nan(embedding, network->embedding);
@@ -165,22 +193,26 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
 
 attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
                                         const char *path, const attune_audio_options *options,
-                                        atomic_ullong *decoded, attune_embed_done done, void *user)
+                                        attune_embed_meter *meter, attune_embed_done done,
+                                        void *user)
 {
     const attune_audio_options settings = settings_for(options, network);
     attune_audio *audio = NULL;
     attune_audio_result result = {0};
     sink s = {0};
+    attune_embed_meter unread = {0};
+    stopwatch watch = {.meter = meter ? meter : &unread, .since = now_ns()};
     waiting *w = calloc(1, sizeof(*w));
     if (!w) {
         return attune_fail_memory("a track", sizeof(*w));
     }
     attune_status status = attune_audio_open(&audio, path, &settings, &result);
+    lap(&watch, true);
     if (status == ATTUNE_OK && audio) {
         status = attune_batch_track_begin(&s.track, engine);
     }
     if (status == ATTUNE_OK && audio) {
-        status = decode(&s, audio, decoded);
+        status = decode(&s, audio, &watch);
     }
     attune_audio_close(audio);
     judge(&w->track, &result, network);

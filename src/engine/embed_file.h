@@ -1,7 +1,7 @@
 /* embed_file.h - one audio file to one row, on the device that a worker has.
  *
- * Both ways decode in the calling thread, straight into the device's buffer, and count the samples
- * in *decoded as they go, for a progress display. */
+ * Both ways decode in the calling thread, straight into the device's buffer, and keep a meter as
+ * they go, for a progress display; NULL where there is none. */
 #ifndef ATTUNE_SRC_ENGINE_EMBED_FILE_H
 #define ATTUNE_SRC_ENGINE_EMBED_FILE_H
 
@@ -10,10 +10,17 @@
 
 #include <stdatomic.h>
 
-/* attune_engine_embed_file; `decoded` may be NULL. */
+/* Sums over all files and threads. */
+typedef struct attune_embed_meter {
+    atomic_ullong samples;     /* decoded */
+    atomic_ullong decoding_ns; /* in FFmpeg, its reading included */
+    atomic_ullong device_ns; /* handing samples on: on the CPU that is computing, on GPUs waiting */
+} attune_embed_meter;
+
+/* attune_engine_embed_file. */
 attune_status attune_embed_file(attune_engine *engine, const char *path,
                                 const attune_audio_options *audio, attune_track *track,
-                                float *embedding, atomic_ullong *decoded);
+                                float *embedding, attune_embed_meter *meter);
 
 /* The same with other tracks on a batch device: returns when the file is decoded, and calls `done`
  * once, from any thread and perhaps before it returns, with the row; `embedding` is NULL where
@@ -23,6 +30,7 @@ typedef void (*attune_embed_done)(void *user, attune_status status, const attune
                                   const float *embedding);
 attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
                                         const char *path, const attune_audio_options *audio,
-                                        atomic_ullong *decoded, attune_embed_done done, void *user);
+                                        attune_embed_meter *meter, attune_embed_done done,
+                                        void *user);
 
 #endif

@@ -5,6 +5,7 @@
  * named in two ways is found to be the same. Folders are walked at the end, all real ones before
  * any link to one: which name a file gets does not depend on the order of the inputs or of readdir.
  */
+#include "engine/scan.h"
 #include "attune/job.h"
 #include "engine/audio_name.h"
 #include "status/error.h"
@@ -39,11 +40,9 @@ struct attune_scan {
     names files;
     names folders; /* to walk */
     names links;   /* links to folders, to walk after every real folder */
-    names bases;   /* folders that hold the inputs: what the root is made of */
     folder_set seen;
     size_t ignored;
-    char *root;
-    size_t root_length;                           /* with its slash */
+    char root[PATH_MAX]; /* the deepest folder that holds every input so far; "" before the first */
     char parent[PATH_MAX], real_parent[PATH_MAX]; /* the folder resolved last */
 };
 
@@ -162,11 +161,30 @@ void attune_scan_free(attune_scan *scan)
         names_free(&scan->files);
         names_free(&scan->folders);
         names_free(&scan->links);
-        names_free(&scan->bases);
         free(scan->seen.slots);
-        free(scan->root);
         free(scan);
     }
+}
+
+/* Makes the root a folder that holds `folder` too. */
+static void widen_root(attune_scan *scan, const char *folder)
+{
+    char *root = scan->root;
+    const size_t length = strlen(root);
+    size_t same = 0;
+    if (length == 0) {
+        strcpy(root, folder);
+        return;
+    }
+    while (same < length && folder[same] == root[same]) {
+        same++;
+    }
+    const bool whole = same == length && (folder[same] == '/' || folder[same] == '\0');
+    const bool above = folder[same] == '\0' && root[same] == '/';
+    while (!whole && !above && same > 1 && root[same - 1] != '/') {
+        same--;
+    }
+    root[same] = '\0';
 }
 
 /* The real path of the folder that holds `path`, in scan->real_parent, and the name behind it. A
@@ -197,7 +215,8 @@ static attune_status resolve_parent(attune_scan *scan, const char *path, const c
         memcpy(scan->real_parent + base_length + (parent[0] != '/'), parent, length + 1);
     }
     memcpy(scan->parent, parent, length + 1);
-    return names_add(&scan->bases, scan->real_parent, "");
+    widen_root(scan, scan->real_parent);
+    return ATTUNE_OK;
 }
 
 static attune_status add_file(attune_scan *scan, const char *path)
@@ -223,8 +242,8 @@ attune_status attune_scan_add(attune_scan *scan, const char *path)
     if (!realpath(path, real)) {
         return attune_fail(ATTUNE_ENOINPUT, "%s: %s", path, strerror(errno));
     }
-    attune_status status = names_add(&scan->folders, real, "");
-    return status == ATTUNE_OK ? names_add(&scan->bases, real, "") : status;
+    widen_root(scan, real);
+    return names_add(&scan->folders, real, "");
 }
 
 /* Reads one name of a list into `line` (PATH_MAX bytes) without its end; *more is false behind the
@@ -366,45 +385,8 @@ static attune_status walk(attune_scan *scan)
     return status;
 }
 
-/* The deepest folder that holds all bases. */
-static attune_status find_root(attune_scan *scan)
-{
-    char root[PATH_MAX];
-    size_t length = 0;
-    for (size_t i = 0; i < scan->bases.count; i++) {
-        const char *base = names_get(&scan->bases, i);
-        if (i == 0) {
-            length = strlen(base);
-            memcpy(root, base, length + 1);
-            continue;
-        }
-        size_t same = 0;
-        while (same < length && base[same] == root[same]) {
-            same++;
-        }
-        const bool whole = same == length && (base[same] == '/' || base[same] == '\0');
-        const bool above = base[same] == '\0' && root[same] == '/';
-        while (!whole && !above && same > 0 && root[same - 1] != '/') {
-            same--;
-        }
-        length = same;
-        root[length] = '\0';
-    }
-    while (length > 1 && root[length - 1] == '/') {
-        root[--length] = '\0';
-    }
-    scan->root = strdup(length ? root : "/");
-    if (!scan->root) {
-        return attune_fail_memory("the root", length);
-    }
-    length = strlen(scan->root);
-    scan->root_length = length == 1 ? 1 : length + 1;
-    return ATTUNE_OK;
-}
-
 attune_status attune_scan_finish(attune_scan *scan)
 {
-    names_sort(&scan->bases);
     attune_status status = walk(scan);
     if (status == ATTUNE_OK && scan->files.count == 0) {
         status =
@@ -413,13 +395,36 @@ attune_status attune_scan_finish(attune_scan *scan)
                         "that holds some",
                         scan->ignored);
     }
-    if (status == ATTUNE_OK) {
-        status = find_root(scan);
+    size_t length = strlen(scan->root);
+    while (length > 1 && scan->root[length - 1] == '/') {
+        scan->root[--length] = '\0';
     }
     if (status == ATTUNE_OK) {
         names_sort(&scan->files);
     }
     return status;
+}
+
+/* FNV-1a in 64 bits; its high half is the better mixed one. */
+static uint32_t hash_path(const char *path)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *path; path++) {
+        hash = (hash ^ (unsigned char)*path) * 0x100000001b3u;
+    }
+    return (uint32_t)(hash >> 32);
+}
+
+void attune_scan_shard(attune_scan *scan, int index, int count)
+{
+    names *files = &scan->files;
+    size_t kept = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        if (hash_path(names_get(files, i)) % (uint32_t)count == (uint32_t)index) {
+            files->at[kept++] = files->at[i];
+        }
+    }
+    files->count = kept;
 }
 
 size_t attune_scan_count(const attune_scan *scan)
@@ -442,11 +447,23 @@ const char *attune_scan_path(const attune_scan *scan, size_t index)
     return names_get(&scan->files, index);
 }
 
+const char *attune_path_below(const char *root, const char *path)
+{
+    const size_t length = strlen(root);
+    if (strncmp(path, root, length) != 0) {
+        return path;
+    }
+    const char *rest = path + length;
+    if (length > 0 && root[length - 1] != '/') {
+        if (*rest != '/') {
+            return path;
+        }
+        rest++;
+    }
+    return *rest ? rest : path;
+}
+
 const char *attune_scan_name(const attune_scan *scan, size_t index)
 {
-    const char *path = names_get(&scan->files, index);
-    const size_t length = strlen(scan->root);
-    const bool under = strncmp(path, scan->root, length) == 0 &&
-                       (length == 1 || path[length] == '/') && path[scan->root_length];
-    return under ? path + scan->root_length : path;
+    return attune_path_below(scan->root, names_get(&scan->files, index));
 }

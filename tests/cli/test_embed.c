@@ -169,7 +169,7 @@ Test(embed, refusals_lose_nothing, .timeout = 60, .fini = cleanup)
     if (access("/dev/full", W_OK) == 0) {
         expect(
             run_command("%s embed music -o a.h5 -q && cp a.h5 b.h5 && (ulimit -f 4; trap '' XFSZ; "
-                        "%s embed music -o a.h5 -q 2>err)",
+                        "%s embed music -o a.h5 -q --force 2>err)",
                         attune, attune),
             74, "a full disk");
         expect(run_command("cmp a.h5 b.h5 && ! ls -A | grep -q tmp"), 0,
@@ -195,11 +195,24 @@ Test(embed, interrupt_keeps_what_is_done, .timeout = 120, .fini = cleanup)
         run_command("mkdir music && for i in $(seq 400); do cp '%s'/country.mp3 music/$i.mp3; done",
                     audio),
         0, "cp");
-    expect(embed_and_signal(attune, "music -o out.h5 -j 1", "INT"), 130, "interrupted");
+    expect(embed_and_signal(attune, "music -o out.h5 --clip 0:8 -j 1", "INT"), 130, "interrupted");
     contains("err", "stopped with");
     contains("err", "\"stopping\"");
-    contains("err", "out.h5.partial");
-    expect(run_command("%s info out.h5.partial >out && test ! -e out.h5", attune), 0, "partial");
+    contains("err", "out.h5.parts");
+    expect(run_command("%s info out.h5.parts/0-0.h5 >out && test ! -e out.h5", attune), 0, "part");
+    expect(
+        run_command("%s embed music -o out.h5 --clip 0:8 --dry-run 2>err | grep -c '^new./' >left; "
+                    "test $(cat left) -gt 0 && test $(cat left) -lt 400",
+                    attune),
+        0, "a dry run");
+    contains("err", "and keep ");
+    expect(embed_and_signal(attune, "music -o out.h5 --clip 0:8 -j 1", "USR1"), 75,
+           "to be run again");
+    expect(
+        run_command("%s embed music -o out.h5 --clip 0:8 2>err && test ! -e out.h5.parts", attune),
+        0, "the rest");
+    contains("err", "400 files (400 ok), ");
+    contains("err", " of them from before");
     /* an output that is complete stays as it is */
     expect(run_command("%s embed music/1.mp3 -o done.h5 -q && cp done.h5 before.h5", attune), 0,
            "one");
