@@ -42,6 +42,7 @@ typedef struct attune_cpu_weights {
     /* AudioEmbeddingGRU */
     const float *conv1, *conv1_bias; /* panels of (7, 64); (64) */
     const float *conv2, *conv2_bias; /* panels of (5·64, 128), rows tap-major; (128) */
+    struct attune_fixed_tiny *fixed; /* fixed.h; NULL without */
     attune_cpu_gru gru[8];
     const float *attention, *attention_bias; /* panels of (H, A); (panels(A)) */
     const float *score;                      /* (panels(A)), zero-padded */
@@ -98,6 +99,9 @@ void ATTUNE_KERNEL(attune_matmul)(float *out, const float *a, size_t a_stride, c
 void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
                                          const attune_cpu_weights *weights, float *scratch, int F);
 size_t ATTUNE_KERNEL(attune_frontend_tiny_scratch)(const attune_network *network);
+void ATTUNE_KERNEL(attune_frontend_fixed)(float *features, const float *pcm,
+                                          const attune_cpu_weights *weights, float *scratch, int F);
+size_t ATTUNE_KERNEL(attune_frontend_fixed_scratch)(const attune_network *network);
 void ATTUNE_KERNEL(attune_frontend_gru)(float *features, const float *pcm,
                                         const attune_cpu_weights *weights, float *scratch, int F);
 size_t ATTUNE_KERNEL(attune_frontend_gru_scratch)(const attune_network *network);
