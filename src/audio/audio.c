@@ -82,8 +82,15 @@ static attune_audio *allocate(const attune_audio_options *options, attune_audio_
 attune_status attune_audio_open(attune_audio **out, const char *path,
                                 const attune_audio_options *options, attune_audio_result *result)
 {
-    attune_audio_options defaults;
     assert(out && path && result);
+    const attune_audio_place place = attune_audio_place_of(path);
+    return attune_audio_open_at(out, &place, options, result);
+}
+
+attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place *place,
+                                   const attune_audio_options *options, attune_audio_result *result)
+{
+    attune_audio_options defaults;
     *out = NULL;
     memset(result, 0, sizeof(*result));
     if (!options) {
@@ -96,10 +103,10 @@ attune_status attune_audio_open(attune_audio **out, const char *path,
     }
     attune_audio *audio = allocate(options, result);
     if (!audio) {
-        return attune_fail(ATTUNE_ENOMEM, "%s: out of memory for decoding it", path);
+        return attune_fail(ATTUNE_ENOMEM, "%s: out of memory for decoding it", place->path);
     }
     enter(audio);
-    status = attune_audio_source_open(&audio->source, path, result);
+    status = attune_audio_source_open(&audio->source, place, result);
     leave(audio);
     if (status != ATTUNE_OK || result->status != ATTUNE_TRACK_OK) {
         attune_audio_close(audio);
@@ -167,14 +174,20 @@ attune_status attune_audio_read(attune_audio *audio, float *samples, size_t capa
 
 bool attune_audio_probe(const char *path)
 {
+    assert(path);
+    const attune_audio_place place = attune_audio_place_of(path);
+    return attune_audio_probe_at(&place);
+}
+
+bool attune_audio_probe_at(const attune_audio_place *place)
+{
     attune_audio_options options;
     attune_audio_source source = {.file = {.descriptor = -1}};
-    assert(path);
     attune_audio_options_default(&options);
     source.clock.timeout_seconds = options.timeout_seconds;
     attune_audio_log_enter(&source.log);
     attune_audio_clock_enter(&source.clock);
-    bool found = attune_audio_source_probe(&source, path);
+    bool found = attune_audio_source_probe(&source, place);
     attune_audio_source_close(&source);
     attune_audio_log_leave();
     return found;

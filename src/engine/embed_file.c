@@ -2,6 +2,7 @@
  */
 #include "engine/embed_file.h"
 
+#include "audio/decode.h"
 #include "engine/engine_buffer.h"
 #include "status/error.h"
 
@@ -109,7 +110,7 @@ static void fill_nan(float *embedding, int E)
     }
 }
 
-attune_status attune_embed_file(attune_engine *engine, const char *path,
+attune_status attune_embed_file(attune_engine *engine, const attune_audio_place *place,
                                 const attune_audio_options *options, attune_track *track,
                                 float *embedding, atomic_ullong *decoded)
 {
@@ -120,7 +121,7 @@ attune_status attune_embed_file(attune_engine *engine, const char *path,
     attune_audio_result result = {0};
     fill_nan(embedding, network->embedding);
     attune_engine_begin(engine);
-    attune_status status = attune_audio_open(&audio, path, &settings, &result);
+    attune_status status = attune_audio_open_at(&audio, place, &settings, &result);
     if (status == ATTUNE_OK && audio) {
         status = decode(&s, audio, decoded);
     }
@@ -142,7 +143,8 @@ attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
                                        const attune_audio_options *audio, attune_track *track,
                                        float *embedding)
 {
-    return attune_embed_file(engine, path, audio, track, embedding, NULL);
+    const attune_audio_place place = attune_audio_place_of(path);
+    return attune_embed_file(engine, &place, audio, track, embedding, NULL);
 }
 
 /* A file whose frames are on the device. */
@@ -164,8 +166,9 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
 }
 
 attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
-                                        const char *path, const attune_audio_options *options,
-                                        atomic_ullong *decoded, attune_embed_done done, void *user)
+                                        const attune_audio_place *place,
+                                        const attune_audio_options *options, atomic_ullong *decoded,
+                                        attune_embed_done done, void *user)
 {
     const attune_audio_options settings = settings_for(options, network);
     attune_audio *audio = NULL;
@@ -175,7 +178,7 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     if (!w) {
         return attune_fail_memory("a track", sizeof(*w));
     }
-    attune_status status = attune_audio_open(&audio, path, &settings, &result);
+    attune_status status = attune_audio_open_at(&audio, place, &settings, &result);
     if (status == ATTUNE_OK && audio) {
         status = attune_batch_track_begin(&s.track, engine);
     }

@@ -6,12 +6,13 @@
 #define ATTUNE_SRC_ENGINE_EMBED_FILE_H
 
 #include "attune/engine.h"
+#include "audio/place.h"
 #include "engine/batch_engine.h"
 
 #include <stdatomic.h>
 
 /* attune_engine_embed_file; `decoded` may be NULL. */
-attune_status attune_embed_file(attune_engine *engine, const char *path,
+attune_status attune_embed_file(attune_engine *engine, const attune_audio_place *place,
                                 const attune_audio_options *audio, attune_track *track,
                                 float *embedding, atomic_ullong *decoded);
 
@@ -22,7 +23,8 @@ attune_status attune_embed_file(attune_engine *engine, const char *path,
 typedef void (*attune_embed_done)(void *user, attune_status status, const attune_track *track,
                                   const float *embedding);
 attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
-                                        const char *path, const attune_audio_options *audio,
-                                        atomic_ullong *decoded, attune_embed_done done, void *user);
+                                        const attune_audio_place *place,
+                                        const attune_audio_options *audio, atomic_ullong *decoded,
+                                        attune_embed_done done, void *user);
 
 #endif

@@ -11,6 +11,7 @@
 #include "engine/condition.h"
 #include "engine/devices.h"
 #include "engine/embed_file.h"
+#include "engine/scan.h"
 #include "status/error.h"
 
 #include <limits.h>
@@ -135,7 +136,7 @@ static attune_batch_engine *least_loaded(const job *j)
     return best;
 }
 
-static void embed_on_gpu(job *j, const char *path, const char *name)
+static void embed_on_gpu(job *j, const attune_audio_place *place, const char *name)
 {
     pending *p = malloc(sizeof(*p));
     attune_status status = p ? ATTUNE_OK : attune_fail_memory("a file", sizeof(*p));
@@ -145,7 +146,7 @@ static void embed_on_gpu(job *j, const char *path, const char *name)
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
         status = attune_embed_file_batched(least_loaded(j), attune_model_network(j->options->model),
-                                           path, &j->options->audio, &j->decoded, on_embedded, p);
+                                           place, &j->options->audio, &j->decoded, on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -173,14 +174,15 @@ static void *work(void *argument)
         if (index >= attune_scan_count(scan)) {
             break;
         }
-        const char *path = attune_scan_path(scan, index), *name = attune_scan_name(scan, index);
+        const attune_audio_place place = attune_scan_place(scan, index);
+        const char *name = attune_scan_name(scan, index);
         if (w->engine) {
             attune_track track;
-            attune_status status = attune_embed_file(w->engine, path, &j->options->audio, &track,
+            attune_status status = attune_embed_file(w->engine, &place, &j->options->audio, &track,
                                                      embedding, &j->decoded);
             file_row(j, name, status, &track, embedding);
         } else {
-            embed_on_gpu(j, path, name);
+            embed_on_gpu(j, &place, name);
         }
     }
     free(embedding);
@@ -323,8 +325,9 @@ static attune_status verify_row(const job *j, attune_engine *engine, size_t inde
     if (!embedding) {
         return attune_fail_memory("an embedding", sizeof(float) * (size_t)E);
     }
-    attune_status status = attune_engine_embed_file(
-        engine, attune_scan_path(j->options->scan, index), &j->options->audio, &track, embedding);
+    const attune_audio_place place = attune_scan_place(j->options->scan, index);
+    attune_status status =
+        attune_embed_file(engine, &place, &j->options->audio, &track, embedding, NULL);
     for (int i = 0; status == ATTUNE_OK && i < E; i++) {
         const double difference = fabs((double)embedding[i] - (double)row.embedding[i]);
         *largest = difference <= *largest ? *largest : difference; /* NaN counts as larger */

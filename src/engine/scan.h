@@ -1,0 +1,11 @@
+/* scan.h - where the files of a scan are, for those who decode them. */
+#ifndef ATTUNE_SRC_ENGINE_SCAN_H
+#define ATTUNE_SRC_ENGINE_SCAN_H
+
+#include "attune/job.h"
+#include "audio/place.h"
+
+/* The place of entry `index`; valid as long as the scan. */
+attune_audio_place attune_scan_place(const attune_scan *scan, size_t index);
+
+#endif
