@@ -29,9 +29,9 @@ static verdict judge(const attune_archive_entry *entry, const char **failure)
     const attune_audio_name kind = attune_audio_name_kind(base);
     const bool nested = attune_archive_kind_of(base, strlen(base)) != ATTUNE_ARCHIVE_NONE;
     *failure = NULL;
-    if (entry->is_outside && (nested || kind == ATTUNE_AUDIO_NAME_YES)) {
-        *failure = "has a name that leads out of its archive";
-    } else if (entry->is_outside || is_hidden(entry->name)) {
+    if (entry->is_outside && (nested || kind != ATTUNE_AUDIO_NAME_NO)) {
+        *failure = "has a name that leads out of its archive, or is none";
+    } else if (is_hidden(entry->name)) {
         return PASSED_OVER;
     } else if (nested) {
         *failure = "is an archive within an archive, which is not looked into; unpack it";
