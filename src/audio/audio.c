@@ -142,6 +142,30 @@ static size_t take_pending(attune_audio *audio, float *samples, size_t room)
     return count;
 }
 
+static bool has_ended(const attune_audio *audio)
+{
+    return audio->phase == ATTUNE_AUDIO_END && audio->pending_read == audio->pending_count;
+}
+
+/* Samples that wait, or if there are none, those of the next step. */
+static attune_status step(attune_audio *audio, float *samples, size_t *count, size_t room)
+{
+    *count = take_pending(audio, samples, room);
+    return *count > 0 ? ATTUNE_OK : attune_audio_advance(audio, samples, count, room);
+}
+
+/* How many of `count` new samples count: none of a file that has failed. */
+static size_t deliver(attune_audio *audio, attune_status status, size_t count)
+{
+    const attune_track_status so_far = audio->result->status;
+    if (status != ATTUNE_OK || (so_far != ATTUNE_TRACK_OK && so_far != ATTUNE_TRACK_SILENT &&
+                                so_far != ATTUNE_TRACK_PARTIAL)) {
+        return 0;
+    }
+    audio->result->samples += count;
+    return count;
+}
+
 attune_status attune_audio_read(attune_audio *audio, float *samples, size_t capacity, size_t *count)
 {
     attune_status status = ATTUNE_OK;
@@ -152,23 +176,24 @@ attune_status attune_audio_read(attune_audio *audio, float *samples, size_t capa
         return attune_fail(ATTUNE_EINVAL, "no room for samples");
     }
     enter(audio);
-    while (status == ATTUNE_OK && filled < capacity) {
-        size_t got = take_pending(audio, samples + filled, capacity - filled);
-        if (got == 0) {
-            if (audio->phase == ATTUNE_AUDIO_END) {
-                break;
-            }
-            status = attune_audio_advance(audio, samples + filled, &got, capacity - filled);
-        }
+    while (status == ATTUNE_OK && filled < capacity && !has_ended(audio)) {
+        size_t got = 0;
+        status = step(audio, samples + filled, &got, capacity - filled);
         filled += got;
     }
     leave(audio);
-    if (status == ATTUNE_OK &&
-        (audio->result->status == ATTUNE_TRACK_OK || audio->result->status == ATTUNE_TRACK_SILENT ||
-         audio->result->status == ATTUNE_TRACK_PARTIAL)) {
-        *count = filled;
-        audio->result->samples += filled;
-    }
+    *count = deliver(audio, status, filled);
+    return status;
+}
+
+attune_status attune_audio_step(attune_audio *audio, float *samples, size_t *count, size_t room,
+                                bool *ended)
+{
+    enter(audio);
+    const attune_status status = step(audio, samples, count, room);
+    leave(audio);
+    *count = deliver(audio, status, *count);
+    *ended = has_ended(audio);
     return status;
 }
 

@@ -43,6 +43,10 @@ attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place 
                                    attune_audio_result *result);
 bool attune_audio_probe_at(const attune_audio_place *place);
 
+/* Reads what one step gives, perhaps nothing; *ended when nothing will follow. */
+attune_status attune_audio_step(attune_audio *audio, float *samples, size_t *count, size_t room,
+                                bool *ended);
+
 /* One step on: *count samples, at most `room`, were written to `samples`; others may be pending.
  * Not at the end, and only when nothing is pending. The file's own faults end up in audio->result.
  */

@@ -1,20 +1,21 @@
 /* embed_file.h - one audio file to one row, on the device that a worker has.
  *
- * Both ways decode in the calling thread, straight into the device's buffer, and count the samples
- * in *decoded as they go, for a progress display. */
+ * Both ways decode in the calling thread, or with `decoder` in its process, straight into the
+ * device's buffer, and count the samples in *decoded as they go, for a progress display. */
 #ifndef ATTUNE_SRC_ENGINE_EMBED_FILE_H
 #define ATTUNE_SRC_ENGINE_EMBED_FILE_H
 
 #include "attune/engine.h"
+#include "audio/decoder.h"
 #include "audio/place.h"
 #include "engine/batch_engine.h"
 
 #include <stdatomic.h>
 
-/* attune_engine_embed_file; `decoded` may be NULL. */
+/* attune_engine_embed_file; `decoder` and `decoded` may be NULL. */
 attune_status attune_embed_file(attune_engine *engine, const attune_audio_place *place,
-                                const attune_audio_options *audio, attune_track *track,
-                                float *embedding, atomic_ullong *decoded);
+                                const attune_audio_options *audio, attune_decoder *decoder,
+                                attune_track *track, float *embedding, atomic_ullong *decoded);
 
 /* The same with other tracks on a batch device: returns when the file is decoded, and calls `done`
  * once, from any thread and perhaps before it returns, with the row; `embedding` is NULL where
@@ -24,7 +25,7 @@ typedef void (*attune_embed_done)(void *user, attune_status status, const attune
                                   const float *embedding);
 attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
                                         const attune_audio_place *place,
-                                        const attune_audio_options *audio, atomic_ullong *decoded,
-                                        attune_embed_done done, void *user);
+                                        const attune_audio_options *audio, attune_decoder *decoder,
+                                        atomic_ullong *decoded, attune_embed_done done, void *user);
 
 #endif

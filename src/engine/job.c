@@ -45,7 +45,8 @@ typedef struct job {
 
 typedef struct worker {
     job *job;
-    attune_engine *engine; /* NULL on GPUs */
+    attune_engine *engine;   /* NULL on GPUs */
+    attune_decoder *decoder; /* NULL: decodes by itself */
     pthread_t thread;
     bool started;
 } worker;
@@ -136,7 +137,8 @@ static attune_batch_engine *least_loaded(const job *j)
     return best;
 }
 
-static void embed_on_gpu(job *j, const attune_audio_place *place, const char *name)
+static void embed_on_gpu(job *j, attune_decoder *decoder, const attune_audio_place *place,
+                         const char *name)
 {
     pending *p = malloc(sizeof(*p));
     attune_status status = p ? ATTUNE_OK : attune_fail_memory("a file", sizeof(*p));
@@ -146,7 +148,8 @@ static void embed_on_gpu(job *j, const attune_audio_place *place, const char *na
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
         status = attune_embed_file_batched(least_loaded(j), attune_model_network(j->options->model),
-                                           place, &j->options->audio, &j->decoded, on_embedded, p);
+                                           place, &j->options->audio, decoder, &j->decoded,
+                                           on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -178,11 +181,11 @@ static void *work(void *argument)
         const char *name = attune_scan_name(scan, index);
         if (w->engine) {
             attune_track track;
-            attune_status status = attune_embed_file(w->engine, &place, &j->options->audio, &track,
-                                                     embedding, &j->decoded);
+            attune_status status = attune_embed_file(w->engine, &place, &j->options->audio,
+                                                     w->decoder, &track, embedding, &j->decoded);
             file_row(j, name, status, &track, embedding);
         } else {
-            embed_on_gpu(j, &place, name);
+            embed_on_gpu(j, w->decoder, &place, name);
         }
     }
     free(embedding);
@@ -265,6 +268,9 @@ static attune_status open_engines(job *j, worker *workers, int count)
         };
         status = attune_batch_engine_open(&j->engines[i], j->options->model, &options);
     }
+    for (int i = 0; i < count && status == ATTUNE_OK && j->options->decoder; i++) {
+        status = attune_decoder_create(&workers[i].decoder, j->options->decoder);
+    }
     return status;
 }
 
@@ -316,7 +322,8 @@ static attune_status run_workers(job *j, worker *workers, int count, double star
 }
 
 /* Embeds row `index` again on the CPU; *largest becomes the largest difference so far. */
-static attune_status verify_row(const job *j, attune_engine *engine, size_t index, double *largest)
+static attune_status verify_row(const job *j, attune_engine *engine, attune_decoder *decoder,
+                                size_t index, double *largest)
 {
     const attune_row row = attune_rows_get(j->rows, index);
     const int E = attune_model_network(j->options->model)->embedding;
@@ -327,7 +334,7 @@ static attune_status verify_row(const job *j, attune_engine *engine, size_t inde
     }
     const attune_audio_place place = attune_scan_place(j->options->scan, index);
     attune_status status =
-        attune_embed_file(engine, &place, &j->options->audio, &track, embedding, NULL);
+        attune_embed_file(engine, &place, &j->options->audio, decoder, &track, embedding, NULL);
     for (int i = 0; status == ATTUNE_OK && i < E; i++) {
         const double difference = fabs((double)embedding[i] - (double)row.embedding[i]);
         *largest = difference <= *largest ? *largest : difference; /* NaN counts as larger */
@@ -350,6 +357,7 @@ static attune_status verify(const job *j, attune_job_progress *progress)
     const attune_engine_options cpu = {.device = "cpu", .precision = "exact"};
     const size_t rows = attune_rows_count(j->rows);
     attune_engine *engine = NULL;
+    attune_decoder *decoder = NULL;
     uint64_t state = (uint64_t)time(NULL), left = 0;
     if (j->options->verify == 0) {
         return ATTUNE_OK;
@@ -359,18 +367,22 @@ static attune_status verify(const job *j, attune_job_progress *progress)
     }
     uint64_t wanted = j->options->verify < left ? j->options->verify : left;
     attune_status status = attune_engine_open(&engine, j->options->model, &cpu);
+    if (status == ATTUNE_OK && j->options->decoder) {
+        status = attune_decoder_create(&decoder, j->options->decoder);
+    }
     for (size_t i = 0; status == ATTUNE_OK && i < rows && wanted > 0; i++) {
         if (!attune_track_has_embedding(attune_rows_get(j->rows, i).status)) {
             continue;
         }
         state = state * 6364136223846793005u + 1442695040888963407u;
         if ((state >> 33) % left-- < wanted) {
-            status = verify_row(j, engine, i, &progress->verify_largest);
+            status = verify_row(j, engine, decoder, i, &progress->verify_largest);
             progress->verified++;
             wanted--;
         }
     }
     attune_engine_close(engine);
+    attune_decoder_close(decoder);
     return status;
 }
 
@@ -513,6 +525,7 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
     }
     for (int i = 0; workers && i < count; i++) {
         attune_engine_close(workers[i].engine);
+        attune_decoder_close(workers[i].decoder);
     }
     attune_rows_free(j.rows);
     pthread_cond_destroy(&j.changed);

@@ -48,6 +48,7 @@ struct attune_scan {
     names bases;    /* folders that hold the inputs: what the root is made of */
     folder_set seen;
     size_t ignored;
+    attune_decoder *decoder; /* that probes; NULL: here */
     char *root;
     size_t root_length;                           /* with its slash */
     char parent[PATH_MAX], real_parent[PATH_MAX]; /* the folder resolved last */
@@ -193,6 +194,7 @@ void attune_scan_free(attune_scan *scan)
         names_free(&scan->links);
         names_free(&scan->bases);
         free(scan->seen.slots);
+        attune_decoder_close(scan->decoder);
         free(scan->root);
         free(scan);
     }
@@ -226,6 +228,13 @@ static attune_status add_place(void *user, const attune_audio_place *place)
     return status != ATTUNE_OK ? status
            : place->failure ? names_append(&scan->files, place->failure, strlen(place->failure) + 1)
                             : names_append(&scan->files, mark, sizeof(mark));
+}
+
+attune_status attune_scan_isolate(attune_scan *scan, const char *program)
+{
+    attune_decoder_close(scan->decoder);
+    scan->decoder = NULL;
+    return attune_decoder_create(&scan->decoder, program);
 }
 
 /* The real path of the folder that holds `path`, in scan->real_parent, and the name behind it. A
@@ -362,15 +371,18 @@ static attune_status take_entry(attune_scan *scan, const char *folder, const cha
     if (type == DT_REG && attune_archive_kind_of(name, strlen(name))) {
         return names_add(&scan->archives, path, "");
     }
+    bool audio = false;
+    attune_status status = ATTUNE_OK;
     if (type == DT_REG) {
+        const attune_audio_place place = {.path = path};
         const attune_audio_name kind = attune_audio_name_kind(name);
-        if (kind == ATTUNE_AUDIO_NAME_YES ||
-            (kind == ATTUNE_AUDIO_NAME_UNKNOWN && attune_audio_probe(path))) {
-            return add_row(scan, path, "");
+        audio = kind == ATTUNE_AUDIO_NAME_YES;
+        if (kind == ATTUNE_AUDIO_NAME_UNKNOWN) {
+            status = attune_decoder_probe(scan->decoder, &audio, &place);
         }
     }
-    scan->ignored++;
-    return ATTUNE_OK;
+    scan->ignored += status == ATTUNE_OK && !audio;
+    return audio && status == ATTUNE_OK ? add_row(scan, path, "") : status;
 }
 
 static attune_status walk_folder(attune_scan *scan, const char *folder)
@@ -436,8 +448,8 @@ static attune_status walk_archives(attune_scan *scan)
     attune_status status = ATTUNE_OK;
     names_sort(&scan->archives);
     for (size_t i = 0; status == ATTUNE_OK && i < scan->archives.count; i++) {
-        status =
-            attune_scan_archive(names_get(&scan->archives, i), add_place, scan, &scan->ignored);
+        status = attune_scan_archive(names_get(&scan->archives, i), add_place, scan, scan->decoder,
+                                     &scan->ignored);
     }
     return status;
 }
@@ -485,6 +497,8 @@ attune_status attune_scan_finish(attune_scan *scan)
     if (status == ATTUNE_OK) {
         status = walk_archives(scan);
     }
+    attune_decoder_close(scan->decoder);
+    scan->decoder = NULL;
     if (status == ATTUNE_OK && scan->files.count == 0) {
         status =
             attune_fail(ATTUNE_ENOINPUT,

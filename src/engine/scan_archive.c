@@ -3,7 +3,6 @@
 #include "engine/scan_archive.h"
 
 #include "archive/archive.h"
-#include "audio/decode.h"
 #include "engine/audio_name.h"
 #include "status/error.h"
 
@@ -46,6 +45,7 @@ static verdict judge(const attune_archive_entry *entry, const char **failure)
 typedef struct places {
     attune_scan_take take;
     void *user;
+    attune_decoder *decoder;
     size_t *ignored;
     char *path; /* "<archive>/<entry>" */
     size_t capacity, archive_length;
@@ -71,18 +71,24 @@ static attune_status take_entry(places *p, const attune_archive_entry *entry)
     p->path[p->archive_length] = '/';
     strcpy(p->path + p->archive_length + 1, entry->name);
     place.path = p->path;
-    if (v == PROBED && !attune_audio_probe_at(&place)) {
-        ++*p->ignored;
-        return ATTUNE_OK;
-    }
-    return p->take(p->user, &place);
+    bool audio = true;
+    const attune_status status =
+        v == PROBED ? attune_decoder_probe(p->decoder, &audio, &place) : ATTUNE_OK;
+    *p->ignored += status == ATTUNE_OK && !audio;
+    return status == ATTUNE_OK && audio ? p->take(p->user, &place) : status;
 }
 
 attune_status attune_scan_archive(const char *archive, attune_scan_take take, void *user,
-                                  size_t *ignored)
+                                  attune_decoder *decoder, size_t *ignored)
 {
     const size_t length = strlen(archive);
-    places p = {take, user, ignored, strdup(archive), length + 1, length};
+    places p = {.take = take,
+                .user = user,
+                .decoder = decoder,
+                .ignored = ignored,
+                .path = strdup(archive),
+                .capacity = length + 1,
+                .archive_length = length};
     const int descriptor = open(archive, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
     attune_archive_walk walk = {0};
     attune_audio_place itself = {.path = archive};

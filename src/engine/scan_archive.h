@@ -2,7 +2,7 @@
 #ifndef ATTUNE_SRC_ENGINE_SCAN_ARCHIVE_H
 #define ATTUNE_SRC_ENGINE_SCAN_ARCHIVE_H
 
-#include "attune/status.h"
+#include "audio/decoder.h"
 #include "audio/place.h"
 
 /* Gets one place; it is not valid longer. */
@@ -10,10 +10,9 @@ typedef attune_status (*attune_scan_take)(void *user, const attune_audio_place *
 
 /* Calls `take` for each entry of the file `archive` that is audio, recognised as below a folder,
  * and for each that is to have a failed row. What is wrong with the archive itself is a failed row
- * of its name. Adds to *ignored the files that are passed over. Fails only when `take` does, or
- * memory.
- */
+ * of its name. Probes with `decoder`, which may be NULL. Adds to *ignored the files that are passed
+ * over. Fails only when `take` or `decoder` does, or memory. */
 attune_status attune_scan_archive(const char *archive, attune_scan_take take, void *user,
-                                  size_t *ignored);
+                                  attune_decoder *decoder, size_t *ignored);
 
 #endif
