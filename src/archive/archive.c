@@ -128,7 +128,9 @@ bool attune_archive_find(attune_archive_walk *walk, const char *name)
 void attune_archive_close(attune_archive_walk *walk)
 {
     free(walk->entry.name);
+    free(walk->window);
     walk->entry.name = NULL;
+    walk->window = NULL;
 }
 
 bool attune_archive_locate(attune_archive_walk *walk, attune_archive_content *content,

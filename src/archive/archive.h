@@ -56,6 +56,9 @@ typedef struct attune_archive_walk {
     uint64_t base;  /* zip: what all offsets lack, for what stands before the archive */
     uint64_t left;  /* zip: entries that are still to come, modulo 2^16 or 2^64 */
     uint64_t left_mask;
+    uint8_t *window; /* zip: (window_capacity,) of the directory from window_at on */
+    uint64_t window_at;
+    size_t window_size, window_capacity;
     attune_archive_entry entry;
     char reason[ATTUNE_ARCHIVE_REASON];
 } attune_archive_walk;

@@ -151,25 +151,57 @@ static const char *judge(const attune_archive_entry *entry, uint64_t flags)
                : NULL;
 }
 
+/* `size` bytes of the directory from `at` on, for there is a window on it: two reads an entry would
+ * take longer than all the rest. NULL, and walk->reason, where the directory ends before. */
+static const uint8_t *look(attune_archive_walk *walk, uint64_t at, size_t size)
+{
+    if (at > walk->end || size > walk->end - at) {
+        attune_archive_fail(walk, "is damaged: a record of its directory is cut short");
+        return NULL;
+    }
+    if (at < walk->window_at || at - walk->window_at > walk->window_size ||
+        size > walk->window_size - (at - walk->window_at)) {
+        const size_t wanted = size > CHUNK ? size : CHUNK;
+        const size_t read = wanted < walk->end - at ? wanted : (size_t)(walk->end - at);
+        if (read > walk->window_capacity) {
+            free(walk->window);
+            walk->window = malloc(read);
+            walk->window_capacity = walk->window ? read : 0;
+        }
+        walk->window_size = 0;
+        if (!walk->window) {
+            attune_archive_fail(walk, "does not fit in memory");
+            return NULL;
+        }
+        if (!attune_archive_read(walk, walk->window, at, read)) {
+            return NULL;
+        }
+        walk->window_at = at;
+        walk->window_size = read;
+    }
+    return walk->window + (at - walk->window_at);
+}
+
 bool attune_zip_next(attune_archive_walk *walk)
 {
     attune_archive_entry *entry = &walk->entry;
-    uint8_t record[RECORD];
     if (walk->next == walk->end) {
         return (walk->left & walk->left_mask) == 0
                    ? false
                    : attune_archive_fail(walk, "is damaged: its directory lacks entries");
     }
-    if (walk->next > walk->end || walk->end - walk->next < RECORD ||
-        !attune_archive_read(walk, record, walk->next, RECORD) || !is_signature(record, "\1\2")) {
+    const uint8_t *record = look(walk, walk->next, RECORD);
+    if (!record) {
+        return false;
+    }
+    if (!is_signature(record, "\1\2")) {
         return attune_archive_fail(walk, "is damaged: a record of its directory makes no sense");
     }
-    const size_t name = get(record + 28, 2), extra = get(record + 30, 2),
-                 length = name + extra + get(record + 32, 2);
-    uint8_t *text = length <= walk->end - walk->next - RECORD ? malloc(name + extra + 1) : NULL;
-    if (!text || !attune_archive_read(walk, text, walk->next + RECORD, name + extra)) {
-        free(text);
-        return attune_archive_fail(walk, "is damaged: a name in its directory is cut short");
+    const size_t name = get(record + 28, 2), extra = get(record + 30, 2);
+    const size_t length = RECORD + name + extra + get(record + 32, 2);
+    record = look(walk, walk->next, length);
+    if (!record) {
+        return false;
     }
     entry->method = (uint16_t)get(record + 10, 2);
     entry->mtime_ns = from_dos(get(record + 14, 2), get(record + 12, 2));
@@ -177,18 +209,16 @@ bool attune_zip_next(attune_archive_walk *walk)
     entry->packed = get(record + 20, 4);
     entry->size = get(record + 24, 4);
     entry->offset = get(record + 42, 4);
-    const bool whole = read_extra(entry, text + name, extra);
-    entry->failure =
-        whole ? judge(entry, get(record + 8, 2)) : "is damaged: its zip64 sizes are not there";
-    const bool unix_link = record[5] == 3 && (get(record + 38, 4) >> 28) == 0xa;
-    const bool named = attune_archive_set_name(walk, (const char *)text, name);
-    free(text);
-    if (!named) {
+    entry->failure = read_extra(entry, record + RECORD + name, extra)
+                         ? judge(entry, get(record + 8, 2))
+                         : "is damaged: its zip64 sizes are not there";
+    if (!attune_archive_set_name(walk, (const char *)record + RECORD, name)) {
         return false;
     }
     const size_t kept = strlen(entry->name);
+    const bool unix_link = record[5] == 3 && (get(record + 38, 4) >> 28) == 0xa;
     entry->is_file = kept > 0 && entry->name[kept - 1] != '/' && !unix_link;
-    walk->next += RECORD + length;
+    walk->next += length;
     walk->left--;
     return true;
 }

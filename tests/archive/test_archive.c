@@ -208,7 +208,7 @@ static const struct {
     {"latin.zip", "\351t\351\377.wav", "ok"},
     {"links.tar", "hard.wav", "is a link to another entry"},
     {"method.zip", "a.wav", "compressed in a way"},
-    {"name.zip", "", "a name in its directory is cut short"},
+    {"name.zip", "", "a record of its directory is cut short"},
     {"names.tar", "..", "leads out of its archive"},
     {"names.tar", "../up.wav", "leads out of its archive"},
     {"names.tar", "a/../../up.wav", "leads out of its archive"},
