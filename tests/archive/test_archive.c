@@ -142,8 +142,9 @@ static void compare_with_folder(const attune_scan *folder, const char *archive)
         attune_audio_close(audio);
         cr_assert_eq(by_name.count, expected.count, "%s: %s", archive, name);
         cr_assert_eq(count, expected.count, "%s: %s", archive, name);
-        cr_assert_eq(memcmp(samples, expected.samples, count * sizeof(float)), 0);
-        cr_assert_eq(memcmp(by_name.samples, expected.samples, count * sizeof(float)), 0);
+        cr_assert(count == 0 ||
+                  (memcmp(samples, expected.samples, count * sizeof(float)) == 0 &&
+                   memcmp(by_name.samples, expected.samples, count * sizeof(float)) == 0));
         const attune_audio_result *results[] = {&by_name.result, &result};
         for (int r = 0; r < 2; r++) {
             cr_assert_eq(results[r]->status, expected.result.status, "%s: %s", name,
