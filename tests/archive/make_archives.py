@@ -65,7 +65,7 @@ def make_tar(name, format, entries=None):
     with tarfile.open(fileobj=to, mode="w", format=format) as t:
         for inner, data in entries or [(n.decode(), content(n)) for n in order]:
             info = tarfile.TarInfo(inner)
-            info.size, info.mtime = len(data), 981173106
+            info.size, info.mtime = len(data), 981173106.25 if format == tarfile.PAX_FORMAT else 981173106
             t.addfile(info, io.BytesIO(data))
     return save(name, to.getvalue())
 
