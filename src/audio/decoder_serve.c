@@ -118,6 +118,7 @@ static void limit(void)
     const struct rlimit none = {0, 0}, files = {16, 16};
     const rlim_t memory = mapped_bytes() + ATTUNE_DECODER_MEMORY;
     const struct rlimit space = {memory, memory};
+    prctl(PR_SET_NAME, "attune decoder");
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     setrlimit(RLIMIT_CORE, &none);
