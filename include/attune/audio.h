@@ -13,7 +13,8 @@
  * A fault of the file is no failure of the program: it ends in attune_audio_result.status, and the
  * functions still return ATTUNE_OK. They fail (ATTUNE_ENOMEM, ATTUNE_EINVAL) only when the program
  * cannot go on. An attune_audio belongs to one thread at a time; several may be used by several
- * threads. */
+ * threads. libav's log callback is ours, and it may allocate 512 MiB at once, in the whole process.
+ */
 #ifndef ATTUNE_AUDIO_H
 #define ATTUNE_AUDIO_H
 
@@ -57,7 +58,8 @@ typedef struct attune_audio_result {
     char error[512];          /* one line: what failed and what FFmpeg said; "" if nothing did */
 } attune_audio_result;
 
-/* Opens `path` (raw bytes; only regular files are opened, so a FIFO cannot block). `result` is the
+/* Opens `path` (raw bytes; only regular files are opened, so a FIFO cannot block), or an entry of a
+ * zip or tar archive ("a.zip/b.mp3"), which is then looked up in it. `result` is the
  * caller's; it must outlive *out and is written by every call. When the file cannot be used, *out
  * is NULL, the return is ATTUNE_OK and result->status says why. `options` may be NULL for the
  * defaults. */

@@ -28,11 +28,20 @@ typedef struct attune_scan attune_scan;
 ATTUNE_API attune_status attune_scan_create(attune_scan **out);
 ATTUNE_API void attune_scan_free(attune_scan *scan); /* NULL-safe */
 
+/* From here on, files whose names do not say whether they are audio are looked into by a process of
+ * the program `program`: see attune_job_options.decoder. The string must outlive the scan. */
+ATTUNE_API attune_status attune_scan_isolate(attune_scan *scan, const char *program);
+
 /* Adds a file, or all audio below a folder. A file named here is taken whatever its name and
  * content are. Below a folder, audio is recognised by its extension, and where that says nothing by
  * its content; names that begin with a dot are passed over; links are followed, but never into a
- * folder that is being walked. A folder that cannot be read becomes an entry, and so a failed row.
- * Not there: ATTUNE_ENOINPUT. */
+ * folder that is being walked. Two names of one file, by hard or symbolic links, are two entries.
+ * A folder that cannot be read becomes an entry, and so a failed row. Not there: ATTUNE_ENOINPUT.
+ *
+ * An archive, a file called *.zip or *.tar, stands for the audio in it, recognised as below a
+ * folder and called "<archive>/<name in it>". Of several with one name the last counts, as when
+ * unpacked. What is wrong with the archive itself, or with an entry, is an entry with its name, and
+ * so a failed row. */
 ATTUNE_API attune_status attune_scan_add(attune_scan *scan, const char *path);
 
 /* Adds every name in a list, one a line, or ended by `delimiter`. A name that is not there becomes
@@ -91,9 +100,13 @@ typedef struct attune_job_options {
     attune_engine_options engine;
     attune_audio_options audio;
     const attune_scan *scan;
-    const char *output;    /* path of the HDF5 file */
-    const char *command;   /* for the output's `command` attribute */
-    int workers;           /* files at a time; 0: one per processor this process may use */
+    const char *output;  /* path of the HDF5 file */
+    const char *command; /* for the output's `command` attribute */
+    int workers;         /* files at a time; 0: one per processor this process may use */
+    /* The attune command, of this library's version; each worker then decodes in a process of it,
+     * and a crash or hang inside FFmpeg costs one file and not the job: cannot_decode, or timeout.
+     * NULL: decodes in this process. A command that cannot be started is ATTUNE_ECONFIG. */
+    const char *decoder;
     size_t gpu_memory;     /* bytes of device memory at most, each; 0: 80 % of what is free */
     uint64_t verify;       /* tracks, chosen at random, to embed again on the CPU and compare */
     int shard, shards;     /* which shard of how many the scan is, for the parts' names; 0 of 1 */

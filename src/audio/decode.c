@@ -19,6 +19,10 @@
  * that does so this often does not get on. */
 enum { RETRIES_MAX = 10000 };
 
+/* Samples that one frame may become: 50 minutes. A frame is some milliseconds of audio, and of 500
+ * MB only in a file made to fill memory. */
+enum { FRAME_SAMPLES_MAX = 1 << 26 };
+
 /* Ends the file with a failure status. */
 static void fail(attune_audio *audio, attune_track_status status, int code, const char *what)
 {
@@ -170,6 +174,13 @@ static attune_status convert(attune_audio *audio, float *samples, size_t *count,
     int bound = attune_resampler_bound(&audio->resampler, frame);
     bool direct = bound >= 0 && (size_t)bound <= room;
     *count = 0;
+    if (bound > FRAME_SAMPLES_MAX) {
+        char what[96];
+        snprintf(what, sizeof(what), "a frame of %d samples at %d Hz",
+                 frame ? frame->nb_samples : 0, frame ? frame->sample_rate : 0);
+        fail(audio, ATTUNE_TRACK_CANNOT_DECODE, 0, what);
+        return ATTUNE_OK;
+    }
     if (!direct && bound >= 0) {
         attune_status status = reserve(audio, (size_t)bound);
         if (status != ATTUNE_OK) {

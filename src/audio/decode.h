@@ -3,6 +3,7 @@
 #define ATTUNE_SRC_AUDIO_DECODE_H
 
 #include "attune/audio.h"
+#include "audio/place.h"
 #include "audio/resample.h"
 #include "audio/source.h"
 
@@ -35,6 +36,16 @@ struct attune_audio {
     char mismatch[256]; /* the first kept packet's */
     char stop[448];     /* why reading ended before the file did; "" when it did not */
 };
+
+/* attune_audio_open and attune_audio_probe, also of an archive's entry. */
+attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place *place,
+                                   const attune_audio_options *options,
+                                   attune_audio_result *result);
+bool attune_audio_probe_at(const attune_audio_place *place);
+
+/* Reads what one step gives, perhaps nothing; *ended when nothing will follow. */
+attune_status attune_audio_step(attune_audio *audio, float *samples, size_t *count, size_t room,
+                                bool *ended);
 
 /* One step on: *count samples, at most `room`, were written to `samples`; others may be pending.
  * Not at the end, and only when nothing is pending. The file's own faults end up in audio->result.

@@ -16,7 +16,8 @@ static const char help[] =
     "\n"
     "Embeds audio: every file becomes a row of OUT.h5, its vector or why there is none.\n"
     "INPUT is a file, a folder (searched with all folders below it for audio; names that\n"
-    "begin with a dot are passed over), or - for a list of files on standard input.\n"
+    "begin with a dot are passed over), an archive (.zip or .tar, read in place), or - for a\n"
+    "list of files on standard input.\n"
     "\n"
     "  -o, --output OUT.h5        file to write, only when all is done. One that is there\n"
     "                             is added to: files that are new or have another size or\n"
@@ -30,6 +31,8 @@ static const char help[] =
     "      --timeout SECONDS      give a file up when decoding has taken this long more\n"
     "                             than the audio decoded so far would play (default: 60;\n"
     "                             0: never)\n"
+    "      --isolate              decode in processes of their own, so that a crash or a hang\n"
+    "                             of a decoder costs one file and not the run\n"
     "      --device DEVICE        where to run the network: cpu, cuda (every GPU), cuda:N,\n"
     "                             cuda:N,cuda:M or auto, which is every GPU, or the CPU\n"
     "                             where there is none (default: auto)\n"
@@ -69,6 +72,7 @@ enum {
     OPTION_FILES_FROM = 256,
     OPTION_CLIP,
     OPTION_TIMEOUT,
+    OPTION_ISOLATE,
     OPTION_DEVICE,
     OPTION_GPU_MEMORY,
     OPTION_PRECISION,
@@ -90,6 +94,7 @@ static const struct option options[] = {
     {"null", no_argument, NULL, '0'},
     {"clip", required_argument, NULL, OPTION_CLIP},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"isolate", no_argument, NULL, OPTION_ISOLATE},
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"gpu-memory", required_argument, NULL, OPTION_GPU_MEMORY},
     {"precision", required_argument, NULL, OPTION_PRECISION},
@@ -147,6 +152,9 @@ static int take_option(embed_arguments *a, int option)
         if (!parse_real(optarg, 0, 1e9, &a->job.audio.timeout_seconds)) {
             return usage_error("embed", "--timeout %s: not a number of seconds", optarg);
         }
+        break;
+    case OPTION_ISOLATE:
+        a->job.decoder = "/proc/self/exe"; /* still this program when its file is replaced */
         break;
     case OPTION_DEVICE:
         a->job.engine.device = optarg;
@@ -275,6 +283,9 @@ static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, i
                                  char **argv)
 {
     attune_status status = attune_scan_create(scan);
+    if (status == ATTUNE_OK && a->job.decoder) {
+        status = attune_scan_isolate(*scan, a->job.decoder);
+    }
     for (int i = optind; status == ATTUNE_OK && i < argc; i++) {
         if (strcmp(argv[i], "-") != 0) {
             status = attune_scan_add(*scan, argv[i]);

@@ -2,6 +2,7 @@
  */
 #include "engine/embed_file.h"
 
+#include "audio/decode.h"
 #include "engine/engine_buffer.h"
 #include "status/error.h"
 
@@ -94,13 +95,37 @@ static void lap(stopwatch *watch, bool decoding)
     watch->since = now;
 }
 
-static attune_status decode(const sink *s, attune_audio *audio, stopwatch *watch)
+/* Where samples come from: decoding here, or in a process. */
+typedef struct source {
+    attune_decoder *decoder; /* NULL: here */
+    attune_audio *audio;
+    bool more; /* there is something to read */
+} source;
+
+static attune_status source_open(source *from, const attune_audio_place *place,
+                                 const attune_audio_options *options, attune_audio_result *result)
+{
+    if (from->decoder) {
+        return attune_decoder_begin(from->decoder, &from->more, place, options, result);
+    }
+    const attune_status status = attune_audio_open_at(&from->audio, place, options, result);
+    from->more = from->audio != NULL;
+    return status;
+}
+
+static attune_status source_read(const source *from, float *samples, size_t capacity, size_t *count)
+{
+    return from->decoder ? attune_decoder_read(from->decoder, samples, capacity, count)
+                         : attune_audio_read(from->audio, samples, capacity, count);
+}
+
+static attune_status decode(const sink *s, const source *from, stopwatch *watch)
 {
     for (;;) {
         size_t space = 0, count = 0;
         float *to = sink_space(s, &space);
         lap(watch, false);
-        attune_status status = attune_audio_read(audio, to, space, &count);
+        attune_status status = source_read(from, to, space, &count);
         lap(watch, true);
         if (status != ATTUNE_OK || count == 0) {
             return status;
@@ -133,25 +158,25 @@ static void fill_nan(float *embedding, int E)
     }
 }
 
-attune_status attune_embed_file(attune_engine *engine, const char *path,
-                                const attune_audio_options *options, attune_track *track,
-                                float *embedding, attune_embed_meter *meter)
+attune_status attune_embed_file(attune_engine *engine, const attune_audio_place *place,
+                                const attune_audio_options *options, attune_decoder *decoder,
+                                attune_track *track, float *embedding, attune_embed_meter *meter)
 {
     const attune_network *network = attune_engine_network(engine);
     const attune_audio_options settings = settings_for(options, network);
     const sink s = {.engine = engine};
     attune_embed_meter unread = {0};
     stopwatch watch = {.meter = meter ? meter : &unread, .since = now_ns()};
-    attune_audio *audio = NULL;
+    source from = {.decoder = decoder};
     attune_audio_result result = {0};
     fill_nan(embedding, network->embedding);
     attune_engine_begin(engine);
-    attune_status status = attune_audio_open(&audio, path, &settings, &result);
+    attune_status status = source_open(&from, place, &settings, &result);
     lap(&watch, true);
-    if (status == ATTUNE_OK && audio) {
-        status = decode(&s, audio, &watch);
+    if (status == ATTUNE_OK && from.more) {
+        status = decode(&s, &from, &watch);
     }
-    attune_audio_close(audio);
+    attune_audio_close(from.audio);
     judge(track, &result, network);
     if (status != ATTUNE_OK || !attune_track_has_embedding(track->status)) {
         return status;
@@ -170,7 +195,8 @@ attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
                                        const attune_audio_options *audio, attune_track *track,
                                        float *embedding)
 {
-    return attune_embed_file(engine, path, audio, track, embedding, NULL);
+    const attune_audio_place place = attune_audio_place_of(path);
+    return attune_embed_file(engine, &place, audio, NULL, track, embedding, NULL);
 }
 
 /* A file whose frames are on the device. */
@@ -192,12 +218,13 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
 }
 
 attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
-                                        const char *path, const attune_audio_options *options,
-                                        attune_embed_meter *meter, attune_embed_done done,
-                                        void *user)
+                                        const attune_audio_place *place,
+                                        const attune_audio_options *options,
+                                        attune_decoder *decoder, attune_embed_meter *meter,
+                                        attune_embed_done done, void *user)
 {
     const attune_audio_options settings = settings_for(options, network);
-    attune_audio *audio = NULL;
+    source from = {.decoder = decoder};
     attune_audio_result result = {0};
     sink s = {0};
     attune_embed_meter unread = {0};
@@ -206,15 +233,15 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     if (!w) {
         return attune_fail_memory("a track", sizeof(*w));
     }
-    attune_status status = attune_audio_open(&audio, path, &settings, &result);
+    attune_status status = source_open(&from, place, &settings, &result);
     lap(&watch, true);
-    if (status == ATTUNE_OK && audio) {
+    if (status == ATTUNE_OK && from.more) {
         status = attune_batch_track_begin(&s.track, engine);
     }
-    if (status == ATTUNE_OK && audio) {
-        status = decode(&s, audio, &watch);
+    if (status == ATTUNE_OK && from.more) {
+        status = decode(&s, &from, &watch);
     }
-    attune_audio_close(audio);
+    attune_audio_close(from.audio);
     judge(&w->track, &result, network);
     if (status != ATTUNE_OK || !attune_track_has_embedding(w->track.status)) {
         attune_batch_track_abandon(s.track);

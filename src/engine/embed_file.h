@@ -1,11 +1,14 @@
 /* embed_file.h - one audio file to one row, on the device that a worker has.
  *
- * Both ways decode in the calling thread, straight into the device's buffer, and keep a meter as
- * they go, for a progress display; NULL where there is none. */
+ * Both ways decode in the calling thread, or with `decoder` in its process, straight into the
+ * device's buffer, and keep a meter as they go, for a progress display; NULL where there is none.
+ */
 #ifndef ATTUNE_SRC_ENGINE_EMBED_FILE_H
 #define ATTUNE_SRC_ENGINE_EMBED_FILE_H
 
 #include "attune/engine.h"
+#include "audio/decoder.h"
+#include "audio/place.h"
 #include "engine/batch_engine.h"
 
 #include <stdatomic.h>
@@ -17,10 +20,10 @@ typedef struct attune_embed_meter {
     atomic_ullong device_ns; /* handing samples on: on the CPU that is computing, on GPUs waiting */
 } attune_embed_meter;
 
-/* attune_engine_embed_file. */
-attune_status attune_embed_file(attune_engine *engine, const char *path,
-                                const attune_audio_options *audio, attune_track *track,
-                                float *embedding, attune_embed_meter *meter);
+/* attune_engine_embed_file; `decoder` and `meter` may be NULL. */
+attune_status attune_embed_file(attune_engine *engine, const attune_audio_place *place,
+                                const attune_audio_options *audio, attune_decoder *decoder,
+                                attune_track *track, float *embedding, attune_embed_meter *meter);
 
 /* The same with other tracks on a batch device: returns when the file is decoded, and calls `done`
  * once, from any thread and perhaps before it returns, with the row; `embedding` is NULL where
@@ -29,7 +32,8 @@ attune_status attune_embed_file(attune_engine *engine, const char *path,
 typedef void (*attune_embed_done)(void *user, attune_status status, const attune_track *track,
                                   const float *embedding);
 attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
-                                        const char *path, const attune_audio_options *audio,
+                                        const attune_audio_place *place,
+                                        const attune_audio_options *audio, attune_decoder *decoder,
                                         attune_embed_meter *meter, attune_embed_done done,
                                         void *user);
 

@@ -56,7 +56,8 @@ typedef struct job {
 
 typedef struct worker {
     job *job;
-    attune_engine *engine; /* NULL on GPUs */
+    attune_engine *engine;   /* NULL on GPUs */
+    attune_decoder *decoder; /* NULL: decodes by itself */
     pthread_t thread;
     bool started;
 } worker;
@@ -152,7 +153,8 @@ static attune_batch_engine *least_loaded(const job *j)
     return best;
 }
 
-static void embed_on_gpu(job *j, const char *path, const char *name)
+static void embed_on_gpu(job *j, attune_decoder *decoder, const attune_audio_place *place,
+                         const char *name)
 {
     pending *p = malloc(sizeof(*p));
     attune_status status = p ? ATTUNE_OK : attune_fail_memory("a file", sizeof(*p));
@@ -162,7 +164,8 @@ static void embed_on_gpu(job *j, const char *path, const char *name)
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
         status = attune_embed_file_batched(least_loaded(j), attune_model_network(j->options->model),
-                                           path, &j->options->audio, &j->meter, on_embedded, p);
+                                           place, &j->options->audio, decoder, &j->meter,
+                                           on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -215,15 +218,15 @@ static void *work(void *argument)
         if (!take_file(j, index)) {
             continue;
         }
-        const char *path = attune_scan_path(scan, index);
-        const char *name = attune_path_below(j->output.attributes.root, path);
+        const attune_audio_place place = attune_scan_place(scan, index);
+        const char *name = attune_path_below(j->output.attributes.root, place.path);
         if (w->engine) {
             attune_track track;
-            attune_status status = attune_embed_file(w->engine, path, &j->options->audio, &track,
-                                                     embedding, &j->meter);
+            attune_status status = attune_embed_file(w->engine, &place, &j->options->audio,
+                                                     w->decoder, &track, embedding, &j->meter);
             file_row(j, name, status, &track, embedding);
         } else {
-            embed_on_gpu(j, path, name);
+            embed_on_gpu(j, w->decoder, &place, name);
         }
     }
     free(embedding);
@@ -348,6 +351,9 @@ static attune_status open_engines(job *j, worker *workers, int count)
             .batch_frames = BATCH_FRAMES,
         };
         status = attune_batch_engine_open(&j->engines[i], j->options->model, &options);
+    }
+    for (int i = 0; i < count && status == ATTUNE_OK && j->options->decoder; i++) {
+        status = attune_decoder_create(&workers[i].decoder, j->options->decoder);
     }
     return status;
 }
@@ -503,6 +509,7 @@ static attune_status run_with_output(job *j, double start, attune_job_progress *
     }
     for (int i = 0; workers && i < count; i++) {
         attune_engine_close(workers[i].engine);
+        attune_decoder_close(workers[i].decoder);
     }
     free(workers);
     return status;

@@ -1,11 +1,11 @@
 /* known.c - the rows that an archive has of a scan's files. The idea is in known.h. */
 #include "engine/known.h"
 
+#include "engine/scan.h"
 #include "status/error.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 struct attune_known {
     const attune_scan *scan;
@@ -115,6 +115,11 @@ static bool find(attune_known *known, const char *name)
     return false;
 }
 
+bool attune_known_has(attune_known *known, const char *path)
+{
+    return find(known, path);
+}
+
 void attune_known_take(attune_known *known, const attune_row *row)
 {
     if (find(known, row->path)) {
@@ -127,7 +132,6 @@ attune_job_reason attune_known_judge(const attune_known *known, size_t index, bo
                                      attune_track_status *status)
 {
     const uint64_t mark = known->marks[index];
-    struct stat info;
     *status = (attune_track_status)(mark & 15);
     if (mark == 0) {
         return ATTUNE_JOB_NEW;
@@ -136,10 +140,11 @@ attune_job_reason attune_known_judge(const attune_known *known, size_t index, bo
         return ATTUNE_JOB_RETRIED;
     }
     /* A file that is not there now says nothing about its row: it may be a disk that is not. */
-    if (stat(attune_scan_path(known->scan, index), &info) != 0) {
+    const attune_audio_place place = attune_scan_place(known->scan, index);
+    uint64_t size = 0;
+    int64_t mtime_ns = 0;
+    if (place.failure || !attune_audio_place_look(&place, &size, &mtime_ns)) {
         return ATTUNE_JOB_KEPT;
     }
-    const int64_t mtime_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-    return mark_of((uint64_t)info.st_size, mtime_ns, *status) == mark ? ATTUNE_JOB_KEPT
-                                                                      : ATTUNE_JOB_CHANGED;
+    return mark_of(size, mtime_ns, *status) == mark ? ATTUNE_JOB_KEPT : ATTUNE_JOB_CHANGED;
 }

@@ -21,6 +21,9 @@ attune_status attune_known_set_root(attune_known *known, const char *root);
  * over. Quick when rows come in the order of the scan. */
 void attune_known_take(attune_known *known, const attune_row *row);
 
+/* Whether the scan has the file of a row's path. */
+bool attune_known_has(attune_known *known, const char *path);
+
 /* Looks at file `index` of the scan. For ATTUNE_JOB_KEPT *status is its row's. May be called by
  * several threads at a time. */
 attune_job_reason attune_known_judge(const attune_known *known, size_t index, bool retry_failed,

@@ -1,6 +1,7 @@
 /* output.c - OUT.h5 and OUT.h5.parts as one job sees them. */
 #include "engine/output.h"
 
+#include "audio/place.h"
 #include "engine/scan.h"
 #include "status/error.h"
 
@@ -271,14 +272,32 @@ attune_status attune_output_path(char **out, const attune_output *output, const 
     return ATTUNE_OK;
 }
 
+/* Whether the file or archive entry `path`, a row's `name`, is surely not there. */
+static bool is_gone(const attune_output *output, const char *path, const char *name)
+{
+    struct stat info;
+    uint64_t size = 0;
+    int64_t mtime_ns = 0;
+    if (lstat(path, &info) == 0) {
+        return false;
+    }
+    if (errno != ENOTDIR) {
+        return errno == ENOENT;
+    }
+    /* below a file: an entry of an archive, which the scan has walked, or is walked now */
+    const attune_audio_place place = attune_audio_place_of(path);
+    return !attune_known_has(output->known, name) &&
+           !attune_audio_place_look(&place, &size, &mtime_ns) &&
+           (errno == ENOENT || errno == ENOTDIR);
+}
+
 /* Whether a row's file is there; what cannot be known counts as there. */
 static bool is_there(void *user, const attune_row *row)
 {
     attune_output *output = user;
-    struct stat info;
     char *path = NULL;
     const bool gone = attune_output_path(&path, output, row->path) == ATTUNE_OK &&
-                      lstat(path, &info) != 0 && (errno == ENOENT || errno == ENOTDIR);
+                      is_gone(output, path, row->path);
     free(path);
     output->pruned += gone;
     return !gone;

@@ -1,13 +1,17 @@
 /* scan.c - from names that a user typed to the sorted list of files to embed.
  *
  * Names live end to end in one arena, eight bytes each beside their text, so ten million of them
- * fit in memory. Every name is its folder's real path and the file's own name, so the same file
- * named in two ways is found to be the same. Folders are walked at the end, all real ones before
- * any link to one: which name a file gets does not depend on the order of the inputs or of readdir.
+ * fit in memory. Behind a file's name stands a byte that says what it is: a file of its own, an
+ * entry of an archive (its place follows), or one that cannot be opened (why not follows). Every
+ * name is its folder's real path and the file's own name, so the same file named in two ways is
+ * found to be the same. Folders are walked at the end, all real ones before any link to one: which
+ * name a file gets does not depend on the order of the inputs or of readdir.
  */
 #include "engine/scan.h"
-#include "attune/job.h"
+
+#include "archive/archive.h"
 #include "engine/audio_name.h"
+#include "engine/scan_archive.h"
 #include "status/error.h"
 
 #include <dirent.h>
@@ -37,19 +41,19 @@ typedef struct folder_set {
 } folder_set;
 
 struct attune_scan {
-    names files;
-    names folders; /* to walk */
-    names links;   /* links to folders, to walk after every real folder */
+    names files;    /* with their marks */
+    names archives; /* to walk when all are known */
+    names folders;  /* to walk */
+    names links;    /* links to folders, to walk after every real folder */
     folder_set seen;
     size_t ignored;
+    attune_decoder *decoder; /* that probes; NULL: here */
     char root[PATH_MAX]; /* the deepest folder that holds every input so far; "" before the first */
     char parent[PATH_MAX], real_parent[PATH_MAX]; /* the folder resolved last */
 };
 
-static attune_status names_add(names *n, const char *folder, const char *name)
+static attune_status names_reserve(names *n, size_t size)
 {
-    const size_t folder_length = strlen(folder), name_length = strlen(name);
-    const size_t size = folder_length + name_length + 2;
     if (n->length + size > n->capacity) {
         const size_t capacity = (n->capacity + size) * 2;
         char *text = realloc(n->text, capacity);
@@ -58,6 +62,16 @@ static attune_status names_add(names *n, const char *folder, const char *name)
         }
         n->text = text;
         n->capacity = capacity;
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status names_add(names *n, const char *folder, const char *name)
+{
+    const size_t folder_length = strlen(folder), name_length = strlen(name);
+    const attune_status status = names_reserve(n, folder_length + name_length + 2);
+    if (status != ATTUNE_OK) {
+        return status;
     }
     if (n->count == n->at_capacity) {
         const size_t capacity = n->at_capacity ? n->at_capacity * 2 : 1024;
@@ -80,17 +94,31 @@ static attune_status names_add(names *n, const char *folder, const char *name)
     return ATTUNE_OK;
 }
 
+/* Appends bytes behind the name added last. */
+static attune_status names_append(names *n, const void *bytes, size_t size)
+{
+    const attune_status status = names_reserve(n, size);
+    if (status == ATTUNE_OK) {
+        memcpy(n->text + n->length, bytes, size);
+        n->length += size;
+    }
+    return status;
+}
+
 static const char *names_get(const names *n, size_t index)
 {
     return n->text + n->at[index];
 }
 
+/* Of the same name, the one added last comes first. */
 static int compare_names(const void *a, const void *b, void *text)
 {
-    return strcmp((const char *)text + *(const size_t *)a, (const char *)text + *(const size_t *)b);
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    const int order = strcmp((const char *)text + x, (const char *)text + y);
+    return order ? order : (x < y) - (x > y);
 }
 
-/* Sorts, and drops repetitions. */
+/* Sorts, and drops all but the last of repeated names. */
 static void names_sort(names *n)
 {
     if (n->count == 0) {
@@ -159,9 +187,11 @@ void attune_scan_free(attune_scan *scan)
 {
     if (scan) {
         names_free(&scan->files);
+        names_free(&scan->archives);
         names_free(&scan->folders);
         names_free(&scan->links);
         free(scan->seen.slots);
+        attune_decoder_close(scan->decoder);
         free(scan);
     }
 }
@@ -185,6 +215,43 @@ static void widen_root(attune_scan *scan, const char *folder)
         same--;
     }
     root[same] = '\0';
+}
+
+enum { MARK_FILE, MARK_ENTRY, MARK_FAILURE };
+
+static attune_status add_row(attune_scan *scan, const char *folder, const char *name)
+{
+    static const char mark = MARK_FILE;
+    const attune_status status = names_add(&scan->files, folder, name);
+    return status == ATTUNE_OK ? names_append(&scan->files, &mark, 1) : status;
+}
+
+/* What was found in an archive. */
+static attune_status add_place(void *user, const attune_audio_place *place)
+{
+    attune_scan *scan = user;
+    const uint32_t archive_length = (uint32_t)place->archive_length;
+    char mark[1 + sizeof(place->position) + sizeof(archive_length)] = {MARK_ENTRY};
+    memcpy(mark + 1, &place->position, sizeof(place->position));
+    memcpy(mark + 1 + sizeof(place->position), &archive_length, sizeof(archive_length));
+    if (archive_length == 0 && !place->failure) {
+        return add_row(scan, place->path, "");
+    }
+    attune_status status = names_add(&scan->files, place->path, "");
+    if (status == ATTUNE_OK && place->failure) {
+        mark[0] = MARK_FAILURE;
+        status = names_append(&scan->files, mark, 1);
+    }
+    return status != ATTUNE_OK ? status
+           : place->failure ? names_append(&scan->files, place->failure, strlen(place->failure) + 1)
+                            : names_append(&scan->files, mark, sizeof(mark));
+}
+
+attune_status attune_scan_isolate(attune_scan *scan, const char *program)
+{
+    attune_decoder_close(scan->decoder);
+    scan->decoder = NULL;
+    return attune_decoder_create(&scan->decoder, program);
 }
 
 /* The real path of the folder that holds `path`, in scan->real_parent, and the name behind it. A
@@ -223,7 +290,10 @@ static attune_status add_file(attune_scan *scan, const char *path)
 {
     const char *name = NULL;
     attune_status status = resolve_parent(scan, path, &name);
-    return status == ATTUNE_OK ? names_add(&scan->files, scan->real_parent, name) : status;
+    if (status != ATTUNE_OK || attune_archive_kind_of(name, strlen(name))) {
+        return status == ATTUNE_OK ? names_add(&scan->archives, scan->real_parent, name) : status;
+    }
+    return add_row(scan, scan->real_parent, name);
 }
 
 attune_status attune_scan_add(attune_scan *scan, const char *path)
@@ -297,8 +367,7 @@ static attune_status take_entry(attune_scan *scan, const char *folder, const cha
     char path[PATH_MAX];
     const size_t length = strlen(folder);
     if (length + strlen(name) + 2 > sizeof(path)) {
-        return names_add(&scan->files, folder,
-                         name); /* too long to open: a failed row, not silence */
+        return add_row(scan, folder, name); /* too long to open: a failed row, not silence */
     }
     char *to = mempcpy(path, folder, length);
     if (to[-1] != '/') {
@@ -317,22 +386,28 @@ static attune_status take_entry(attune_scan *scan, const char *folder, const cha
     if (type == DT_DIR) {
         return names_add(link ? &scan->links : &scan->folders, path, "");
     }
+    if (type == DT_REG && attune_archive_kind_of(name, strlen(name))) {
+        return names_add(&scan->archives, path, "");
+    }
+    bool audio = false;
+    attune_status status = ATTUNE_OK;
     if (type == DT_REG) {
+        const attune_audio_place place = {.path = path};
         const attune_audio_name kind = attune_audio_name_kind(name);
-        if (kind == ATTUNE_AUDIO_NAME_YES ||
-            (kind == ATTUNE_AUDIO_NAME_UNKNOWN && attune_audio_probe(path))) {
-            return names_add(&scan->files, path, "");
+        audio = kind == ATTUNE_AUDIO_NAME_YES;
+        if (kind == ATTUNE_AUDIO_NAME_UNKNOWN) {
+            status = attune_decoder_probe(scan->decoder, &audio, &place);
         }
     }
-    scan->ignored++;
-    return ATTUNE_OK;
+    scan->ignored += status == ATTUNE_OK && !audio;
+    return audio && status == ATTUNE_OK ? add_row(scan, path, "") : status;
 }
 
 static attune_status walk_folder(attune_scan *scan, const char *folder)
 {
     DIR *directory = opendir(folder);
     if (!directory) {
-        return names_add(&scan->files, folder, "");
+        return add_row(scan, folder, "");
     }
     attune_status status = ATTUNE_OK;
     struct stat info;
@@ -345,7 +420,7 @@ static attune_status walk_folder(attune_scan *scan, const char *folder)
         const struct dirent *entry = readdir(directory);
         if (!entry) {
             if (errno != 0) {
-                status = names_add(&scan->files, folder, "");
+                status = add_row(scan, folder, "");
             }
             break;
         }
@@ -385,9 +460,26 @@ static attune_status walk(attune_scan *scan)
     return status;
 }
 
+/* When all are known, so that each is walked once. */
+static attune_status walk_archives(attune_scan *scan)
+{
+    attune_status status = ATTUNE_OK;
+    names_sort(&scan->archives);
+    for (size_t i = 0; status == ATTUNE_OK && i < scan->archives.count; i++) {
+        status = attune_scan_archive(names_get(&scan->archives, i), add_place, scan, scan->decoder,
+                                     &scan->ignored);
+    }
+    return status;
+}
+
 attune_status attune_scan_finish(attune_scan *scan)
 {
     attune_status status = walk(scan);
+    if (status == ATTUNE_OK) {
+        status = walk_archives(scan);
+    }
+    attune_decoder_close(scan->decoder);
+    scan->decoder = NULL;
     if (status == ATTUNE_OK && scan->files.count == 0) {
         status =
             attune_fail(ATTUNE_ENOINPUT,
@@ -466,4 +558,19 @@ const char *attune_path_below(const char *root, const char *path)
 const char *attune_scan_name(const attune_scan *scan, size_t index)
 {
     return attune_path_below(scan->root, names_get(&scan->files, index));
+}
+
+attune_audio_place attune_scan_place(const attune_scan *scan, size_t index)
+{
+    attune_audio_place place = {.path = names_get(&scan->files, index)};
+    const char *mark = place.path + strlen(place.path) + 1;
+    uint32_t archive_length = 0;
+    if (*mark == MARK_ENTRY) {
+        memcpy(&place.position, mark + 1, sizeof(place.position));
+        memcpy(&archive_length, mark + 1 + sizeof(place.position), sizeof(archive_length));
+        place.archive_length = archive_length;
+    } else if (*mark == MARK_FAILURE) {
+        place.failure = mark + 1;
+    }
+    return place;
 }

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+static const char *decoder; /* attune_job_options.decoder of the next jobs */
+
 /* On the CPU, or on the fake device if `device` names it; verifies `verify` rows. */
 static attune_status run_job_on(const attune_model *model, const char *const *inputs, size_t count,
                                 int workers, const char *output, job_result *r, const char *device,
@@ -19,6 +21,7 @@ static attune_status run_job_on(const attune_model *model, const char *const *in
 {
     attune_job_options options = job_options();
     options.engine.device = device;
+    options.decoder = decoder;
     options.workers = workers;
     options.verify = verify;
     options.force = true;
@@ -91,6 +94,7 @@ Test(job, batch_devices_give_the_rows_of_the_cpu, .timeout = 240)
     attune_rows *expected = read_rows("cpu.h5");
     for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]); d++) {
         fake = (fake_batch){.devices = 2, .memory = (size_t)1 << 28};
+        decoder = d % 2 ? getenv("ATTUNE_COMMAND") : NULL;
         cr_assert_eq(run_job_on(model, folder, 1, 4, "fake.h5", &r, devices[d], 5), ATTUNE_OK, "%s",
                      attune_last_error());
         cr_assert_eq(fake.opens, d == 1 ? 1 : 2);
@@ -106,6 +110,26 @@ Test(job, batch_devices_give_the_rows_of_the_cpu, .timeout = 240)
         attune_rows_free(rows);
     }
     attune_rows_free(expected);
+    attune_model_close(model);
+}
+
+Test(job, decoder_that_cannot_be_started_ends_the_job)
+{
+    static const char *const decoders[] = {"/no/such/program", "/dev/null", "/bin/false",
+                                           "/bin/cat"};
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 26);
+    const char *folder[] = {"music"};
+    job_result r;
+    make_archive();
+    for (size_t i = 0; i < sizeof(decoders) / sizeof(decoders[0]); i++) {
+        decoder = decoders[i];
+        cr_assert_eq(run_job(model, folder, 1, 2, "none.h5", &r), ATTUNE_ECONFIG, "%s",
+                     attune_last_error());
+        cr_assert(strstr(attune_last_error(), decoders[i]), "%s", attune_last_error());
+        cr_assert_neq(access("none.h5", F_OK), 0);
+    }
+    decoder = NULL;
     attune_model_close(model);
 }
 

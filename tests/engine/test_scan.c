@@ -211,3 +211,54 @@ Test(scan, shards_divide_the_files)
     attune_scan_free(whole);
     attune_scan_free(part);
 }
+
+Test(scan, loops_of_links_end)
+{
+    static const char *const expected[] = {"a/song.mp3", "c/to-itself.mp3"};
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p loop/a loop/b loop/c && touch loop/a/song.mp3 && "
+                             "ln -s . loop/here && ln -s .. loop/a/up && ln -s ../b loop/a/b && "
+                             "ln -s ../a loop/b/a && ln -s to-itself loop/c/to-itself && "
+                             "ln -s to-itself.mp3 loop/c/to-itself.mp3 && "
+                             "ln -s two loop/c/one && ln -s one loop/c/two"),
+                 0);
+    const char *inputs[] = {"loop"};
+    attune_scan *s = scan(inputs, 1);
+    check_names(s, expected, 2);
+    cr_assert_eq(attune_scan_ignored(s), 3); /* to-itself, one and two */
+    attune_scan_free(s);
+}
+
+/* Every name is a row, whatever else the file is called. */
+Test(scan, names_of_one_file_are_rows_of_their_own)
+{
+    static const char *const expected[] = {"a.mp3", "b.mp3", "c.mp3", "sub/d.mp3"};
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p one/sub && touch one/a.mp3 && ln one/a.mp3 one/b.mp3 && "
+                             "ln -s a.mp3 one/c.mp3 && ln -s ../c.mp3 one/sub/d.mp3"),
+                 0);
+    const char *inputs[] = {"one", "one/a.mp3"};
+    attune_scan *s = scan(inputs, 2);
+    check_names(s, expected, 4);
+    attune_scan_free(s);
+}
+
+/* Archives among files, named and found, once each; hidden ones and what they are not. */
+Test(scan, archives_stand_for_their_audio)
+{
+    static const char *const expected[] = {"a.zip/x.mp3", "b.mp3", "missing.zip", "sub.tar/y.wav",
+                                           "sub/c.TAR/x.mp3"};
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p m/sub m/sub.tar && cd m && touch x.mp3 b.mp3 note.txt "
+                             ".hidden.zip sub.tar/y.wav && tar cf sub/c.TAR x.mp3 note.txt && "
+                             "/usr/bin/python3 -c 'import zipfile\n"
+                             "with zipfile.ZipFile(\"a.zip\", \"w\") as z:\n"
+                             "    z.write(\"x.mp3\"), z.write(\"note.txt\")' && rm x.mp3 && ln -s "
+                             "nowhere missing.zip"),
+                 0);
+    const char *inputs[] = {"m", "m/a.zip", "m/sub/../a.zip"};
+    attune_scan *s = scan(inputs, 3);
+    check_names(s, expected, 5);
+    cr_assert_eq(attune_scan_ignored(s), 4); /* three note.txt, .hidden.zip */
+    attune_scan_free(s);
+}
