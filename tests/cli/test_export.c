@@ -32,7 +32,7 @@ static void export(int code, const char *text, const char *arguments)
 /* Rows of the series, and some with names that CSV has to quote. */
 static void write_output(size_t count)
 {
-    static const char *const names[] = {"\"", ",",   "a \"b\", c.mp3", "two\r\nlines",
+    static const char *const names[] = {"\"", ",",   "a \"b\", c.mp3", "two\r\nlines", "\r",
                                         "\n", " x ", "\xff,\xfe"};
     const attune_store_attributes attributes = test_attributes(8);
     attune_store_writer *writer = NULL;
@@ -62,17 +62,17 @@ Test(export, python_reads_what_it_writes)
     }
     write_output(5000);
     export(0, " rows -> vectors.npy; 3102 without a vector left out", "out.h5 -o vectors.npy");
-    export(0, "5007 rows -> all.npy\n", "out.h5 -o all.npy --all");
+    export(0, "5008 rows -> all.npy\n", "out.h5 -o all.npy --all");
     export(0, "3102 without a vector left out", "out.h5 -o vectors.csv");
-    export(0, "5007 rows -> all.csv\n", "out.h5 --format csv -o all.csv -a");
-    export(0, "1905 rows, 150 of them queries with 20 neighbors each -> ann.hdf5",
+    export(0, "5008 rows -> all.csv\n", "out.h5 --format csv -o all.csv -a");
+    export(0, "1906 rows, 150 of them queries with 20 neighbors each -> ann.hdf5",
            "out.h5 -o ann.hdf5 --queries 150 -k 20 -j 3");
     cr_assert_eq(run_command("/usr/bin/python3 '%s/export_check.py' . 150 20", ATTUNE_TESTS_CLI),
                  0);
     export(0, "", "out.h5 -q -o - -F csv >stdout.csv");
     export(0, "", "out.h5 -q -o again.hdf5 --queries 150 -k 20 -j 1");
     cr_assert_eq(run_command("cmp stdout.csv vectors.csv && cmp again.hdf5 ann.hdf5"), 0);
-    export(0, "1905 rows, 191 of them queries with 100 neighbors each", "out.h5 -o default.hdf5");
+    export(0, "1906 rows, 191 of them queries with 100 neighbors each", "out.h5 -o default.hdf5");
 }
 
 Test(export, small_outputs)
@@ -85,8 +85,8 @@ Test(export, small_outputs)
     export(65, "needs 2 to 2147483647 rows", "none.h5 -o x.hdf5");
     export(65, "and here are 1", "one.h5 -o x.hdf5");
     write_output(0);
-    export(0, "7 rows, 1 of them queries with 6 neighbors each", "out.h5 -o few.hdf5");
-    export(64, "7 queries of 7 rows", "out.h5 -o x.hdf5 --queries 7");
+    export(0, "8 rows, 1 of them queries with 7 neighbors each", "out.h5 -o few.hdf5");
+    export(64, "8 queries of 8 rows", "out.h5 -o x.hdf5 --queries 8");
     char *csv = read_file("none.csv", NULL);
     cr_assert(strncmp(csv, "path,status,", 12) == 0 && strchr(csv, '\n')[1] == '\0', "%s", csv);
     free(csv);

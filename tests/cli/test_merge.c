@@ -138,6 +138,7 @@ Test(merge, a_missing_shard_is_noticed)
     merge(attune, 0, "10 rows", "-o x.h5 a-1-of-3.h5 a-3-of-3.h5 --incomplete");
     merge(attune, 0, "10 rows", "-o x.h5 a-1-of-1.h5 b-of-7.h5");
     write_output("a-2-of-3.h5", &attributes, 20, 1, 0);
+    merge(attune, 66, "a-3-of-3.h5 is missing", "-o y.h5 a-1-of-3.h5 a-2-of-3.h5");
     merge(attune, 0, "10 rows", "-o x.h5 ./a-1-of-3.h5 ./a-2-of-3.h5 ./a-3-of-3.h5");
 }
 

@@ -163,13 +163,13 @@ Test(scan, shards_are_the_same_for_ever)
         const int counts[] = {2, 7, 8, 100000};
         const int expected[] = {cases[i].of_2, cases[i].of_7, cases[i].of_8, cases[i].of_100000};
         for (size_t k = 0; k < 4; k++) {
-            for (int off = 0; off < 2; off++) { /* the next shard does not have it */
+            for (size_t off = 0; off < 2; off++) { /* the next shard does not have it */
                 attune_scan *s = NULL;
                 FILE *list = fmemopen((void *)(uintptr_t)cases[i].path, strlen(cases[i].path), "r");
                 cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
                 cr_assert_eq(attune_scan_add_list(s, list, '\n', "list"), ATTUNE_OK);
                 cr_assert_eq(attune_scan_finish(s), ATTUNE_OK);
-                attune_scan_shard(s, (expected[k] + off) % counts[k], counts[k]);
+                attune_scan_shard(s, (expected[k] + (int)off) % counts[k], counts[k]);
                 cr_assert_eq(attune_scan_count(s), 1 - off, "%s of %d", cases[i].path, counts[k]);
                 attune_scan_free(s);
                 fclose(list);
