@@ -20,27 +20,16 @@
 #ifndef ATTUNE_KERNELS_BATCH_H
 #define ATTUNE_KERNELS_BATCH_H
 
-#include "attune/model.h"
+#include "kernels/kernels.h"
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* How samples stand in a PCM buffer. */
 typedef enum attune_pcm {
-    ATTUNE_PCM_F32, /* float */
-    ATTUNE_PCM_Q14, /* int16_t, value * 2^-14: range [-2, 2) */
+    ATTUNE_PCM_F32, /* float: precision exact */
+    ATTUNE_PCM_Q14, /* int16_t, value * 2^-14, range [-2, 2): precision fast */
 } attune_pcm;
 
-typedef enum attune_precision {
-    ATTUNE_PRECISION_EXACT, /* f32 throughout, or what is as good; PCM is f32 */
-    ATTUNE_PRECISION_FAST,  /* embeddings within 5e-4; PCM is Q14 */
-} attune_precision;
-
-typedef struct attune_segment {
-    uint32_t slot;  /* the track's */
-    uint32_t first; /* row of the feature buffer */
-    uint32_t count; /* rows; at least 1 */
-} attune_segment;
 
 typedef struct attune_batch_options {
     int ordinal; /* which device of this kind, from 0 */

@@ -29,7 +29,8 @@ typedef struct attune_engine_options {
      * "auto" is CUDA for a job where there is a device. An attune_engine, one track at a time, runs
      * on the CPU. */
     const char *device;
-    /* "exact": within 1e-5 of ONNX Runtime's f32 in every component. "fast" (CUDA): within 5e-4. */
+    /* "exact": within 1e-5 of ONNX Runtime's f32 in every component. "fast": within 5e-4; see
+     * README for which machines are faster with it. */
     const char *precision;
 } attune_engine_options;
 
@@ -37,7 +38,7 @@ typedef struct attune_engine_options {
 ATTUNE_API void attune_engine_options_default(attune_engine_options *options);
 
 /* A device asked for by name and not there is ATTUNE_ENODEVICE, never another device; a precision
- * that is not offered is ATTUNE_ECONFIG. `options` may be NULL for the defaults. On failure *out is
+ * that is not known is ATTUNE_EINVAL. `options` may be NULL for the defaults. On failure *out is
  * NULL. */
 ATTUNE_API attune_status attune_engine_open(attune_engine **out, const attune_model *model,
                                             const attune_engine_options *options);

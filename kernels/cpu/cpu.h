@@ -14,6 +14,7 @@
 enum {
     ATTUNE_MATMUL_PANEL = 32, /* P of matmul */
     ATTUNE_PAD = 16,          /* floats that a kernel may read beside a row of samples, set to 0 */
+    ATTUNE_LANES = 4,         /* tracks in step */
 };
 
 /* J rounded up to whole panels: the row stride of what matmul writes. */
@@ -42,7 +43,6 @@ typedef struct attune_cpu_weights {
     /* AudioEmbeddingGRU */
     const float *conv1, *conv1_bias; /* panels of (7, 64); (64) */
     const float *conv2, *conv2_bias; /* panels of (5·64, 128), rows tap-major; (128) */
-    struct attune_fixed_tiny *fixed; /* fixed.h; NULL without */
     attune_cpu_gru gru[8];
     const float *attention, *attention_bias; /* panels of (H, A); (panels(A)) */
     const float *score;                      /* (panels(A)), zero-padded */
@@ -57,6 +57,8 @@ typedef struct attune_cpu_layout {
     int matvec_panel; /* columns in a panel of attune_cpu_gru.hidden */
     bool adders;      /* pairs of products are made by sums where attune_by_sums says so */
 } attune_cpu_layout;
+
+typedef struct attune_cpu_sequence attune_cpu_sequence;
 
 attune_status attune_cpu_pack(attune_cpu_weights *weights, const attune_model *model,
                               attune_cpu_layout layout);
@@ -99,22 +101,32 @@ void ATTUNE_KERNEL(attune_matmul)(float *out, const float *a, size_t a_stride, c
 void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
                                          const attune_cpu_weights *weights, float *scratch, int F);
 size_t ATTUNE_KERNEL(attune_frontend_tiny_scratch)(const attune_network *network);
-void ATTUNE_KERNEL(attune_frontend_fixed)(float *features, const float *pcm,
-                                          const attune_cpu_weights *weights, float *scratch, int F);
-size_t ATTUNE_KERNEL(attune_frontend_fixed_scratch)(const attune_network *network);
 void ATTUNE_KERNEL(attune_frontend_gru)(float *features, const float *pcm,
                                         const attune_cpu_weights *weights, float *scratch, int F);
 size_t ATTUNE_KERNEL(attune_frontend_gru_scratch)(const attune_network *network);
 
-/* T steps of one layer: out (T, H) and state h (H) from gates (T, panels(3H)), the inputs' share of
- * the gates. scratch: 3H + 256 floats. */
-void ATTUNE_KERNEL(attune_gru)(float *out, float *h, const float *gates,
-                               const attune_cpu_gru *layer, float *scratch, int T, int H);
+/* T steps of one layer for B tracks, 1 to ATTUNE_LANES: out (B, T, H) and the tracks' states h[b]
+ * (H) from gates (B, T, panels(3H)), the inputs' share of the gates. scratch: B times 3H + 256
+ * floats. A track's values do not depend on B. */
+void ATTUNE_KERNEL(attune_gru)(float *out, float *const *h, const float *gates,
+                               const attune_cpu_gru *layer, float *scratch, int B, int T, int H);
+/* Columns in a panel of attune_cpu_gru.hidden. */
 int ATTUNE_KERNEL(attune_gru_panel)(void);
 
 /* scores (T) of states h (T, H): w·tanh(W h + b) + c. scratch: (T, panels(A)). */
 void ATTUNE_KERNEL(attune_attention)(float *scores, const float *h,
                                      const attune_cpu_weights *weights, float *scratch, int T);
+
+/* The sequence stage of a context: the tracks in its slots and its scratch. The functions are those
+ * of kernels.h. On failure *out is NULL. */
+attune_status ATTUNE_KERNEL(attune_sequence_open)(attune_cpu_sequence **out,
+                                                  const attune_cpu_weights *weights);
+void ATTUNE_KERNEL(attune_sequence_close)(attune_cpu_sequence *sequence); /* NULL-safe */
+void ATTUNE_KERNEL(attune_sequence_begin)(attune_cpu_sequence *sequence, uint32_t slot);
+void ATTUNE_KERNEL(attune_sequence_run)(attune_cpu_sequence *sequence, const float *features,
+                                        const attune_segment *segments, uint32_t count);
+attune_status ATTUNE_KERNEL(attune_sequence_finish)(attune_cpu_sequence *sequence, float *embedding,
+                                                    uint32_t slot);
 #endif
 
 #endif

@@ -1,29 +1,30 @@
 /* fixed.h - AudioEmbeddingTiny's front end in 16-bit fixed point; private to kernels/cpu.
  *
- * Every number between two layers is an int16 times a unit, every sum an int32. The units follow the
- * frame: a frame whose first layer stays below a quarter of the largest value there can be has units a
- * fourth as large, and so on for ATTUNE_FIXED_LEVELS levels; each has its own tables, made from the
- * weights when a model is opened.
+ * Every number between two layers is an int16 times a unit, every sum an int32. The units follow
+ * the frame: a frame whose first layer stays below a quarter of the largest value there can be has
+ * units a fourth as large, and so on for ATTUNE_FIXED_LEVELS levels; each has its own tables, made
+ * from the weights when a model is opened.
  *
- * A function of one variable is 64 straight lines, looked up by two permutations. Line i, value[i] +
- * slope[i] · t, is the best fit over its interval, so that errors there have mean zero; the last one
- * goes on to infinity. What is rounded is rounded with an offset that differs from lane to lane: a
- * frame's features are means over all lanes, and what would be the same error in each of them
- * vanishes there. */
+ * A function of one variable is 64 straight lines, looked up by two permutations. Line i, value[i]
+ * + slope[i] · t, is the best fit over its interval, so that errors there have mean zero; the last
+ * one goes on to infinity. What is rounded is rounded with an offset that differs from lane to
+ * lane: a frame's features are means over all lanes, and what would be the same error in each of
+ * them vanishes there. */
 #ifndef ATTUNE_KERNELS_CPU_FIXED_H
 #define ATTUNE_KERNELS_CPU_FIXED_H
 
+#include "kernels/cpu/cpu.h"
 #include "model/parameters.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 enum {
-    ATTUNE_FIXED_LEVELS = 4,
+    ATTUNE_FIXED_LEVELS = 6,
     ATTUNE_FIXED_LINES = 64,
     ATTUNE_FIXED_WIDTHS = 3, /* of intervals in one table */
-    ATTUNE_FIXED_C1 = 32, /* channels of the depthwise convolution */
-    ATTUNE_FIXED_C2 = 64, /* features */
+    ATTUNE_FIXED_C1 = 32,    /* channels of the depthwise convolution */
+    ATTUNE_FIXED_C2 = 64,    /* features */
 };
 
 typedef struct attune_fixed_lines {
@@ -33,8 +34,8 @@ typedef struct attune_fixed_lines {
 /* Units are written d, y: what an int16 of 1 means in the depthwise convolution's output and in the
  * mixing product's. */
 typedef struct attune_fixed_level {
-    /* t = (g − low) · scale is in [0, 32767]. From first[i] on the intervals are 2^bits[i] wide, and t's line is
-     * base[i] + (t >> bits[i]). */
+    /* t = (g − low) · scale is in [0, 32767]. From first[i] on the intervals are 2^bits[i] wide,
+     * and t's line is base[i] + (t >> bits[i]). */
     float limit, low, scale;
     uint16_t first[ATTUNE_FIXED_WIDTHS], bits[ATTUNE_FIXED_WIDTHS], base[ATTUNE_FIXED_WIDTHS];
     /* Pointwise product and GELU of each channel: value + slope · how far along its
@@ -46,8 +47,8 @@ typedef struct attune_fixed_level {
      * gelu_shift. */
     attune_fixed_lines gelu;
     uint16_t gelu_cap, gelu_shift;
-    /* The mixing product's bias, y·2^-16, and GELU less half its argument: value·factor + slope·a in
-     * y·2^-11. */
+    /* The mixing product's bias, y·2^-16, and GELU less half its argument: value·factor + slope·a
+     * in y·2^-11. */
     int32_t mix_bias[ATTUNE_FIXED_C2];
     attune_fixed_lines half;
     uint16_t half_cap, half_shift, half_factor;
@@ -55,14 +56,50 @@ typedef struct attune_fixed_level {
 } attune_fixed_level;
 
 typedef struct attune_fixed_tiny {
-    float conv0[5], conv0_bias;
-    attune_fixed_level level[ATTUNE_FIXED_LEVELS]; /* the loudest first */
+    float conv0[5], conv0_bias;                        /* times ATTUNE_GELU_SCALE */
+    attune_fixed_level level[ATTUNE_FIXED_LEVELS];     /* the loudest first */
     int32_t mix[ATTUNE_FIXED_C2][ATTUNE_FIXED_C1 / 2]; /* in pairs of channels */
     /* The same product in f32, for what of GELU is linear: (32, 64), (64). */
     float linear[ATTUNE_FIXED_C1][ATTUNE_FIXED_C2], linear_bias[ATTUNE_FIXED_C2];
 } attune_fixed_tiny;
 
-/* Makes all tables, in a block that free() frees; NULL in *out if these parameters do not fit. */
-attune_status attune_fixed_pack(attune_fixed_tiny **out, const attune_parameters *parameters);
+/* Makes all tables. Parameters beyond what the units can hold give tables of no use. */
+void attune_fixed_pack(attune_fixed_tiny *tables, const attune_parameters *parameters);
+
+typedef void attune_frontend(float *features, const float *pcm, const attune_cpu_weights *weights,
+                             float *scratch, int F);
+
+typedef struct attune_fixed attune_fixed;
+
+/* The kernels, once with AVX-512's dot products of words (VNNI) and once without; both give the
+ * same bits. */
+typedef struct attune_fixed_kernels {
+    /* features (F, 64), as attune_frontend_tiny. */
+    void (*frontend)(float *features, const float *pcm, const attune_fixed *fixed, int F);
+    size_t (*frontend_scratch)(const attune_network *network); /* floats */
+} attune_fixed_kernels;
+
+/* By name, "avx512vnni" or "avx512"; NULL if this machine or this build has them not. */
+const attune_fixed_kernels *attune_fixed_named(const char *name);
+
+/* The front end in fixed point, ready to run. Frames that are too loud for it, which no frame
+ * within
+ * [-2, 2] is, go through `exact`, the front end in f32 with its weights and scratch. */
+struct attune_fixed {
+    const attune_fixed_kernels *kernels;
+    attune_fixed_tiny *tables;
+    float *scratch;
+    attune_frontend *exact;
+    const attune_cpu_weights *weights;
+    float *exact_scratch;
+};
+
+/* Opens it for a network that it is for, and tries it on a few frames of noise from loud to silent.
+ * If that is no AudioEmbeddingTiny, or the features differ too much from `exact` for precision
+ * fast, or `kernels` is NULL, *out is empty: its `kernels` are NULL. */
+attune_status attune_fixed_open(attune_fixed *out, const attune_fixed_kernels *kernels,
+                                const attune_model *model, const attune_cpu_weights *weights,
+                                attune_frontend *exact, float *exact_scratch);
+void attune_fixed_close(attune_fixed *fixed);
 
 #endif

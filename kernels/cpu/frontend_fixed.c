@@ -2,14 +2,15 @@
  *
  *   x (N) -> depthwise k5 s2 -> GELU -> g (N/2)                     f32
  *     g -> t (N/2), one int16 each, and the line of every table that t falls on
- *     for each pair of 32 channels: gelu(scale · g + bias) by table -> depthwise k5 s2 -> GELU by table -> d (32, N/4)
+ *     for each pair of 32 channels: gelu(scale · g + bias) by table -> depthwise k5 s2 -> GELU by
+ * table -> d (32, N/4)
  *       -> 32 to 64 -> GELU by table -> mean over the N/4 positions
  *
- * A frame is cut into 16 runs of N/16 samples, one for each lane of 32 bits: vector s holds sample s of
- * every run, and so a position's neighbours stand in the same lane of the neighbouring vectors. No
- * load crosses a cache line, and lanes move only at the ends of the runs. Two int16 share a lane:
- * positions 2m and 2m + 1 before a convolution of stride 2, channels 2p and 2p + 1 before the mixing
- * product, so that one instruction multiplies and adds both. */
+ * A frame is cut into 16 runs of N/16 samples, one for each lane of 32 bits: vector s holds sample
+ * s of every run, and so a position's neighbours stand in the same lane of the neighbouring
+ * vectors. No load crosses a cache line, and lanes move only at the ends of the runs. Two int16
+ * share a lane: positions 2m and 2m + 1 before a convolution of stride 2, channels 2p and 2p + 1
+ * before the mixing product, so that one instruction multiplies and adds both. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/fixed.h"
 #include "kernels/cpu/simd.h"
@@ -24,7 +25,8 @@ typedef __m512i vw; /* 32 int16 or 16 int32 */
 static inline vw dot(vw acc, vw a, vw b)
 {
 #ifdef __AVX512VNNI__
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b)); return acc;
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
+    return acc;
 #else
     return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b));
 #endif
@@ -61,7 +63,8 @@ static inline vw slope_of(const lines *l, vw line)
     return _mm512_permutex2var_epi16(l->slope[0], line, l->slope[1]);
 }
 
-/* Neighbours across the ends of the runs: lane i from lane i - 1 or i + 1, 0 at the frame's own edge. */
+/* Neighbours across the ends of the runs: lane i from lane i - 1 or i + 1, 0 at the frame's own
+ * edge. */
 static inline vw from_before(vw last)
 {
     return _mm512_maskz_permutexvar_epi32(
@@ -102,7 +105,8 @@ static inline void transpose(vw r[16])
     }
 }
 
-/* x (N/16, 16): sample s of run i in lane i of vector s; two vectors before and one behind hold the neighbours. */
+/* x (N/16, 16): sample s of run i in lane i of vector s; two vectors before and one behind hold the
+ * neighbours. */
 static void split_runs(vw *x, const float *pcm, int run)
 {
     for (int s = 0; s < run; s += 16) {
@@ -132,7 +136,8 @@ static float first_convolution(vw *x, const attune_fixed_tiny *tables, int run)
         sum = fma_v(broadcast(w[2]), at[0], sum);
         sum = fma_v(broadcast(w[3]), at[1], sum);
         sum = fma_v(broadcast(w[4]), at[2], sum);
-        sum = gelu_v(sum);
+        gelu_n(&sum, 1);
+        sum *= 1 / ATTUNE_GELU_SCALE;
         most = max_v(most, abs_v(sum));
         x[n - 2] = (vw)sum;
     }
@@ -168,7 +173,8 @@ static inline vw point(const lines *l, vw along, vw line)
 /* Lane i's share of a unit of 2^16, to round by: (i + 1/2) / 16. */
 static inline vw dither(void)
 {
-    return _mm512_slli_epi32(_mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), 11);
+    return _mm512_slli_epi32(
+        _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31), 11);
 }
 
 /* The high halves of a in the low halves and of b in the high ones. */
@@ -183,11 +189,13 @@ typedef struct channel {
     vw tap[3], bias, before, now, next;
 } channel;
 
-static inline channel open_channel(const attune_fixed_level *level, int c, const vw *along, const vw *line, int count)
+static inline channel open_channel(const attune_fixed_level *level, int c, const vw *along,
+                                   const vw *line, int count)
 {
     channel ch = {
         .point = load_lines(&level->point[c]),
-        .tap = {pair_of(level->depth[c][0]), pair_of(level->depth[c][1]), pair_of(level->depth[c][2])},
+        .tap = {pair_of(level->depth[c][0]), pair_of(level->depth[c][1]),
+                pair_of(level->depth[c][2])},
         .bias = _mm512_add_epi32(pair_of(level->depth_bias[c]), dither()),
     };
     ch.before = from_before(point(&ch.point, along[count - 1], line[count - 1]));
@@ -223,15 +231,17 @@ static inline vw gelu_words(vw y, const gelu_table *g)
                             _mm512_mulhrs_epi16(slope_of(&g->lines, line), a));
 }
 
-/* d (count, PAIRS) of channels c and c + 1 over all positions; sums gets each channel's sum. A step ends one
- * vector's GELU, convolves the next and looks up the one behind that: three short chains, which the processor
- * runs side by side, in place of a long one. */
-static void channel_pair(vw *d, vw sums[2], const vw *along, const vw *line, const attune_fixed_level *level, int c,
-                         int count)
+/* d (count, PAIRS) of channels c and c + 1 over all positions; sums gets each channel's sum. A step
+ * ends one vector's GELU, convolves the next and looks up the one behind that: three short chains,
+ * which the processor runs side by side, in place of a long one. */
+static void channel_pair(vw *d, vw sums[2], const vw *along, const vw *line,
+                         const attune_fixed_level *level, int c, int count)
 {
-    const gelu_table gelu = {load_lines(&level->gelu), word(level->gelu_cap), word(level->gelu_shift)};
+    const gelu_table gelu = {load_lines(&level->gelu), word(level->gelu_cap),
+                             word(level->gelu_shift)};
     const vw low = pair_of(1), high = pair_of(1 << 16);
-    channel a = open_channel(level, c, along, line, count), b = open_channel(level, c + 1, along, line, count);
+    channel a = open_channel(level, c, along, line, count),
+            b = open_channel(level, c + 1, along, line, count);
     const vw end_a = from_behind(a.now), end_b = from_behind(b.now);
     vw sum_a = _mm512_setzero_si512(), sum_b = sum_a, y = sum_a;
     for (int m = 0; m <= count; m++) {
@@ -267,11 +277,12 @@ static inline vw add_gelu_half(vw sum, vw y, const half_table *h)
     return dot(sum, value_of(&h->lines, line), h->factor);
 }
 
-/* y (OUTPUTS, V / 2) = OUTPUTS outputs of the mixing product at V vectors of positions. Meanwhile what GELU makes
- * of the tile before is added to sums: its instructions fill the ports that the products leave free. */
+/* y (OUTPUTS) = OUTPUTS outputs of the mixing product at both vectors of positions. Meanwhile what
+ * GELU makes of the tile before is added to sums: its instructions fill the ports that the products
+ * leave free. */
 static inline __attribute__((always_inline)) void
-mix_tile(vw *y, vw *sums, const vw *before, const vw *start, const vw *d, const int32_t (*weight)[PAIRS], const int32_t *bias,
-         const half_table *half)
+mix_tile(vw *y, vw *sums, const vw *before, const vw *start, const vw *d,
+         const int32_t (*weight)[PAIRS], const int32_t *bias, const half_table *half)
 {
     vw acc[OUTPUTS][V];
     for (int i = 0; i < OUTPUTS; i++) {
@@ -282,8 +293,8 @@ mix_tile(vw *y, vw *sums, const vw *before, const vw *start, const vw *d, const 
 #pragma GCC unroll 4
     for (int p = 0; p < PAIRS; p += 4) {
         for (int i = 0; i < OUTPUTS; i++) {
-            const vw w0 = pair_of(weight[i][p]), w1 = pair_of(weight[i][p + 1]), w2 = pair_of(weight[i][p + 2]),
-                     w3 = pair_of(weight[i][p + 3]);
+            const vw w0 = pair_of(weight[i][p]), w1 = pair_of(weight[i][p + 1]),
+                     w2 = pair_of(weight[i][p + 2]), w3 = pair_of(weight[i][p + 3]);
             for (int v = 0; v < V; v++) {
                 const vw *x = d + v * PAIRS + p;
                 acc[i][v] = dot(acc[i][v], x[0], w0);
@@ -296,27 +307,22 @@ mix_tile(vw *y, vw *sums, const vw *before, const vw *start, const vw *d, const 
         }
     }
     for (int i = 0; i < OUTPUTS; i++) {
-        for (int v = 0; v < V; v += 2) {
-            y[i * V / 2 + v / 2] = high_halves(acc[i][v], acc[i][v + 1]);
-        }
+        y[i] = high_halves(acc[i][0], acc[i][1]);
     }
 }
 
 /* sums (64) of GELU less half its argument over all positions. */
-static void mix(vw *sums, const vw *d, const attune_fixed_tiny *tables, const attune_fixed_level *level, int count)
+static void mix(vw *sums, const vw *d, const attune_fixed_tiny *tables,
+                const attune_fixed_level *level, int count)
 {
-    enum { TILE = OUTPUTS * V / 2 };
     const half_table half = {
         .lines = load_lines(&level->half),
         .cap = word(level->half_cap),
         .shift = word(level->half_shift),
         .factor = word(level->half_factor),
     };
-    vw y[2][TILE];
-    memset(y[1], 0, sizeof(y[1])); /* GELU of 0 adds nothing */
-    memset(sums, 0, (C2 + OUTPUTS) * sizeof(*sums));
-    int last = 0;
-    vw *a = y[0], *b = y[1];
+    vw y[2][OUTPUTS] = {0}, none[OUTPUTS] = {0}, *now = y[0], *before = y[1], *target = none;
+    memset(sums, 0, C2 * sizeof(*sums));
     for (int m = 0; m < count; m += V) {
         vw start[V];
         for (int v = 0; v < V; v++) {
@@ -328,13 +334,16 @@ static void mix(vw *sums, const vw *d, const attune_fixed_tiny *tables, const at
             start[v] = _mm512_sub_epi32(dither(), sum);
         }
         for (int o = 0; o < C2; o += OUTPUTS) {
-            mix_tile(a, sums + last, b, start, d + m * PAIRS, tables->mix + o, level->mix_bias + o, &half);
-            vw *swap = a; a = b; b = swap;
-            last = o;
+            mix_tile(now, target, before, start, d + m * PAIRS, tables->mix + o,
+                     level->mix_bias + o, &half);
+            vw *swap = now;
+            now = before;
+            before = swap;
+            target = sums + o;
         }
     }
-    for (int i = 0; i < TILE; i++) {
-        sums[last + i / (V / 2)] = add_gelu_half(sums[last + i / (V / 2)], b[i], &half);
+    for (int i = 0; i < OUTPUTS; i++) {
+        target[i] = add_gelu_half(target[i], before[i], &half);
     }
 }
 
@@ -354,10 +363,10 @@ static inline vf totals(const vw sums[16])
     return (vf)r[0];
 }
 
-/* features = mean of GELU = half the mean of the argument, which is linear in the means of d, and the mean of the
- * rest. */
-static void finish(float *features, const vw *sums, const vw *d_sums, const attune_fixed_tiny *tables,
-                   const attune_fixed_level *level, int positions)
+/* features = mean of GELU = half the mean of the argument, which is linear in the means of d, and
+ * the mean of the rest. */
+static void finish(float *features, const vw *sums, const vw *d_sums,
+                   const attune_fixed_tiny *tables, const attune_fixed_level *level, int positions)
 {
     const float scale = 1.0f / (float)positions;
     float mean[C1];
@@ -365,7 +374,8 @@ static void finish(float *features, const vw *sums, const vw *d_sums, const attu
         store(mean + c, totals(d_sums + c) * (0.5f * scale * level->d));
     }
     for (int o = 0; o < C2; o += W) {
-        vf sum = fma_v(totals(sums + o), broadcast(scale * level->half_unit), 0.5f * load(tables->linear_bias + o));
+        vf sum = fma_v(totals(sums + o), broadcast(scale * level->half_unit),
+                       0.5f * load(tables->linear_bias + o));
         for (int c = 0; c < C1; c++) {
             sum = fma_v(broadcast(mean[c]), load(tables->linear[c] + o), sum);
         }
@@ -373,33 +383,54 @@ static void finish(float *features, const vw *sums, const vw *d_sums, const attu
     }
 }
 
-size_t ATTUNE_KERNEL(attune_frontend_fixed_scratch)(const attune_network *network)
+static size_t frontend_scratch(const attune_network *network)
 {
     /* in vectors: x and its neighbours; t and its lines; d, or before that g; the sums */
     const size_t run = (size_t)network->frame_size / LANES;
     return (run + 4 + run / 2 + run / 4 * PAIRS + C1 + C2) * LANES;
 }
 
-void ATTUNE_KERNEL(attune_frontend_fixed)(float *features, const float *pcm, const attune_cpu_weights *weights,
-                                          float *scratch, int F)
+/* features (64) of a frame; false if it is too loud. */
+static bool frame(float *features, const float *pcm, const attune_fixed *fixed)
 {
-    const attune_fixed_tiny *tables = weights->fixed;
-    const int N = weights->network.frame_size, run = N / LANES, count = run / 4;
-    vw *x = (vw *)scratch + 2, *along = x + run + 2, *line = along + count, *d = line + count, *d_sums = d + count * PAIRS,
-       *sums = d_sums + C1;
+    const attune_fixed_tiny *tables = fixed->tables;
+    const attune_network *network = &fixed->weights->network;
+    const int run = network->frame_size / LANES, count = run / 4;
+    vw *x = (vw *)fixed->scratch + 2, *along = x + run + 2, *line = along + count,
+       *d = line + count, *d_sums = d + count * PAIRS, *sums = d_sums + C1;
+    const char *next = (const char *)(pcm + network->hop_size);
+    split_runs(x, pcm, run);
+    const float most = first_convolution(x, tables, run);
+    if (!(most <= tables->level[0].limit)) {
+        return false;
+    }
+    int l = ATTUNE_FIXED_LEVELS - 1;
+    while (most > tables->level[l].limit) {
+        l--;
+    }
+    const attune_fixed_level *level = &tables->level[l];
+    find_lines(along, line, x - 2, level, count);
+    for (int p = 0; p < PAIRS; p++) {
+        /* The next frame's samples may be far away. Asking for what is not there does nothing. */
+        for (int i = 0; i < run * 4; i += 64) {
+            __builtin_prefetch(next + p * run * 4 + i);
+        }
+        channel_pair(d + p, d_sums + 2 * p, along, line, level, 2 * p, count);
+    }
+    mix(sums, d, tables, level, count);
+    finish(features, sums, d_sums, tables, level, 16 * count);
+    return true;
+}
+
+static void frontend(float *features, const float *pcm, const attune_fixed *fixed, int F)
+{
     for (int f = 0; f < F; f++) {
-        split_runs(x, pcm + (size_t)f * weights->network.hop_size, run);
-        const float most = first_convolution(x, tables, run);
-        int l = ATTUNE_FIXED_LEVELS - 1;
-        while (l > 0 && most > tables->level[l].limit) {
-            l--;
+        float *out = features + (size_t)f * C2;
+        const float *in = pcm + (size_t)f * fixed->weights->network.hop_size;
+        if (!frame(out, in, fixed)) {
+            fixed->exact(out, in, fixed->weights, fixed->exact_scratch, 1);
         }
-        const attune_fixed_level *level = &tables->level[l];
-        find_lines(along, line, x - 2, level, count);
-        for (int p = 0; p < PAIRS; p++) {
-            channel_pair(d + p, d_sums + 2 * p, along, line, level, 2 * p, count);
-        }
-        mix(sums, d, tables, level, count);
-        finish(features + (size_t)f * C2, sums, d_sums, tables, level, 16 * count);
     }
 }
+
+const attune_fixed_kernels ATTUNE_KERNEL(attune_fixed) = {frontend, frontend_scratch};

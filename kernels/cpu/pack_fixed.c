@@ -1,11 +1,8 @@
 /* pack_fixed.c - a model's convolutions as tables and integers for the front end in fixed point. */
 #include "kernels/cpu/fixed.h"
-
-#include "status/error.h"
+#include "kernels/cpu/simd.h"
 
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
 enum {
     LINES = ATTUNE_FIXED_LINES,
@@ -50,13 +47,18 @@ static int32_t pair(long low, long high)
     return (int32_t)(((uint32_t)high << 16) | ((uint32_t)low & 0xffff));
 }
 
-/* Intervals of up to three widths, narrow where g is near zero: the louder, the more they differ. */
+/* The levels, each good for g up to 2^-shift of the largest there can be, and their intervals: up
+ * to three widths of 2^bits, narrow where g is below 1 or so and the functions bend. */
+static const struct {
+    int shift;
+    uint16_t bits[ATTUNE_FIXED_WIDTHS], count[ATTUNE_FIXED_WIDTHS];
+} plan[ATTUNE_FIXED_LEVELS] = {
+    {0, {6, 7, 11}, {32, 16, 14}}, {1, {7, 8, 11}, {32, 16, 12}}, {2, {8, 9, 11}, {40, 12, 8}},
+    {3, {9, 9, 9}, {64, 0, 0}},    {4, {9, 9, 9}, {64, 0, 0}},    {6, {9, 9, 9}, {64, 0, 0}},
+};
+
 static void set_intervals(attune_fixed_level *level, int loudness)
 {
-    static const struct {
-        uint16_t bits[ATTUNE_FIXED_WIDTHS], count[ATTUNE_FIXED_WIDTHS];
-    } plan[ATTUNE_FIXED_LEVELS] = {
-        {{6, 8, 10}, {20, 15, 27}}, {{7, 9, 11}, {24, 34, 6}}, {{9, 9, 9}, {64, 0, 0}}, {{9, 9, 9}, {64, 0, 0}}};
     int first = 0, line = 0;
     for (int i = 0; i < ATTUNE_FIXED_WIDTHS; i++) {
         level->bits[i] = plan[loudness].bits[i];
@@ -67,10 +69,10 @@ static void set_intervals(attune_fixed_level *level, int loudness)
     }
 }
 
-/* value + slope · how far along, of gelu(weight · g + bias), in the finest unit; returns that, and the largest and smallest
- * value in bounds. */
-static double pack_point(attune_fixed_lines *lines, double bounds[2], const attune_fixed_level *level, double weight,
-                         double bias)
+/* value + slope · how far along, of gelu(weight · g + bias), in the finest unit; returns that, and
+ * the largest and smallest value in bounds. */
+static double pack_point(attune_fixed_lines *lines, double bounds[2],
+                         const attune_fixed_level *level, double weight, double bias)
 {
     double value[LINES] = {0}, slope[LINES] = {0}, largest = 1e-30;
     bounds[0] = INFINITY;
@@ -88,7 +90,8 @@ static double pack_point(attune_fixed_lines *lines, double bounds[2], const attu
         fit(&value[i], &slope[i], y, 0, 1);
         bounds[0] = fmin(bounds[0], fmin(value[i], value[i] + slope[i]));
         bounds[1] = fmax(bounds[1], fmax(value[i], value[i] + slope[i]));
-        largest = fmax(largest, fmax(fabs(slope[i]), fmax(fabs(value[i]), fabs(value[i] + slope[i]))));
+        largest =
+            fmax(largest, fmax(fabs(slope[i]), fmax(fabs(value[i]), fabs(value[i] + slope[i]))));
         t += 1 << level->bits[w];
     }
     const double unit = largest / 32700;
@@ -99,10 +102,11 @@ static double pack_point(attune_fixed_lines *lines, double bounds[2], const attu
     return unit;
 }
 
-/* Lines of `function` of a·unit for line min(a, cap) >> shift, at steps of 1/16 up to 4; `beyond` is the slope
- * from there. */
-static void pack_function(attune_fixed_lines *lines, uint16_t *cap, uint16_t *shift, double (*function)(double),
-                          double beyond, double unit, double slope_unit, double value_unit)
+/* Lines of `function` of a·unit for line min(a, cap) >> shift, at steps of 1/16 up to 4; `beyond`
+ * is the slope from there. */
+static void pack_function(attune_fixed_lines *lines, uint16_t *cap, uint16_t *shift,
+                          double (*function)(double), double beyond, double unit, double slope_unit,
+                          double value_unit)
 {
     const int bits = (int)lrint(-log2(unit)) - 4;
     *shift = (uint16_t)(bits < 0 ? 0 : bits > 10 ? 10 : bits);
@@ -130,7 +134,8 @@ static double power_above(double x)
     return exp2(fmin(fmax(ceil(log2(x)), -100), 100));
 }
 
-static void pack_depth(attune_fixed_level *level, int c, const float *weight, double bias, double unit, double d)
+static void pack_depth(attune_fixed_level *level, int c, const float *weight, double bias,
+                       double unit, double d)
 {
     const double scale = unit / d * 65536;
     long w[6] = {0};
@@ -143,7 +148,8 @@ static void pack_depth(attune_fixed_level *level, int c, const float *weight, do
     level->depth_bias[c] = (int32_t)lrint(bias / d * 65536);
 }
 
-static void pack_level(attune_fixed_level *level, const attune_parameters *p, double limit, int loudness, int32_t (*mix)[C1 / 2], double mix_unit)
+static void pack_level(attune_fixed_level *level, const attune_parameters *p, double limit,
+                       int loudness, int32_t (*mix)[C1 / 2], double mix_unit)
 {
     level->limit = (float)limit;
     level->low = (float)-fmin(0.17, limit);
@@ -152,7 +158,8 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
     double unit[C1], largest = 0;
     for (int c = 0; c < C1; c++) {
         double bounds[2], up = (double)p->conv_bias[2][c], down = up;
-        unit[c] = pack_point(&level->point[c], bounds, level, (double)p->conv_weight[1][c], (double)p->conv_bias[1][c]);
+        unit[c] = pack_point(&level->point[c], bounds, level, (double)p->conv_weight[1][c],
+                             (double)p->conv_bias[1][c]);
         for (int k = 0; k < 5; k++) {
             const double w = (double)p->conv_weight[2][5 * c + k];
             up += fmax(w * bounds[0], w * bounds[1]);
@@ -167,7 +174,7 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
         pack_depth(level, c, p->conv_weight[2] + 5 * c, (double)p->conv_bias[2][c], unit[c], d);
     }
     pack_function(&level->gelu, &level->gelu_cap, &level->gelu_shift, gelu_rest, 0, d, 0x1p-15, 1);
-    level->half_factor = (uint16_t)fmax(power_above(0.3 / y * 2048 / 32767), 1);
+    level->half_factor = (uint16_t)fmin(fmax(power_above(0.3 / y * 2048 / 32767), 1), 16384);
     pack_function(&level->half, &level->half_cap, &level->half_shift, gelu_half, 0.5, y, 0x1p-11,
                   level->half_factor * 0x1p-11);
     level->half_unit = (float)(y * 0x1p-11);
@@ -175,26 +182,22 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
         uint32_t bias = (uint32_t)lrint((double)p->conv_bias[3][o] / (d * mix_unit));
         for (int q = 2; q < C1 / 2; q += 4) {
             for (int k = 0; k < 2; k++) {
-                bias -= (uint32_t)((int16_t)(mix[o][q] >> 16 * k) * (int16_t)(mix[o][q + 1] >> 16 * k));
+                bias -=
+                    (uint32_t)((int16_t)(mix[o][q] >> 16 * k) * (int16_t)(mix[o][q + 1] >> 16 * k));
             }
         }
         level->mix_bias[o] = (int32_t)bias;
     }
 }
 
-attune_status attune_fixed_pack(attune_fixed_tiny **out, const attune_parameters *p)
+void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
 {
-    attune_fixed_tiny *t = *out = aligned_alloc(64, (sizeof(*t) + 63) / 64 * 64);
-    if (!t) {
-        return attune_fail_memory("the network's tables", sizeof(*t));
-    }
-    memset(t, 0, sizeof(*t));
     double sum = 0, largest = 1e-30, limit = fabs((double)p->conv_bias[0][0]);
     for (int k = 0; k < 5; k++) {
-        t->conv0[k] = p->conv_weight[0][k];
+        t->conv0[k] = p->conv_weight[0][k] * ATTUNE_GELU_SCALE;
         limit += 2 * fabs((double)p->conv_weight[0][k]);
     }
-    t->conv0_bias = p->conv_bias[0][0];
+    t->conv0_bias = p->conv_bias[0][0] * ATTUNE_GELU_SCALE;
     for (int o = 0; o < C2; o++) {
         double up = 0, down = 0;
         for (int c = 0; c < C1; c++) {
@@ -210,11 +213,11 @@ attune_status attune_fixed_pack(attune_fixed_tiny **out, const attune_parameters
     const double mix_unit = power_above(fmax(sum / 65000, largest / 8900));
     for (int o = 0; o < C2; o++) {
         for (int c = 0; c < C1; c += 2) {
-            t->mix[o][c / 2] = pair(lrint((double)t->linear[c][o] / mix_unit), lrint((double)t->linear[c + 1][o] / mix_unit));
+            t->mix[o][c / 2] = pair(lrint((double)t->linear[c][o] / mix_unit),
+                                    lrint((double)t->linear[c + 1][o] / mix_unit));
         }
     }
     for (int l = 0; l < ATTUNE_FIXED_LEVELS; l++) {
-        pack_level(&t->level[l], p, limit / (1 << (2 * l)), l, t->mix, mix_unit);
+        pack_level(&t->level[l], p, limit / (1 << plan[l].shift), l, t->mix, mix_unit);
     }
-    return ATTUNE_OK;
 }

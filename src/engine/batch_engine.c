@@ -50,7 +50,7 @@ struct attune_batch_track {
     size_t held;
     uint64_t total, frames;
     uint32_t slot;
-    attune_batch_done done;
+    attune_track_done done;
     void *user;
 };
 
@@ -252,7 +252,7 @@ static void deliver(attune_batch_track *track, attune_status status, const float
     free_track(track);
 }
 
-void attune_batch_track_end(attune_batch_track *track, attune_batch_done done, void *user)
+void attune_batch_track_end(attune_batch_track *track, attune_track_done done, void *user)
 {
     attune_batch_engine *e = track->engine;
     const size_t N = (size_t)e->network.frame_size;

@@ -12,6 +12,7 @@
 #define ATTUNE_SRC_ENGINE_BATCH_ENGINE_H
 
 #include "attune/model.h"
+#include "engine/track_done.h"
 #include "kernels/batch.h"
 
 typedef struct attune_batch_engine attune_batch_engine;
@@ -33,12 +34,6 @@ attune_status attune_batch_engine_open(attune_batch_engine **out, const attune_m
 /* Waits for tracks that were ended; those that were not are forgotten. NULL-safe. */
 void attune_batch_engine_close(attune_batch_engine *engine);
 
-/* Called once for every track that attune_batch_track_end took, from the engine's thread or from
- * that call: with the embedding (E) and its frames, or with a status other than ATTUNE_OK, its
- * message in attune_last_error(). */
-typedef void (*attune_batch_done)(void *user, attune_status status, const float *embedding,
-                                  uint64_t frames);
-
 /* Takes a slot for a track; waits while all are taken. On failure *out is NULL. */
 attune_status attune_batch_track_begin(attune_batch_track **out, attune_batch_engine *engine);
 
@@ -48,8 +43,8 @@ float *attune_batch_track_space(attune_batch_track *track, size_t *count);
 attune_status attune_batch_track_advance(attune_batch_track *track, size_t count);
 
 /* The track is complete; it belongs to the engine from here on, whatever is returned, and `done` is
- * called. */
-void attune_batch_track_end(attune_batch_track *track, attune_batch_done done, void *user);
+ * called, from the engine's thread or from here. */
+void attune_batch_track_end(attune_batch_track *track, attune_track_done done, void *user);
 /* The track is given up. NULL-safe. */
 void attune_batch_track_abandon(attune_batch_track *track);
 

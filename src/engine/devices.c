@@ -82,18 +82,11 @@ attune_status attune_devices_parse(attune_devices *out, const char *name,
     return status;
 }
 
-attune_status attune_precision_parse(attune_precision *out, const char *name, bool cpu)
+attune_status attune_precision_parse(attune_precision *out, const char *name)
 {
-    *out = ATTUNE_PRECISION_EXACT;
-    if (strcmp(name, "exact") == 0) {
+    *out = strcmp(name, "fast") == 0 ? ATTUNE_PRECISION_FAST : ATTUNE_PRECISION_EXACT;
+    if (*out == ATTUNE_PRECISION_FAST || strcmp(name, "exact") == 0) {
         return ATTUNE_OK;
-    }
-    if (strcmp(name, "fast") == 0 && !cpu) {
-        *out = ATTUNE_PRECISION_FAST;
-        return ATTUNE_OK;
-    }
-    if (strcmp(name, "fast") == 0) {
-        return attune_fail(ATTUNE_ECONFIG, "precision fast is not offered on the CPU; use exact");
     }
     return attune_fail(ATTUNE_EINVAL, "precision %s is not known; use exact or fast", name);
 }

@@ -20,7 +20,7 @@ typedef struct attune_devices {
 attune_status attune_devices_parse(attune_devices *out, const char *name,
                                    const attune_batch_kernels *kernels);
 
-/* "exact" or "fast"; ATTUNE_ECONFIG for any other, and for fast on the CPU. */
-attune_status attune_precision_parse(attune_precision *out, const char *name, bool cpu);
+/* "exact" or "fast"; ATTUNE_EINVAL for any other. */
+attune_status attune_precision_parse(attune_precision *out, const char *name);
 
 #endif

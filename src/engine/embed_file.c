@@ -12,24 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Where samples go: an engine or a track of a batch engine. */
-typedef struct sink {
-    attune_engine *engine;
-    attune_batch_track *track;
-} sink;
-
-static float *sink_space(const sink *s, size_t *count)
-{
-    return s->engine ? attune_engine_space(s->engine, count)
-                     : attune_batch_track_space(s->track, count);
-}
-
-static attune_status sink_advance(const sink *s, size_t count)
-{
-    return s->engine ? attune_engine_advance(s->engine, count)
-                     : attune_batch_track_advance(s->track, count);
-}
-
 /* Samples beyond this are no audio, and the network's sums would overflow in f32. */
 static const float PEAK_MAX = 1e15f;
 
@@ -119,11 +101,28 @@ static attune_status source_read(const source *from, float *samples, size_t capa
                          : attune_audio_read(from->audio, samples, capacity, count);
 }
 
+/* The track of a file on either device. */
+typedef struct sink {
+    attune_engine *engine;
+    attune_batch_track *track;
+} sink;
+
+static attune_status begin(sink *s, const attune_embed_device *device)
+{
+    *s = (sink){.engine = device->engine};
+    if (s->engine) {
+        attune_engine_begin(s->engine);
+        return ATTUNE_OK;
+    }
+    return attune_batch_track_begin(&s->track, device->batch);
+}
+
 static attune_status decode(const sink *s, const source *from, stopwatch *watch)
 {
     for (;;) {
         size_t space = 0, count = 0;
-        float *to = sink_space(s, &space);
+        float *to = s->engine ? attune_engine_space(s->engine, &space)
+                              : attune_batch_track_space(s->track, &space);
         lap(watch, false);
         attune_status status = source_read(from, to, space, &count);
         lap(watch, true);
@@ -131,11 +130,21 @@ static attune_status decode(const sink *s, const source *from, stopwatch *watch)
             return status;
         }
         atomic_fetch_add_explicit(&watch->meter->samples, count, memory_order_relaxed);
-        status = sink_advance(s, count);
+        status = s->engine ? attune_engine_advance(s->engine, count)
+                           : attune_batch_track_advance(s->track, count);
         lap(watch, false);
         if (status != ATTUNE_OK) {
             return status;
         }
+    }
+}
+
+static void end(const sink *s, attune_track_done done, void *user)
+{
+    if (s->engine) {
+        attune_engine_end(s->engine, done, user);
+    } else {
+        attune_batch_track_end(s->track, done, user);
     }
 }
 
@@ -149,54 +158,6 @@ static attune_audio_options settings_for(const attune_audio_options *options,
     }
     settings.sample_rate = network->sample_rate;
     return settings;
-}
-
-static void fill_nan(float *embedding, int E)
-{
-    for (int i = 0; i < E; i++) {
-        embedding[i] = NAN;
-    }
-}
-
-attune_status attune_embed_file(attune_engine *engine, const attune_audio_place *place,
-                                const attune_audio_options *options, attune_decoder *decoder,
-                                attune_track *track, float *embedding, attune_embed_meter *meter)
-{
-    const attune_network *network = attune_engine_network(engine);
-    const attune_audio_options settings = settings_for(options, network);
-    const sink s = {.engine = engine};
-    attune_embed_meter unread = {0};
-    stopwatch watch = {.meter = meter ? meter : &unread, .since = now_ns()};
-    source from = {.decoder = decoder};
-    attune_audio_result result = {0};
-    fill_nan(embedding, network->embedding);
-    attune_engine_begin(engine);
-    attune_status status = source_open(&from, place, &settings, &result);
-    lap(&watch, true);
-    if (status == ATTUNE_OK && from.more) {
-        status = decode(&s, &from, &watch);
-    }
-    attune_audio_close(from.audio);
-    judge(track, &result, network);
-    if (status != ATTUNE_OK || !attune_track_has_embedding(track->status)) {
-        return status;
-    }
-    uint64_t frames = 0;
-    status = attune_engine_finish(engine, embedding, &frames);
-    lap(&watch, false);
-    if (status == ATTUNE_OK &&
-        !judge_embedding(track, embedding, network->embedding, frames, (double)result.peak)) {
-        fill_nan(embedding, network->embedding);
-    }
-    return status;
-}
-
-attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
-                                       const attune_audio_options *audio, attune_track *track,
-                                       float *embedding)
-{
-    const attune_audio_place place = attune_audio_place_of(path);
-    return attune_embed_file(engine, &place, audio, NULL, track, embedding, NULL);
 }
 
 /* A file whose frames are on the device. */
@@ -217,11 +178,10 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
     free(w);
 }
 
-attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
-                                        const attune_audio_place *place,
-                                        const attune_audio_options *options,
-                                        attune_decoder *decoder, attune_embed_meter *meter,
-                                        attune_embed_done done, void *user)
+attune_status attune_embed_file(const attune_embed_device *device, const attune_network *network,
+                                const attune_audio_place *place,
+                                const attune_audio_options *options, attune_decoder *decoder,
+                                attune_embed_meter *meter, attune_embed_done done, void *user)
 {
     const attune_audio_options settings = settings_for(options, network);
     source from = {.decoder = decoder};
@@ -236,7 +196,7 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     attune_status status = source_open(&from, place, &settings, &result);
     lap(&watch, true);
     if (status == ATTUNE_OK && from.more) {
-        status = attune_batch_track_begin(&s.track, engine);
+        status = begin(&s, device);
     }
     if (status == ATTUNE_OK && from.more) {
         status = decode(&s, &from, &watch);
@@ -244,7 +204,7 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     attune_audio_close(from.audio);
     judge(&w->track, &result, network);
     if (status != ATTUNE_OK || !attune_track_has_embedding(w->track.status)) {
-        attune_batch_track_abandon(s.track);
+        attune_batch_track_abandon(s.track); /* an engine forgets it when the next begins */
         if (status == ATTUNE_OK) {
             done(user, ATTUNE_OK, &w->track, NULL);
         }
@@ -255,6 +215,40 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
     w->E = network->embedding;
     w->done = done;
     w->user = user;
-    attune_batch_track_end(s.track, on_done, w);
+    end(&s, on_done, w);
+    lap(&watch, false);
     return ATTUNE_OK;
+}
+
+/* What attune_engine_embed_file waits for. */
+typedef struct row {
+    attune_status status;
+    attune_track *track;
+    float *embedding; /* (E) */
+    int E;
+} row;
+
+static void take_row(void *user, attune_status status, const attune_track *track,
+                     const float *embedding)
+{
+    row *r = user;
+    r->status = status;
+    *r->track = *track;
+    for (int i = 0; i < r->E; i++) {
+        r->embedding[i] = embedding ? embedding[i] : NAN;
+    }
+}
+
+attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
+                                       const attune_audio_options *audio, attune_track *track,
+                                       float *embedding)
+{
+    const attune_embed_device device = {.engine = engine};
+    const attune_network *network = attune_engine_network(engine);
+    row r = {.track = track, .embedding = embedding, .E = network->embedding};
+    const attune_audio_place place = attune_audio_place_of(path);
+    attune_status status =
+        attune_embed_file(&device, network, &place, audio, NULL, NULL, take_row, &r);
+    attune_engine_flush(engine);
+    return status == ATTUNE_OK ? r.status : status;
 }

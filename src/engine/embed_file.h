@@ -1,8 +1,7 @@
 /* embed_file.h - one audio file to one row, on the device that a worker has.
  *
- * Both ways decode in the calling thread, or with `decoder` in its process, straight into the
- * device's buffer, and keep a meter as they go, for a progress display; NULL where there is none.
- */
+ * Decodes in the calling thread, or with `decoder` in its process, straight into the device's
+ * buffer. */
 #ifndef ATTUNE_SRC_ENGINE_EMBED_FILE_H
 #define ATTUNE_SRC_ENGINE_EMBED_FILE_H
 
@@ -20,21 +19,22 @@ typedef struct attune_embed_meter {
     atomic_ullong device_ns; /* handing samples on: on the CPU that is computing, on GPUs waiting */
 } attune_embed_meter;
 
-/* attune_engine_embed_file; `decoder` and `meter` may be NULL. */
-attune_status attune_embed_file(attune_engine *engine, const attune_audio_place *place,
-                                const attune_audio_options *audio, attune_decoder *decoder,
-                                attune_track *track, float *embedding, attune_embed_meter *meter);
+/* One of the two. */
+typedef struct attune_embed_device {
+    attune_engine *engine;      /* the calling thread's own */
+    attune_batch_engine *batch; /* any number of threads' */
+} attune_embed_device;
 
-/* The same with other tracks on a batch device: returns when the file is decoded, and calls `done`
- * once, from any thread and perhaps before it returns, with the row; `embedding` is NULL where
- * there is none. A status other than ATTUNE_OK, from here or in `done`, is the device's failure,
- * not the file's; when it is returned from here, `done` is not called. */
+/* Returns when the file is decoded, and calls `done` once, with the row; `embedding` is NULL where
+ * there is none. On an engine that is from this or any later call, at the latest from
+ * attune_engine_flush; on a batch engine from any thread, perhaps before this returns. A status
+ * other than ATTUNE_OK, from here or in `done`, is the device's failure, not the file's; when it is
+ * returned from here, `done` is not called. `decoder` and `meter` may be NULL. */
 typedef void (*attune_embed_done)(void *user, attune_status status, const attune_track *track,
                                   const float *embedding);
-attune_status attune_embed_file_batched(attune_batch_engine *engine, const attune_network *network,
-                                        const attune_audio_place *place,
-                                        const attune_audio_options *audio, attune_decoder *decoder,
-                                        attune_embed_meter *meter, attune_embed_done done,
-                                        void *user);
+attune_status attune_embed_file(const attune_embed_device *device, const attune_network *network,
+                                const attune_audio_place *place, const attune_audio_options *audio,
+                                attune_decoder *decoder, attune_embed_meter *meter,
+                                attune_embed_done done, void *user);
 
 #endif

@@ -1,9 +1,12 @@
 /* engine.c - one track's samples through a device's kernels.
  *
  * Samples gather in a buffer of ATTUNE_FRAMES_PER_CALL frames, where the decoder may write them
- * directly. When it is full its frames go through both stages, and what belongs to the next frame
- * moves to the front. So memory does not depend on the track's length. */
+ * directly. When it is full its frames go through the front end, their features into a queue
+ * (track_queue.h), and what belongs to the next frame moves to the front. So memory does not depend
+ * on the track's length. */
+#include "engine/devices.h"
 #include "engine/engine_buffer.h"
+#include "engine/track_queue.h"
 #include "kernels/kernels.h"
 #include "status/error.h"
 
@@ -17,12 +20,11 @@ struct attune_engine {
     void *context;
     attune_network network;
     char device[64];
+    attune_track_queue *queue;
     float *samples;  /* (capacity) */
-    float *features; /* (ATTUNE_FRAMES_PER_CALL, C) */
     size_t capacity; /* samples of ATTUNE_FRAMES_PER_CALL frames */
     size_t held;     /* samples waiting in the buffer */
     uint64_t total;  /* samples of this track */
-    uint64_t frames; /* of this track, through both stages */
 };
 
 void attune_engine_options_default(attune_engine_options *options)
@@ -30,19 +32,18 @@ void attune_engine_options_default(attune_engine_options *options)
     *options = (attune_engine_options){.device = "auto", .precision = "exact"};
 }
 
-static attune_status choose_kernels(attune_engine *engine, const attune_engine_options *options)
+static attune_status choose_kernels(attune_engine *engine, attune_precision *precision,
+                                    const attune_engine_options *options)
 {
     const char *device = options->device ? options->device : "auto";
-    const char *precision = options->precision ? options->precision : "exact";
-    if (strcmp(precision, "exact") != 0) {
-        return attune_fail(ATTUNE_ECONFIG, "precision %s is not offered; use exact", precision);
-    }
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
         return attune_fail(ATTUNE_ENODEVICE,
                            "device %s is not there or not known to this build; use auto or cpu",
                            device);
     }
-    return attune_kernels_cpu(&engine->kernels);
+    attune_status status =
+        attune_precision_parse(precision, options->precision ? options->precision : "exact");
+    return status == ATTUNE_OK ? attune_kernels_cpu(&engine->kernels) : status;
 }
 
 attune_status attune_engine_open(attune_engine **out, const attune_model *model,
@@ -56,25 +57,27 @@ attune_status attune_engine_open(attune_engine **out, const attune_model *model,
         return attune_fail_memory("an engine", sizeof(*engine));
     }
     engine->network = *attune_model_network(model);
-    attune_status status = choose_kernels(engine, options ? options : &defaults);
-    if (status != ATTUNE_OK) {
-        goto done;
-    }
-    status = engine->kernels->open(&engine->context, model);
+    attune_precision precision = ATTUNE_PRECISION_EXACT;
+    attune_status status = choose_kernels(engine, &precision, options ? options : &defaults);
     if (status != ATTUNE_OK) {
         goto done;
     }
     const attune_network *n = &engine->network;
+    status = engine->kernels->open(&engine->context, model, precision);
+    if (status == ATTUNE_OK) {
+        status = attune_track_queue_open(&engine->queue, engine->kernels, engine->context, n);
+    }
+    if (status != ATTUNE_OK) {
+        goto done;
+    }
     engine->capacity = (size_t)(ATTUNE_FRAMES_PER_CALL - 1) * n->hop_size + n->frame_size;
     engine->samples = malloc(engine->capacity * sizeof(float));
-    engine->features = malloc((size_t)ATTUNE_FRAMES_PER_CALL * n->features * sizeof(float));
-    if (!engine->samples || !engine->features) {
-        status = attune_fail_memory("an engine's buffers", engine->capacity * sizeof(float));
+    if (!engine->samples) {
+        status = attune_fail_memory("an engine's buffer", engine->capacity * sizeof(float));
         goto done;
     }
     snprintf(engine->device, sizeof(engine->device), "%s %s", engine->kernels->device,
              engine->kernels->detail);
-    attune_engine_begin(engine);
     *out = engine;
     engine = NULL;
 done:
@@ -85,11 +88,11 @@ done:
 void attune_engine_close(attune_engine *engine)
 {
     if (engine) {
+        attune_track_queue_close(engine->queue);
         if (engine->kernels) {
             engine->kernels->close(engine->context);
         }
         free(engine->samples);
-        free(engine->features);
         free(engine);
     }
 }
@@ -103,11 +106,11 @@ void attune_engine_begin(attune_engine *engine)
 {
     engine->held = 0;
     engine->total = 0;
-    engine->frames = 0;
-    engine->kernels->begin(engine->context);
+    attune_track_queue_begin(engine->queue);
 }
 
-/* Sends the whole frames in the buffer through both stages, and moves what is left to its front. */
+/* Sends the whole frames in the buffer through the front end, and moves what is left to its front.
+ */
 static attune_status run_frames(attune_engine *engine)
 {
     const size_t N = (size_t)engine->network.frame_size, hop = (size_t)engine->network.hop_size;
@@ -115,14 +118,16 @@ static attune_status run_frames(attune_engine *engine)
         return ATTUNE_OK;
     }
     const size_t F = (engine->held - N) / hop + 1;
-    attune_status status =
-        engine->kernels->frontend(engine->context, engine->features, engine->samples, (int)F);
+    float *features = NULL;
+    attune_status status = attune_track_queue_space(engine->queue, &features, (int)F);
     if (status == ATTUNE_OK) {
-        status = engine->kernels->sequence(engine->context, engine->features, (int)F);
+        status = engine->kernels->frontend(engine->context, features, engine->samples, (int)F);
+    }
+    if (status == ATTUNE_OK) {
+        attune_track_queue_advance(engine->queue, (int)F);
     }
     engine->held -= F * hop;
     memmove(engine->samples, engine->samples + F * hop, engine->held * sizeof(float));
-    engine->frames += F;
     return status;
 }
 
@@ -154,7 +159,9 @@ attune_status attune_engine_push(attune_engine *engine, const float *samples, si
     return status;
 }
 
-attune_status attune_engine_finish(attune_engine *engine, float *embedding, uint64_t *frames)
+/* The frames of the track's end: what is left, and of a track shorter than a frame, one with zeros.
+ */
+static attune_status run_last_frames(attune_engine *engine)
 {
     const size_t N = (size_t)engine->network.frame_size;
     if (engine->total == 0) {
@@ -164,14 +171,52 @@ attune_status attune_engine_finish(attune_engine *engine, float *embedding, uint
         memset(engine->samples + engine->held, 0, (N - engine->held) * sizeof(float));
         engine->held = N;
     }
-    attune_status status = run_frames(engine);
+    return run_frames(engine);
+}
+
+void attune_engine_end(attune_engine *engine, attune_track_done done, void *user)
+{
+    const attune_status status = run_last_frames(engine);
     if (status == ATTUNE_OK) {
-        status = engine->kernels->finish(engine->context, embedding);
+        attune_track_queue_end(engine->queue, done, user);
+    } else {
+        done(user, status, NULL, 0);
     }
+    attune_engine_begin(engine);
+}
+
+void attune_engine_flush(attune_engine *engine)
+{
+    attune_track_queue_flush(engine->queue);
+}
+
+/* What attune_engine_finish waits for. */
+typedef struct result {
+    attune_status status;
+    float *embedding; /* (E) */
+    uint64_t frames;
+    int E;
+} result;
+
+static void take_result(void *user, attune_status status, const float *embedding, uint64_t frames)
+{
+    result *r = user;
+    r->status = status;
+    r->frames = frames;
+    if (embedding && status == ATTUNE_OK) {
+        memcpy(r->embedding, embedding, sizeof(*embedding) * (size_t)r->E);
+    }
+}
+
+attune_status attune_engine_finish(attune_engine *engine, float *embedding, uint64_t *frames)
+{
+    result r = {.embedding = embedding, .E = engine->network.embedding};
+    attune_engine_end(engine, take_result, &r);
+    attune_engine_flush(engine);
     if (frames) {
-        *frames = engine->frames;
+        *frames = r.frames;
     }
-    return status;
+    return r.status;
 }
 
 const attune_network *attune_engine_network(const attune_engine *engine)

@@ -2,14 +2,15 @@
  *
  * Workers take the next file of the sorted list until there is none. On the CPU each has an engine
  * of its own, and a track stays with it from its first packet to its embedding. On GPUs workers
- * only decode: tracks go to the device with the fewest under way, and their rows come back when the
- * device has them. Rows gather as they come; the caller's thread, which else only waits and
- * reports, commits them as parts. */
+ * only decode: tracks go to the device with the fewest under way. Either way a file's row comes
+ * back when the device has it, perhaps after other files. Rows gather as they come; the caller's
+ * thread, which else only waits and reports, commits them as parts. */
 #include "engine/job.h"
 
 #include "engine/condition.h"
 #include "engine/devices.h"
 #include "engine/embed_file.h"
+#include "engine/engine_buffer.h"
 #include "engine/output.h"
 #include "engine/scan.h"
 #include "engine/verify.h"
@@ -153,9 +154,11 @@ static attune_batch_engine *least_loaded(const job *j)
     return best;
 }
 
-static void embed_on_gpu(job *j, attune_decoder *decoder, const attune_audio_place *place,
-                         const char *name)
+static void embed(const worker *w, const attune_audio_place *place, const char *name)
 {
+    job *j = w->job;
+    const attune_embed_device device = {.engine = w->engine,
+                                        .batch = w->engine ? NULL : least_loaded(j)};
     pending *p = malloc(sizeof(*p));
     attune_status status = p ? ATTUNE_OK : attune_fail_memory("a file", sizeof(*p));
     pthread_mutex_lock(&j->mutex);
@@ -163,9 +166,9 @@ static void embed_on_gpu(job *j, attune_decoder *decoder, const attune_audio_pla
     pthread_mutex_unlock(&j->mutex);
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
-        status = attune_embed_file_batched(least_loaded(j), attune_model_network(j->options->model),
-                                           place, &j->options->audio, decoder, &j->meter,
-                                           on_embedded, p);
+        status =
+            attune_embed_file(&device, attune_model_network(j->options->model), place,
+                              &j->options->audio, w->decoder, &j->meter, on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -203,13 +206,6 @@ static void *work(void *argument)
     const worker *w = argument;
     job *j = w->job;
     const attune_scan *scan = j->options->scan;
-    const size_t E = (size_t)attune_model_network(j->options->model)->embedding;
-    float *embedding = malloc(sizeof(float) * E);
-    if (!embedding) {
-        pthread_mutex_lock(&j->mutex);
-        note_failure(j, attune_fail_memory("an embedding", sizeof(float) * E));
-        pthread_mutex_unlock(&j->mutex);
-    }
     while (!atomic_load(&j->stop)) {
         const size_t index = atomic_fetch_add(&j->next, 1);
         if (index >= attune_scan_count(scan)) {
@@ -219,17 +215,12 @@ static void *work(void *argument)
             continue;
         }
         const attune_audio_place place = attune_scan_place(scan, index);
-        const char *name = attune_path_below(j->output.attributes.root, place.path);
-        if (w->engine) {
-            attune_track track;
-            attune_status status = attune_embed_file(w->engine, &place, &j->options->audio,
-                                                     w->decoder, &track, embedding, &j->meter);
-            file_row(j, name, status, &track, embedding);
-        } else {
-            embed_on_gpu(j, w->decoder, &place, name);
-        }
+        embed(w, &place, attune_path_below(j->output.attributes.root, place.path));
     }
-    free(embedding);
+    if (w->engine) {
+        attune_engine_flush(w->engine);
+    }
+    }
     pthread_mutex_lock(&j->mutex);
     j->running--;
     pthread_cond_signal(&j->changed);
@@ -528,8 +519,7 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
         status = attune_devices_parse(&j.devices, options->engine.device, kernels);
     }
     if (status == ATTUNE_OK) {
-        status =
-            attune_precision_parse(&j.precision, options->engine.precision, j.devices.count == 0);
+        status = attune_precision_parse(&j.precision, options->engine.precision);
     }
     if (status == ATTUNE_OK) {
         status = run_with_output(&j, start, progress);

@@ -177,8 +177,6 @@ Test(embed, refusals_lose_nothing, .timeout = 60, .fini = cleanup)
     expect(run_command("%s embed music -o a.h5 --device cuda:7 2>err", attune), 78, "no device");
     contains("err", "cuda:7");
     expect(run_command("%s embed music -o a.h5 --device tpu 2>err", attune), 64, "a word");
-    expect(run_command("%s embed music -o a.h5 --precision fast --device cpu 2>err", attune), 78,
-           "fast");
     expect(run_command("%s embed music -o a.h5 --precision bold 2>err", attune), 64,
            "no precision");
     expect(run_command("test ! -e a.h5 && ! ls -A | grep -q tmp"), 0, "leftovers");

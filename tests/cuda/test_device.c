@@ -119,7 +119,7 @@ Test(device, long_tracks_match_cpu, .timeout = 240)
     driver_track tracks[4];
     driver d;
     driver_check(attune_kernels_cpu(&cpu));
-    driver_check(cpu->open(&context, model));
+    driver_check(cpu->open(&context, model, ATTUNE_PRECISION_EXACT));
     for (int i = 0; i < 4; i++) {
         tracks[i] = (driver_track){pcm, seconds[i] * SECOND};
     }
@@ -128,13 +128,14 @@ Test(device, long_tracks_match_cpu, .timeout = 240)
     for (int i = 0; i < 4; i++) {
         double wide[E];
         const int F = (int)attune_network_frames(&n, tracks[i].samples);
-        cpu->begin(context);
+        cpu->begin(context, 0);
         for (int f = 0; f < F; f += 64) {
             const int count = F - f < 64 ? F - f : 64;
             driver_check(cpu->frontend(context, features, pcm + (size_t)f * 2048, count));
-            driver_check(cpu->sequence(context, features, count));
+            const attune_segment all = {.count = (uint32_t)count};
+            driver_check(cpu->sequence(context, features, &all, 1));
         }
-        driver_check(cpu->finish(context, expected));
+        driver_check(cpu->finish(context, expected, 0));
         for (int e = 0; e < E; e++) {
             wide[e] = (double)expected[e];
         }

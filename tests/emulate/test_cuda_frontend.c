@@ -92,7 +92,7 @@ static void check_cpu(const frames *x, const attune_model *model, const float *f
     const attune_kernels *cpu = attune_kernels_cpu_named("baseline");
     const size_t C = (size_t)x->network.features;
     void *context = NULL;
-    cr_assert_eq(cpu->open(&context, model), ATTUNE_OK);
+    cr_assert_eq(cpu->open(&context, model, ATTUNE_PRECISION_EXACT), ATTUNE_OK);
     float *twin = emulated_memory(F * C * sizeof(float));
     double *wide = malloc(F * C * sizeof(double));
     cr_assert_not_null(wide);

@@ -125,13 +125,11 @@ static void check_cpu(const attune_model *model, const track *t, const float *em
     void *context = NULL;
     float twin[1024];
     double wide[1024];
-    cr_assert_eq(cpu->open(&context, model), ATTUNE_OK);
-    cpu->begin(context);
-    for (uint32_t f = 0; f < t->count; f += 32) {
-        cpu->sequence(context, t->features + (size_t)f * n->features,
-                      t->count - f < 32 ? (int)(t->count - f) : 32);
-    }
-    cr_assert_eq(cpu->finish(context, twin), ATTUNE_OK);
+    cr_assert_eq(cpu->open(&context, model, ATTUNE_PRECISION_EXACT), ATTUNE_OK);
+    cpu->begin(context, 0);
+    const attune_segment all = {.count = t->count};
+    cr_assert_eq(cpu->sequence(context, t->features, &all, 1), ATTUNE_OK);
+    cr_assert_eq(cpu->finish(context, twin, 0), ATTUNE_OK);
     for (int e = 0; e < n->embedding; e++) {
         wide[e] = (double)twin[e];
     }

@@ -62,7 +62,7 @@ static size_t fake_memory_needed(const attune_network *n, const attune_batch_opt
 static void *new_track(context *c)
 {
     void *track = NULL;
-    cr_assert_eq(c->cpu->open(&track, c->model), ATTUNE_OK);
+    cr_assert_eq(c->cpu->open(&track, c->model, ATTUNE_PRECISION_EXACT), ATTUNE_OK);
     return track;
 }
 
@@ -125,11 +125,8 @@ static void do_sequence(context *c, const operation *o)
     for (uint32_t s = 0; s < o->count; s++) {
         const attune_segment *segment = (const attune_segment *)o->list + s;
         cr_assert(c->begun[segment->slot]);
-        for (uint32_t f = 0; f < segment->count; f++) {
-            c->cpu->sequence(
-                c->tracks[segment->slot],
-                c->features[o->features] + (segment->first + f) * (size_t)c->network.features, 1);
-        }
+        const attune_segment alone = {.first = segment->first, .count = segment->count};
+        c->cpu->sequence(c->tracks[segment->slot], c->features[o->features], &alone, 1);
     }
 }
 
@@ -140,7 +137,7 @@ static void do_begin(context *c, const operation *o)
         if (!c->tracks[slot]) {
             c->tracks[slot] = new_track(c);
         }
-        c->cpu->begin(c->tracks[slot]);
+        c->cpu->begin(c->tracks[slot], 0);
         c->begun[slot] = true;
     }
 }
@@ -256,7 +253,7 @@ static attune_status fake_finish(void *context_, float *embeddings, const uint32
     for (uint32_t s = 0; s < count; s++) {
         cr_assert(c->begun[slots[s]]);
         cr_assert_eq(
-            c->cpu->finish(c->tracks[slots[s]], embeddings + s * (size_t)c->network.embedding),
+            c->cpu->finish(c->tracks[slots[s]], embeddings + s * (size_t)c->network.embedding, 0),
             ATTUNE_OK);
         c->begun[slots[s]] = false;
     }

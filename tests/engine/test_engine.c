@@ -1,6 +1,7 @@
 /* test_engine.c - tracks in pieces: the same bits however they are cut, and the ends of a track. */
 #include "attune/engine.h"
 
+#include "engine/engine_buffer.h"
 #include "tests/reference/reference.h"
 #include "tests/support/support.h"
 
@@ -65,6 +66,59 @@ Test(engine, pieces_and_company_change_no_bit)
     }
 }
 
+enum { TRACKS = 40 };
+
+typedef struct outcome {
+    float embedding[E];
+    uint64_t frames;
+    int calls;
+} outcome;
+
+static void keep(void *user, attune_status status, const float *embedding, uint64_t frames)
+{
+    outcome *o = user;
+    cr_assert_eq(status, ATTUNE_OK);
+    memcpy(o->embedding, embedding, sizeof(o->embedding));
+    o->frames = frames;
+    o->calls++;
+}
+
+/* Tracks of 1 to 90 frames, and some without a whole one. */
+static size_t track_samples(int i)
+{
+    return i % 11 == 3 ? 100 + (size_t)i : N + (size_t)(i * 7919) * 50 % (90 * N);
+}
+
+Test(engine, tracks_that_wait_for_others_have_the_bits_of_one)
+{
+    static outcome alone[TRACKS], together[TRACKS];
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 15);
+    attune_engine *engine = open_engine(model);
+    float *pcm = noise(92 * N + TRACKS, 5);
+    for (int i = 0; i < TRACKS; i++) {
+        alone[i].frames = embed(engine, alone[i].embedding, pcm + i, track_samples(i), 5000);
+    }
+    for (int i = 0; i < TRACKS; i++) {
+        if (i % 6 == 5) { /* given up: after its first frames, or before */
+            cr_assert_eq(attune_engine_push(engine, pcm, i % 2 ? 70 * N : 300), ATTUNE_OK);
+            attune_engine_begin(engine);
+        }
+        cr_assert_eq(attune_engine_push(engine, pcm + i, track_samples(i)), ATTUNE_OK);
+        attune_engine_end(engine, keep, &together[i]);
+    }
+    attune_engine_flush(engine);
+    for (int i = 0; i < TRACKS; i++) {
+        cr_assert_eq(together[i].calls, 1);
+        cr_assert_eq(together[i].frames, alone[i].frames);
+        cr_assert_eq(memcmp(together[i].embedding, alone[i].embedding, sizeof(float) * E), 0,
+                     "track %d", i);
+    }
+    free(pcm);
+    attune_engine_close(engine);
+    attune_model_close(model);
+}
+
 Test(engine, matches_reference_around_frame_edges)
 {
     static const size_t counts[] = {1,     100,    N - 1,        N, N + 1, 2 * N - 1,
@@ -119,7 +173,7 @@ Test(engine, refusals)
     cr_assert(strstr(attune_last_error(), "cuda"));
     attune_engine_options_default(&options);
     options.precision = "sloppy";
-    cr_assert_eq(attune_engine_open(&engine, model, &options), ATTUNE_ECONFIG);
+    cr_assert_eq(attune_engine_open(&engine, model, &options), ATTUNE_EINVAL);
     cr_assert(strstr(attune_last_error(), "sloppy"));
     engine = open_engine(model);
     attune_engine_begin(engine);
