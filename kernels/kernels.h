@@ -11,13 +11,15 @@
 #define ATTUNE_KERNELS_H
 
 #include "attune/model.h"
+#include "kernels/resampling.h"
 
 /* Frames that one call of frontend or sequence takes at most. */
 enum { ATTUNE_FRAMES_PER_CALL = 64 };
 
 typedef struct attune_kernels {
-    const char *device; /* "cpu" */
-    const char *detail; /* what it runs on: "avx512" */
+    const char *device;                  /* "cpu" */
+    const char *detail;                  /* what it runs on: "avx512" */
+    const attune_resampling *resampling; /* for the decoder; needs no context */
 
     /* Packs the weights and allocates the scratch. On failure *context is NULL. */
     attune_status (*open)(void **context, const attune_model *model);

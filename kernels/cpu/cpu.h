@@ -59,6 +59,9 @@ float *attune_cpu_allocate(size_t count);
 /* The tables, and, for a file that is compiled once per instruction set, that set's kernels. */
 extern const attune_kernels attune_kernels_baseline, attune_kernels_avx2, attune_kernels_avx512;
 
+extern const attune_resampling attune_resampling_baseline, attune_resampling_avx2,
+    attune_resampling_avx512;
+
 #ifdef ATTUNE_ISA
 #define ATTUNE_JOIN_(a, b) a##_##b
 #define ATTUNE_JOIN(a, b) ATTUNE_JOIN_(a, b)

@@ -1,0 +1,136 @@
+/* bench_decode.c - decoding with libswresample beside decoding with our own filter, by turns.
+ *
+ *   bench_decode [--model MODEL.onnx] FILE...
+ *
+ * Of each file: milliseconds per 30 s of audio either way, medians, and the median of the ratios
+ * turn by turn; with a model also the largest difference of a component between the two embeddings,
+ * made by the exact network. The last line is over all files. */
+#include "attune/attune.h"
+#include "bench/bench.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TURNS = 9, CHUNK = 1 << 16, E_MAX = 1024 };
+
+/* What one turn over a file gives. */
+typedef struct pass {
+    double seconds;
+    uint64_t samples;
+    float embedding[E_MAX]; /* NaN without a network */
+} pass;
+
+/* Decodes a file, and embeds it unless engine is NULL; false when the file has no samples. */
+static bool run(pass *p, attune_engine *engine, const char *path, bool fast)
+{
+    static float samples[CHUNK];
+    attune_audio *audio = NULL;
+    attune_audio_result result = {0};
+    attune_audio_options options;
+    size_t count = 0;
+    attune_audio_options_default(&options);
+    options.fast_resampling = fast;
+    const double start = bench_seconds();
+    attune_status status = attune_audio_open(&audio, path, &options, &result);
+    if (engine) {
+        attune_engine_begin(engine);
+    }
+    do {
+        count = 0;
+        if (status == ATTUNE_OK && audio) {
+            status = attune_audio_read(audio, samples, CHUNK, &count);
+        }
+        if (status == ATTUNE_OK && engine) {
+            status = attune_engine_push(engine, samples, count);
+        }
+    } while (status == ATTUNE_OK && count > 0);
+    attune_audio_close(audio);
+    p->seconds = bench_seconds() - start;
+    p->samples = result.samples;
+    if (status == ATTUNE_OK && engine && p->samples > 0) {
+        status = attune_engine_finish(engine, p->embedding, NULL);
+    }
+    if (status != ATTUNE_OK) {
+        fprintf(stderr, "bench_decode: %s\n", attune_last_error());
+        exit(70);
+    }
+    return p->samples > 0;
+}
+
+static void measure(const char *path)
+{
+    double seconds[2][TURNS], ratios[TURNS];
+    pass p;
+    for (int turn = 0; turn < TURNS; turn++) {
+        for (int i = 0; i < 2; i++) {
+            const int fast = (turn + i) % 2;
+            run(&p, NULL, path, fast);
+            seconds[fast][turn] = p.seconds;
+        }
+        ratios[turn] = seconds[0][turn] / seconds[1][turn];
+    }
+    const double thirty = (double)p.samples / 22050 / 30;
+    printf("%9.2f %9.2f %7.3f", 1e3 * bench_median(seconds[0], TURNS) / thirty,
+           1e3 * bench_median(seconds[1], TURNS) / thirty, bench_median(ratios, TURNS));
+}
+
+/* The largest difference of a component, with the exact network both times. */
+static double compare(attune_engine *engine, int E, const char *path)
+{
+    static pass exact, fast;
+    double largest = 0;
+    if (!run(&exact, engine, path, false) || !run(&fast, engine, path, true)) {
+        return NAN;
+    }
+    for (int e = 0; e < E; e++) {
+        largest = fmax(largest, fabs((double)exact.embedding[e] - (double)fast.embedding[e]));
+    }
+    printf(" %11.2e%s", largest, exact.samples == fast.samples ? "" : "  other length");
+    return largest;
+}
+
+int main(int argc, char **argv)
+{
+    attune_model *model = NULL;
+    attune_engine *engine = NULL;
+    int first = 1, compared = 0, E = 0;
+    double largest = 0, sum = 0;
+    if (argc > 2 && strcmp(argv[1], "--model") == 0) {
+        model = bench_model(argv[2]);
+        E = attune_model_network(model)->embedding;
+        first = 3;
+        if (E > E_MAX || attune_engine_open(&engine, model, NULL) != ATTUNE_OK) {
+            fprintf(stderr, "bench_decode: no engine for this model\n");
+            return 70;
+        }
+    }
+    if (first >= argc) {
+        fprintf(stderr, "usage: bench_decode [--model MODEL.onnx] FILE...\n");
+        return 64;
+    }
+    printf("%9s %9s %7s %11s\n", "exact ms", "fast ms", "ratio", "difference");
+    for (int i = first; i < argc; i++) {
+        pass p;
+        if (!run(&p, NULL, argv[i], false)) {
+            printf("%40s  %s: no samples\n", "", argv[i]);
+            continue;
+        }
+        measure(argv[i]);
+        const double difference = engine ? compare(engine, E, argv[i]) : NAN;
+        printf("  %s\n", argv[i]);
+        if (!isnan(difference)) {
+            largest = fmax(largest, difference);
+            sum += difference;
+            compared++;
+        }
+    }
+    if (compared > 0) {
+        printf("%d files: largest difference %.2e, mean %.2e\n", compared, largest, sum / compared);
+    }
+    attune_engine_close(engine);
+    attune_model_close(model);
+    return 0;
+}
