@@ -1,6 +1,6 @@
 /* bench_decode.c - decoding with libswresample beside decoding with our own filter, by turns.
  *
- *   bench_decode [--model MODEL.onnx] FILE...
+ *   bench_decode [--turns N] [--model MODEL.onnx] FILE...
  *
  * Of each file: milliseconds per 30 s of audio either way, medians, and the median of the ratios
  * turn by turn; with a model also the largest difference of a component between the two embeddings,
@@ -8,13 +8,14 @@
 #include "attune/attune.h"
 #include "bench/bench.h"
 
+#include <getopt.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURNS = 9, CHUNK = 1 << 16, E_MAX = 1024 };
+enum { TURNS_MAX = 99, CHUNK = 1 << 16, E_MAX = 1024 };
 
 /* What one turn over a file gives. */
 typedef struct pass {
@@ -60,11 +61,11 @@ static bool run(pass *p, attune_engine *engine, const char *path, bool fast)
     return p->samples > 0;
 }
 
-static void measure(const char *path)
+static void measure(const char *path, int turns)
 {
-    double seconds[2][TURNS], ratios[TURNS];
+    double seconds[2][TURNS_MAX], ratios[TURNS_MAX];
     pass p;
-    for (int turn = 0; turn < TURNS; turn++) {
+    for (int turn = 0; turn < turns; turn++) {
         for (int i = 0; i < 2; i++) {
             const int fast = (turn + i) % 2;
             run(&p, NULL, path, fast);
@@ -73,8 +74,8 @@ static void measure(const char *path)
         ratios[turn] = seconds[0][turn] / seconds[1][turn];
     }
     const double thirty = (double)p.samples / 22050 / 30;
-    printf("%9.2f %9.2f %7.3f", 1e3 * bench_median(seconds[0], TURNS) / thirty,
-           1e3 * bench_median(seconds[1], TURNS) / thirty, bench_median(ratios, TURNS));
+    printf("%9.2f %9.2f %7.3f", 1e3 * bench_median(seconds[0], turns) / thirty,
+           1e3 * bench_median(seconds[1], turns) / thirty, bench_median(ratios, turns));
 }
 
 /* The largest difference of a component, with the exact network both times. */
@@ -92,33 +93,56 @@ static double compare(attune_engine *engine, int E, const char *path)
     return largest;
 }
 
+typedef struct arguments {
+    const char *model;
+    int turns, first; /* the first file's index */
+} arguments;
+
+static bool parse(arguments *a, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"model", required_argument, NULL, 'm'}, {"turns", required_argument, NULL, 't'}, {0}};
+    *a = (arguments){.turns = 9};
+    for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        if (c == 'm') {
+            a->model = optarg;
+        } else if (c == 't') {
+            a->turns = atoi(optarg);
+        } else {
+            return false;
+        }
+    }
+    a->first = optind;
+    return a->first < argc && a->turns >= 1 && a->turns <= TURNS_MAX;
+}
+
 int main(int argc, char **argv)
 {
     attune_model *model = NULL;
     attune_engine *engine = NULL;
-    int first = 1, compared = 0, E = 0;
+    arguments a;
+    int compared = 0, E = 0;
     double largest = 0, sum = 0;
-    if (argc > 2 && strcmp(argv[1], "--model") == 0) {
-        model = bench_model(argv[2]);
+    if (!parse(&a, argc, argv)) {
+        fprintf(stderr, "usage: bench_decode [--turns N] [--model MODEL.onnx] FILE...\n");
+        return 64;
+    }
+    if (a.model) {
+        model = bench_model(a.model);
         E = attune_model_network(model)->embedding;
-        first = 3;
         if (E > E_MAX || attune_engine_open(&engine, model, NULL) != ATTUNE_OK) {
             fprintf(stderr, "bench_decode: no engine for this model\n");
             return 70;
         }
     }
-    if (first >= argc) {
-        fprintf(stderr, "usage: bench_decode [--model MODEL.onnx] FILE...\n");
-        return 64;
-    }
     printf("%9s %9s %7s %11s\n", "exact ms", "fast ms", "ratio", "difference");
-    for (int i = first; i < argc; i++) {
+    for (int i = a.first; i < argc; i++) {
         pass p;
         if (!run(&p, NULL, argv[i], false)) {
             printf("%40s  %s: no samples\n", "", argv[i]);
             continue;
         }
-        measure(argv[i]);
+        measure(argv[i], a.turns);
         const double difference = engine ? compare(engine, E, argv[i]) : NAN;
         printf("  %s\n", argv[i]);
         if (!isnan(difference)) {

@@ -37,7 +37,7 @@ typedef struct attune_audio_options {
     double timeout_seconds; /* see attune_audio_options_default; 0 means no limit */
     /* Resample 44.1 and 48 kHz and their multiples, in mono and stereo, to 22,050 Hz by a filter of
      * our own: the same samples to about 1e-6, no longer bit for bit, in less time. Everything else
-     * is as without it. What embeds files sets it itself, true in precision fast; false */
+     * is as without it. Engines and jobs set it themselves, true in precision fast; false */
     bool fast_resampling;
 } attune_audio_options;
 

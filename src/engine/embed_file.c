@@ -90,8 +90,10 @@ static attune_status decode(const sink *s, attune_audio *audio, atomic_ullong *d
     }
 }
 
+/* The network's rate and the precision's way there, whatever the caller asked for: a row must not
+ * depend on more than its output's attributes. */
 static attune_audio_options settings_for(const attune_audio_options *options,
-                                         const attune_network *network)
+                                         const attune_network *network, attune_precision precision)
 {
     attune_audio_options settings;
     attune_audio_options_default(&settings);
@@ -99,6 +101,7 @@ static attune_audio_options settings_for(const attune_audio_options *options,
         settings = *options;
     }
     settings.sample_rate = network->sample_rate;
+    settings.fast_resampling = precision == ATTUNE_PRECISION_FAST;
     return settings;
 }
 
@@ -114,7 +117,8 @@ attune_status attune_embed_file(attune_engine *engine, const char *path,
                                 float *embedding, atomic_ullong *decoded)
 {
     const attune_network *network = attune_engine_network(engine);
-    const attune_audio_options settings = settings_for(options, network);
+    const attune_audio_options settings =
+        settings_for(options, network, attune_engine_precision(engine));
     const sink s = {.engine = engine};
     attune_audio *audio = NULL;
     attune_audio_result result = {0};
@@ -167,7 +171,8 @@ attune_status attune_embed_file_batched(attune_batch_engine *engine, const attun
                                         const char *path, const attune_audio_options *options,
                                         atomic_ullong *decoded, attune_embed_done done, void *user)
 {
-    const attune_audio_options settings = settings_for(options, network);
+    const attune_audio_options settings =
+        settings_for(options, network, attune_batch_engine_precision(engine));
     attune_audio *audio = NULL;
     attune_audio_result result = {0};
     sink s = {0};

@@ -16,6 +16,7 @@ struct attune_engine {
     const attune_kernels *kernels;
     void *context;
     attune_network network;
+    attune_precision precision;
     char device[64];
     float *samples;  /* (capacity) */
     float *features; /* (ATTUNE_FRAMES_PER_CALL, C) */
@@ -37,6 +38,7 @@ static attune_status choose_kernels(attune_engine *engine, const attune_engine_o
     if (strcmp(precision, "exact") != 0) {
         return attune_fail(ATTUNE_ECONFIG, "precision %s is not offered; use exact", precision);
     }
+    engine->precision = ATTUNE_PRECISION_EXACT;
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
         return attune_fail(ATTUNE_ENODEVICE,
                            "device %s is not there or not known to this build; use auto or cpu",
@@ -177,4 +179,9 @@ attune_status attune_engine_finish(attune_engine *engine, float *embedding, uint
 const attune_network *attune_engine_network(const attune_engine *engine)
 {
     return &engine->network;
+}
+
+attune_precision attune_engine_precision(const attune_engine *engine)
+{
+    return engine->precision;
 }

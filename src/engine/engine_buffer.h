@@ -3,6 +3,7 @@
 #define ATTUNE_SRC_ENGINE_ENGINE_BUFFER_H
 
 #include "attune/engine.h"
+#include "kernels/batch.h"
 
 /* Where the next *count > 0 samples of the track may be written. */
 float *attune_engine_space(attune_engine *engine, size_t *count);
@@ -10,5 +11,6 @@ float *attune_engine_space(attune_engine *engine, size_t *count);
 attune_status attune_engine_advance(attune_engine *engine, size_t count);
 
 const attune_network *attune_engine_network(const attune_engine *engine);
+attune_precision attune_engine_precision(const attune_engine *engine);
 
 #endif
