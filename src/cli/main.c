@@ -3,9 +3,6 @@
 
 #include <errno.h>
 #include <string.h>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 static const char help[] =
     "Usage: attune COMMAND [ARGUMENT...]\n"
@@ -53,20 +50,8 @@ static int dispatch(int argc, char **argv)
     return EXIT_BAD_USAGE;
 }
 
-/* Keeps memory that was freed for the next file. By default glibc gives a decoder's larger buffers
- * back to the kernel with each file and gets them page by page with the next: 0.2 to 0.6 ms a file.
- */
-static void keep_memory(void)
-{
-#ifdef __GLIBC__
-    mallopt(M_MMAP_THRESHOLD, 4 << 20);
-    mallopt(M_TRIM_THRESHOLD, 16 << 20);
-#endif
-}
-
 int main(int argc, char **argv)
 {
-    keep_memory();
     int code = dispatch(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
         message("standard output: %s", strerror(errno));
