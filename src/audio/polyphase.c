@@ -2,8 +2,12 @@
  *
  * The filter is libswresample's by default: a sinc that cuts off at 0.97 of the lower Nyquist
  * frequency, 32 of its zero crossings long, under a Kaiser window of beta 9. So are the ends:
- * before its first sample a stream goes on as its mirror image around that sample, behind the last
- * one as the mirror image of half of what the next output would have needed.
+ * before its first sample a stream goes on as its mirror image around that sample; behind its last
+ * one, half of the samples that are still needed come again in reverse.
+ *
+ * From 44.1 kHz that is 66 taps. A half-band filter would do with 25 multiply-adds and save 3 % of
+ * the time that decoding an MP3 takes; it was left because it moves an embedding by 3e-5, and this
+ * one by less than 1e-7.
  *
  * held:  | T for the mirror image, at first | samples that outputs to come need |
  */
