@@ -3,7 +3,7 @@
  * The samples are, bit for bit, those of `ffmpeg -i FILE -ac 1 -ar RATE -f f32le -` of the same
  * FFmpeg version: the audio stream it would choose, its downmix (not the mean: 0.7071 (L+R) for
  * stereo), its resampler, encoder delay and padding trimmed as it does. Peaks may exceed 1. Memory
- * does not grow with the file's length.
+ * does not grow with the file's length. With options.fast_resampling they differ by rounding.
  *
  * Of damaged files the samples are those of `ffmpeg -threads 1 -i ...`: with more decoder threads,
  * the default, the command itself loses good FLAC frames next to bad ones. Two things differ on
@@ -21,6 +21,7 @@
 #include "attune/status.h"
 #include "attune/track.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,10 @@ typedef struct attune_audio_options {
     double clip_start;      /* seconds of output to drop first, to the nearest sample; 0 */
     double clip_seconds;    /* seconds of output at most, likewise; 0 means to the end */
     double timeout_seconds; /* see attune_audio_options_default; 0 means no limit */
+    /* Resample 44.1 and 48 kHz and their multiples, in mono and stereo, to 22,050 Hz by a filter of
+     * our own: the same samples to about 1e-6, no longer bit for bit, in less time. Everything else
+     * is as without it. Engines and jobs set it themselves, true in precision fast; false */
+    bool fast_resampling;
 } attune_audio_options;
 
 /* 22,050 Hz, whole file, timeout 60 s. The time limit works against hangs, not against long files:

@@ -5,6 +5,7 @@
 #include "attune/audio.h"
 
 #include "audio/decode.h"
+#include "kernels/kernels.h"
 #include "status/error.h"
 
 #include <assert.h>
@@ -101,10 +102,16 @@ attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place 
     if (status != ATTUNE_OK) {
         return status;
     }
+    const attune_kernels *kernels = NULL;
+    status = options->fast_resampling ? attune_kernels_cpu(&kernels) : ATTUNE_OK;
+    if (status != ATTUNE_OK) {
+        return status;
+    }
     attune_audio *audio = allocate(options, result);
     if (!audio) {
         return attune_fail(ATTUNE_ENOMEM, "%s: out of memory for decoding it", place->path);
     }
+    audio->resampler.fast = kernels ? kernels->resampling : NULL;
     enter(audio);
     status = attune_audio_source_open(&audio->source, place, result);
     leave(audio);

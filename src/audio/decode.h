@@ -7,10 +7,11 @@
 #include "audio/resample.h"
 #include "audio/source.h"
 
-/* What to do next, in the order in which a file goes through them. */
+/* What to do next. */
 typedef enum attune_audio_phase {
     ATTUNE_AUDIO_SEND,    /* read a packet, give it to the decoder */
     ATTUNE_AUDIO_RECEIVE, /* get frames from the decoder, until it wants a packet */
+    ATTUNE_AUDIO_CONVERT, /* resample the frame that is waiting */
     ATTUNE_AUDIO_FLUSH,   /* get the resampler's last samples */
     ATTUNE_AUDIO_END,
 } attune_audio_phase;

@@ -1,6 +1,12 @@
-/* file.c - a regular file, or an entry of an archive, as libav's input: 256 KiB at a time, with
+/* file.c - a regular file, or an entry of an archive, as libav's input: 1 MiB at a time, with
  * sequential read-ahead. A stored entry is a part of the archive's file, read in place; a
- * compressed one has been inflated into memory. */
+ * compressed one has been inflated into memory.
+ *
+ * A read of 1 MiB is one request to a disk; with reads of 256 KiB, the kernel's read-ahead makes
+ * requests of that size, and several workers make the disk seek between them. On a device limited
+ * to 100 requests a second sixteen files of 10 MB take 2.0 s instead of 6.6 s. Dropped: advising
+ * WILLNEED a few MiB ahead, twice as many requests of half the size and up to 1.6 times slower; the
+ * same for the next file's two ends, twice as many requests and no faster. */
 #include "audio/file.h"
 
 #include "archive/archive.h"
@@ -17,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BUFFER_BYTES = 256 * 1024 };
+enum { BUFFER_BYTES = 1024 * 1024 };
 
 static int read_bytes(void *opaque, uint8_t *buffer, int size)
 {

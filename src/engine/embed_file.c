@@ -148,8 +148,10 @@ static void end(const sink *s, attune_track_done done, void *user)
     }
 }
 
+/* The network's rate and the precision's way there, whatever the caller asked for: a row must not
+ * depend on more than its output's attributes. */
 static attune_audio_options settings_for(const attune_audio_options *options,
-                                         const attune_network *network)
+                                         const attune_network *network, attune_precision precision)
 {
     attune_audio_options settings;
     attune_audio_options_default(&settings);
@@ -157,6 +159,7 @@ static attune_audio_options settings_for(const attune_audio_options *options,
         settings = *options;
     }
     settings.sample_rate = network->sample_rate;
+    settings.fast_resampling = precision == ATTUNE_PRECISION_FAST;
     return settings;
 }
 
@@ -183,7 +186,10 @@ attune_status attune_embed_file(const attune_embed_device *device, const attune_
                                 const attune_audio_options *options, attune_decoder *decoder,
                                 attune_embed_meter *meter, attune_embed_done done, void *user)
 {
-    const attune_audio_options settings = settings_for(options, network);
+    const attune_audio_options settings =
+        settings_for(options, network,
+                     device->engine ? attune_engine_precision(device->engine)
+                                    : attune_batch_engine_precision(device->batch));
     source from = {.decoder = decoder};
     attune_audio_result result = {0};
     sink s = {0};

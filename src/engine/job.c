@@ -220,7 +220,6 @@ static void *work(void *argument)
     if (w->engine) {
         attune_engine_flush(w->engine);
     }
-    }
     pthread_mutex_lock(&j->mutex);
     j->running--;
     pthread_cond_signal(&j->changed);
