@@ -36,6 +36,7 @@ enum { TURNS = 5, DEPTH = 8 };
     X(SAMPLES, "check samples")                                                                    \
     X(NETWORK, "network")                                                                          \
     X(ROWS, "rows, their lock")                                                                    \
+    X(TIMERS, "the timers")                                                                        \
     X(OTHER, "other")                                                                              \
     X(IDLE, "wait: no file left")                                                                  \
     X(ENGINES, "wait: open engines")                                                               \
@@ -55,9 +56,11 @@ static const char *const stage_names[] = {
 #undef X
 };
 
-/* One thread's time so far, and the stages that it is in, the innermost last. */
+/* One thread's time so far, and the stages that it is in, the innermost last. A timer costs its
+ * stage and the one around it some nanoseconds each; they are counted, and taken off at the end. */
 typedef struct timer {
     double seconds[STAGE_COUNT];
+    double within[STAGE_COUNT], around[STAGE_COUNT]; /* timers that it had, and that were in it */
     double since;
     stage open[DEPTH];
     int depth;
@@ -66,6 +69,7 @@ typedef struct timer {
 static _Thread_local timer own;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static double workers_seconds[STAGE_COUNT]; /* of all threads that have ended */
+static double cost_within, cost_around;     /* of one timer, seconds */
 
 static void turn_to(stage next, int step)
 {
@@ -77,6 +81,10 @@ static void turn_to(stage next, int step)
     own.depth += step;
     if (step > 0) {
         own.open[own.depth - 1] = next;
+        own.within[next]++;
+        if (own.depth > 1) {
+            own.around[own.open[own.depth - 2]]++;
+        }
     }
 }
 
@@ -88,6 +96,30 @@ static void enter(stage next)
 static void leave(void)
 {
     turn_to(STAGE_COUNT, -1);
+}
+
+/* Takes the timers' cost off the stages of this thread. */
+static void settle(void)
+{
+    for (int s = 0; s < STAGE_COUNT; s++) {
+        const double cost = own.within[s] * cost_within + own.around[s] * cost_around;
+        own.seconds[s] -= cost;
+        own.seconds[TIMERS] += cost;
+    }
+}
+
+static void calibrate(void)
+{
+    enum { COUNT = 1000000 };
+    own = (timer){0};
+    enter(OTHER);
+    for (int i = 0; i < COUNT; i++) {
+        enter(READ);
+        leave();
+    }
+    leave();
+    cost_within = own.seconds[READ] / COUNT;
+    cost_around = own.seconds[OTHER] / COUNT;
 }
 
 /* ---- the timers: __wrap_f is called in place of f ---- */
@@ -159,6 +191,7 @@ static void *work(void *argument)
     enter(OTHER);
     void *result = w.work(w.argument);
     leave();
+    settle();
     __real_pthread_mutex_lock(&mutex);
     for (int s = 0; s < STAGE_COUNT; s++) {
         workers_seconds[s] += own.seconds[s];
@@ -291,6 +324,7 @@ int main(int argc, char **argv)
         job.scan = scan;
         job.engine.device = "cpu";
         job.output = output;
+        calibrate();
         code = measure(&job, atoi(argv[2]));
         unlink(output);
         rmdir(folder);
