@@ -2,8 +2,8 @@
  *
  *   bench_stages MODEL.onnx WORKERS INPUT...
  *
- * Runs the job with one worker and with WORKERS by turns, and prints for every stage the processor
- * time that 30 s of audio take there. The linker puts a timer around the functions at the stages'
+ * Runs the job with one worker and with WORKERS by turns, and prints for every stage the time that
+ * 30 s of audio take there. The linker puts a timer around the functions at the stages'
  * borders (bench/CMakeLists.txt names them), so what runs is the library as it is. A stage's time
  * is its own: what it spends in another one counts there. Every worker's time is in some row: its
  * loop is `other`, and once it has no file left, or before there are workers, it waits.
@@ -39,8 +39,8 @@ enum { TURNS = 5, DEPTH = 8 };
     X(TIMERS, "the timers")                                                                        \
     X(OTHER, "other")                                                                              \
     X(IDLE, "wait: no file left")                                                                  \
-    X(ENGINES, "wait: open engines")                                                               \
-    X(WRITE, "wait: write output")                                                                 \
+    X(ENGINES, "wait: engines")                                                                    \
+    X(WRITE, "wait: output")                                                                       \
     X(RUN, NULL) /* the caller's thread while workers run */
 
 typedef enum stage {
@@ -170,14 +170,19 @@ WRAP(WRITE, attune_status, attune_store_append,
      (attune_store_writer * writer, const attune_rows *rows), writer, rows)
 WRAP(WRITE, attune_status, attune_store_commit, (attune_store_writer * writer), writer)
 
-void __real_attune_audio_close(attune_audio *audio);
-void __wrap_attune_audio_close(attune_audio *audio);
-void __wrap_attune_audio_close(attune_audio *audio)
-{
-    enter(OPEN);
-    __real_attune_audio_close(audio);
-    leave();
-}
+#define WRAP_CLOSE(stage, name, type)                                                              \
+    void __real_##name(type *handle);                                                              \
+    void __wrap_##name(type *handle);                                                              \
+    void __wrap_##name(type *handle)                                                               \
+    {                                                                                              \
+        enter(stage);                                                                              \
+        __real_##name(handle);                                                                     \
+        leave();                                                                                   \
+    }
+
+WRAP_CLOSE(OPEN, attune_audio_close, attune_audio)
+WRAP_CLOSE(ENGINES, attune_engine_close, attune_engine)
+WRAP_CLOSE(WRITE, attune_store_writer_close, attune_store_writer)
 
 typedef struct worker {
     void *(*work)(void *);
@@ -212,7 +217,11 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
         return ENOMEM;
     }
     *w = (worker){start, argument};
-    return __real_pthread_create(thread, attributes, work, w);
+    const int code = __real_pthread_create(thread, attributes, work, w);
+    if (code != 0) {
+        free(w);
+    }
+    return code;
 }
 
 /* ---- the job ---- */
@@ -301,36 +310,28 @@ static int measure(attune_job_options *job, int workers)
 
 int main(int argc, char **argv)
 {
-    attune_scan *scan = NULL;
     attune_job_options job;
     char folder[] = "/tmp/bench_stages-XXXXXX", output[64];
-    int code = 66;
     if (argc < 4 || atoi(argv[2]) < 1) {
         fprintf(stderr, "usage: bench_stages MODEL.onnx WORKERS INPUT...\n");
         return 64;
     }
     attune_model *model = bench_model(argv[1]);
-    attune_status status = attune_scan_create(&scan);
-    for (int i = 3; status == ATTUNE_OK && i < argc; i++) {
-        status = attune_scan_add(scan, argv[i]);
+    attune_scan *scan = bench_scan(argv + 3, argc - 3);
+    if (!mkdtemp(folder)) {
+        perror(folder);
+        return 73;
     }
-    if (status == ATTUNE_OK) {
-        status = attune_scan_finish(scan);
-    }
-    if (status == ATTUNE_OK && mkdtemp(folder)) {
-        snprintf(output, sizeof(output), "%s/out.h5", folder);
-        attune_job_options_default(&job);
-        job.model = model;
-        job.scan = scan;
-        job.engine.device = "cpu";
-        job.output = output;
-        calibrate();
-        code = measure(&job, atoi(argv[2]));
-        unlink(output);
-        rmdir(folder);
-    } else {
-        fprintf(stderr, "bench_stages: %s\n", attune_last_error());
-    }
+    snprintf(output, sizeof(output), "%s/out.h5", folder);
+    attune_job_options_default(&job);
+    job.model = model;
+    job.scan = scan;
+    job.engine.device = "cpu";
+    job.output = output;
+    calibrate();
+    const int code = measure(&job, atoi(argv[2]));
+    unlink(output);
+    rmdir(folder);
     attune_scan_free(scan);
     attune_model_close(model);
     return code;
