@@ -1,15 +1,17 @@
 /* bench_stages.c - where the time of `attune embed` on the CPU goes, and what another worker gains.
  *
- *   bench_stages MODEL.onnx WORKERS INPUT...
+ *   bench_stages [-p] MODEL.onnx WORKERS INPUT...
  *
  * Runs the job with one worker and with WORKERS by turns, and prints for every stage the time that
- * 30 s of audio take there. The linker puts a timer around the functions at the stages'
- * borders (bench/CMakeLists.txt names them), so what runs is the library as it is. A stage's time
- * is its own: what it spends in another one counts there. Every worker's time is in some row: its
- * loop is `other`, and once it has no file left, or before there are workers, it waits.
+ * 30 s of audio take there. The linker puts a timer around the functions at the stages' borders
+ * (bench/CMakeLists.txt names them), so what runs is the library as it is. A stage's time is its
+ * own: what it spends in another one counts there, and what the timers cost has a row. Every
+ * worker's time is in some row: its loop is `other`, and once it has no file left, or before there
+ * are workers, it waits.
  *
- * Times are of the wall, so that waiting is seen; on a machine that is busy with something else,
- * read the shares of a run, and the processor time in its last row. */
+ * With -p, stages are in processor time, for a machine that is busy with something else; what the
+ * wall adds to it is a row too. That clock costs twenty times as much to read, so that the small
+ * rows are then good to half a millisecond only. */
 #include "attune/attune.h"
 #include "audio/resample.h"
 #include "bench/bench.h"
@@ -23,6 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { TURNS = 5, DEPTH = 8 };
@@ -38,6 +41,7 @@ enum { TURNS = 5, DEPTH = 8 };
     X(ROWS, "rows, their lock")                                                                    \
     X(TIMERS, "the timers")                                                                        \
     X(OTHER, "other")                                                                              \
+    X(BLOCKED, "wait: blocked (-p)")                                                               \
     X(IDLE, "wait: no file left")                                                                  \
     X(ENGINES, "wait: engines")                                                                    \
     X(WRITE, "wait: output")                                                                       \
@@ -61,6 +65,7 @@ static const char *const stage_names[] = {
 typedef struct timer {
     double seconds[STAGE_COUNT];
     double within[STAGE_COUNT], around[STAGE_COUNT]; /* timers that it had, and that were in it */
+    clockid_t clock;
     double since;
     stage open[DEPTH];
     int depth;
@@ -70,10 +75,18 @@ static _Thread_local timer own;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static double workers_seconds[STAGE_COUNT]; /* of all threads that have ended */
 static double cost_within, cost_around;     /* of one timer, seconds */
+static clockid_t worker_clock = CLOCK_MONOTONIC;
+
+static double seconds_of(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
 
 static void turn_to(stage next, int step)
 {
-    const double now = bench_seconds();
+    const double now = seconds_of(own.clock);
     if (own.depth > 0) {
         own.seconds[own.open[own.depth - 1]] += now - own.since;
     }
@@ -111,7 +124,7 @@ static void settle(void)
 static void calibrate(void)
 {
     enum { COUNT = 1000000 };
-    own = (timer){0};
+    own = (timer){.clock = worker_clock};
     enter(OTHER);
     for (int i = 0; i < COUNT; i++) {
         enter(READ);
@@ -192,10 +205,16 @@ typedef struct worker {
 static void *work(void *argument)
 {
     worker w = *(worker *)argument;
+    const double start = bench_seconds();
     free(argument);
+    own.clock = worker_clock;
     enter(OTHER);
     void *result = w.work(w.argument);
     leave();
+    own.seconds[BLOCKED] = bench_seconds() - start;
+    for (int s = 0; s < BLOCKED; s++) {
+        own.seconds[BLOCKED] -= own.seconds[s];
+    }
     settle();
     __real_pthread_mutex_lock(&mutex);
     for (int s = 0; s < STAGE_COUNT; s++) {
@@ -244,7 +263,7 @@ static attune_status run(account *a, attune_job_options *job, int workers)
     attune_job_progress progress;
     double lives = 0;
     job->workers = workers;
-    own = (timer){0};
+    own = (timer){.clock = CLOCK_MONOTONIC};
     memset(workers_seconds, 0, sizeof(workers_seconds));
     const double start = bench_seconds(), processor = processor_seconds();
     enter(RUN);
@@ -274,13 +293,21 @@ static double median_ms(const account *turns, size_t offset)
     return bench_median(values, TURNS);
 }
 
-static void print_row(const char *name, const account *one, const account *many, int workers,
-                      size_t offset)
+/* All of a row's time but the timers' and, with -p, what others took. */
+static double whole(const account *turns)
+{
+    double sum = 0;
+    for (size_t s = 0; s < RUN; s++) {
+        sum += s != TIMERS && s != BLOCKED ? median_ms(turns, offsetof(account, seconds[s])) : 0;
+    }
+    return sum;
+}
+
+static void print_row(const char *name, const account *one, const account *many, size_t offset)
 {
     const double a = median_ms(one, offset), b = median_ms(many, offset);
-    printf("%-22s %10.3f %8.2f %10.3f %8.2f %8.2f\n", name, a,
-           100 * a / median_ms(one, offsetof(account, wall)), b,
-           100 * b / (workers * median_ms(many, offsetof(account, wall))), a > 0 ? b / a : 0);
+    printf("%-22s %10.3f %8.2f %14.3f %8.2f %8.2f\n", name, a, 100 * a / whole(one), b,
+           100 * b / whole(many), b / a);
 }
 
 static int measure(attune_job_options *job, int workers)
@@ -296,12 +323,12 @@ static int measure(attune_job_options *job, int workers)
     }
     printf("%zu files, %.2f hours; ms of a worker per 30 s of audio, medians of %d turns\n",
            attune_scan_count(job->scan), one[0].hours, TURNS);
-    printf("%-22s %10s %8s %7d at a time %8s %8s\n", "", "1 worker", "%", workers, "%", "ratio");
+    printf("%-22s %10s %8s %6d workers %8s %8s\n", "", "1 worker", "%", workers, "%", "ratio");
     for (size_t s = 0; s < RUN; s++) {
-        print_row(stage_names[s], one, many, workers, offsetof(account, seconds[s]));
+        print_row(stage_names[s], one, many, offsetof(account, seconds[s]));
     }
-    print_row("processor", one, many, workers, offsetof(account, processor));
-    print_row("wall", one, many, workers, offsetof(account, wall));
+    print_row("processor", one, many, offsetof(account, processor));
+    print_row("wall", one, many, offsetof(account, wall));
     const double gain = bench_median(gains, TURNS);
     printf("%d workers are %.2f times as fast as one (min %.2f, max %.2f): %.0f %% of %d\n",
            workers, gain, gains[0], gains[TURNS - 1], 100 * gain / workers, workers);
@@ -312,8 +339,13 @@ int main(int argc, char **argv)
 {
     attune_job_options job;
     char folder[] = "/tmp/bench_stages-XXXXXX", output[64];
+    if (argc > 1 && strcmp(argv[1], "-p") == 0) {
+        worker_clock = CLOCK_THREAD_CPUTIME_ID;
+        argv++;
+        argc--;
+    }
     if (argc < 4 || atoi(argv[2]) < 1) {
-        fprintf(stderr, "usage: bench_stages MODEL.onnx WORKERS INPUT...\n");
+        fprintf(stderr, "usage: bench_stages [-p] MODEL.onnx WORKERS INPUT...\n");
         return 64;
     }
     attune_model *model = bench_model(argv[1]);
