@@ -25,20 +25,25 @@ int main(int argc, char **argv)
     float *features = malloc(sizeof(float) * CALL * (size_t)n->features);
     float *embedding = malloc(sizeof(float) * (size_t)n->embedding);
     void *context = NULL;
-    if (!pcm || !features || !embedding || kernels->open(&context, model) != ATTUNE_OK) {
+    if (!pcm || !features || !embedding ||
+        kernels->open(&context, model, ATTUNE_PRECISION_EXACT) != ATTUNE_OK) {
         fprintf(stderr, "count_network: %s\n", attune_last_error());
         return 70;
     }
     bench_noise(pcm, CALL * (size_t)n->frame_size);
     bench_noise(features, CALL * (size_t)n->features);
-    kernels->sequence(context, features, 1); /* so that a track of 0 steps has an end too */
+    attune_segment segment = {.count = 1};
+    kernels->begin(context, 0);
+    kernels->sequence(context, features, &segment,
+                      1); /* so that a track of 0 steps has an end too */
     for (int frames = atoi(argv[2]); frames > 0; frames -= CALL) {
         kernels->frontend(context, features, pcm, frames < CALL ? frames : CALL);
     }
     for (int steps = atoi(argv[3]); steps > 0; steps -= CALL) {
-        kernels->sequence(context, features, steps < CALL ? steps : CALL);
+        segment.count = steps < CALL ? (uint32_t)steps : CALL;
+        kernels->sequence(context, features, &segment, 1);
     }
-    kernels->finish(context, embedding);
+    kernels->finish(context, embedding, 0);
     printf("%g\n", (double)embedding[0]);
     kernels->close(context);
     attune_model_close(model);
