@@ -1,8 +1,9 @@
-/* bench.h - what the benchmarks share: a model, noise, a clock and a JSON file.
+/* bench.h - what the benchmarks share: a model, noise, a list of files, a clock and a JSON file.
  */
 #ifndef ATTUNE_BENCH_H
 #define ATTUNE_BENCH_H
 
+#include "attune/job.h"
 #include "model/parameters.h"
 
 #include <stddef.h>
@@ -19,6 +20,9 @@ attune_model *bench_model(const char *path);
 
 /* Uniform noise in [-0.5, 0.5), the same on every run. */
 void bench_noise(float *out, size_t count);
+
+/* The files and folders named; ends the program if there is no audio. */
+attune_scan *bench_scan(char **inputs, int count);
 
 double bench_seconds(void);                     /* monotonic */
 double bench_median(double *values, int count); /* sorts them */

@@ -86,39 +86,28 @@ static int measure(attune_job_options *job)
 
 int main(int argc, char **argv)
 {
-    attune_model *model = NULL;
-    attune_scan *scan = NULL;
     attune_job_options job;
     char folder[] = "/tmp/bench_embed-XXXXXX", output[64];
-    int code = 66;
     if (argc < 5 || atoi(argv[3]) < 1 || atoi(argv[3]) > WORKERS_MAX) {
         fprintf(stderr, "usage: bench_embed MODEL.onnx DEVICE WORKERS INPUT...\n");
         return 64;
     }
-    attune_status status = attune_model_open(&model, argv[1]);
-    if (status == ATTUNE_OK) {
-        status = attune_scan_create(&scan);
+    attune_model *model = bench_model(argv[1]);
+    attune_scan *scan = bench_scan(argv + 4, argc - 4);
+    if (!mkdtemp(folder)) {
+        perror(folder);
+        return 73;
     }
-    for (int i = 4; status == ATTUNE_OK && i < argc; i++) {
-        status = attune_scan_add(scan, argv[i]);
-    }
-    if (status == ATTUNE_OK) {
-        status = attune_scan_finish(scan);
-    }
-    if (status == ATTUNE_OK && mkdtemp(folder)) {
-        snprintf(output, sizeof(output), "%s/out.h5", folder);
-        attune_job_options_default(&job);
-        job.model = model;
-        job.scan = scan;
-        job.engine.device = argv[2];
-        job.workers = atoi(argv[3]);
-        job.output = output;
-        code = measure(&job);
-        unlink(output);
-        rmdir(folder);
-    } else {
-        fprintf(stderr, "bench_embed: %s\n", attune_last_error());
-    }
+    snprintf(output, sizeof(output), "%s/out.h5", folder);
+    attune_job_options_default(&job);
+    job.model = model;
+    job.scan = scan;
+    job.engine.device = argv[2];
+    job.workers = atoi(argv[3]);
+    job.output = output;
+    const int code = measure(&job);
+    unlink(output);
+    rmdir(folder);
     attune_scan_free(scan);
     attune_model_close(model);
     return code;

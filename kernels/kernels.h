@@ -12,6 +12,7 @@
 
 #include "attune/model.h"
 #include "kernels/precision.h"
+#include "kernels/resampling.h"
 
 #include <stdint.h>
 
@@ -28,8 +29,9 @@ typedef struct attune_segment {
 } attune_segment;
 
 typedef struct attune_kernels {
-    const char *device; /* "cpu" */
-    const char *detail; /* what it runs on: "avx512" */
+    const char *device;                  /* "cpu" */
+    const char *detail;                  /* what it runs on: "avx512" */
+    const attune_resampling *resampling; /* for the decoder; needs no context */
 
     /* Packs the weights and allocates the scratch. On failure *context is NULL. */
     attune_status (*open)(void **context, const attune_model *model, attune_precision precision);

@@ -34,6 +34,7 @@
 
 #include "attune/audio.h"
 #include "attune/engine.h"
+#include "attune/export.h"
 #include "attune/job.h"
 #include "attune/model.h"
 #include "attune/status.h"

@@ -3,7 +3,7 @@
  * The samples are, bit for bit, those of `ffmpeg -i FILE -ac 1 -ar RATE -f f32le -` of the same
  * FFmpeg version: the audio stream it would choose, its downmix (not the mean: 0.7071 (L+R) for
  * stereo), its resampler, encoder delay and padding trimmed as it does. Peaks may exceed 1. Memory
- * does not grow with the file's length.
+ * does not grow with the file's length. With options.fast_resampling they differ by rounding.
  *
  * Of damaged files the samples are those of `ffmpeg -threads 1 -i ...`: with more decoder threads,
  * the default, the command itself loses good FLAC frames next to bad ones. Two things differ on
@@ -13,13 +13,15 @@
  * A fault of the file is no failure of the program: it ends in attune_audio_result.status, and the
  * functions still return ATTUNE_OK. They fail (ATTUNE_ENOMEM, ATTUNE_EINVAL) only when the program
  * cannot go on. An attune_audio belongs to one thread at a time; several may be used by several
- * threads. */
+ * threads. libav's log callback is ours, and it may allocate 512 MiB at once, in the whole process.
+ */
 #ifndef ATTUNE_AUDIO_H
 #define ATTUNE_AUDIO_H
 
 #include "attune/status.h"
 #include "attune/track.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +36,10 @@ typedef struct attune_audio_options {
     double clip_start;      /* seconds of output to drop first, to the nearest sample; 0 */
     double clip_seconds;    /* seconds of output at most, likewise; 0 means to the end */
     double timeout_seconds; /* see attune_audio_options_default; 0 means no limit */
+    /* Resample 44.1 and 48 kHz and their multiples, in mono and stereo, to 22,050 Hz by a filter of
+     * our own: the same samples to about 1e-6, no longer bit for bit, in less time. Everything else
+     * is as without it. Engines and jobs set it themselves, true in precision fast; false */
+    bool fast_resampling;
 } attune_audio_options;
 
 /* 22,050 Hz, whole file, timeout 60 s. The time limit works against hangs, not against long files:
@@ -57,7 +63,8 @@ typedef struct attune_audio_result {
     char error[512];          /* one line: what failed and what FFmpeg said; "" if nothing did */
 } attune_audio_result;
 
-/* Opens `path` (raw bytes; only regular files are opened, so a FIFO cannot block). `result` is the
+/* Opens `path` (raw bytes; only regular files are opened, so a FIFO cannot block), or an entry of a
+ * zip or tar archive ("a.zip/b.mp3"), which is then looked up in it. `result` is the
  * caller's; it must outlive *out and is written by every call. When the file cannot be used, *out
  * is NULL, the return is ATTUNE_OK and result->status says why. `options` may be NULL for the
  * defaults. */

@@ -60,7 +60,8 @@ ATTUNE_API attune_status attune_engine_finish(attune_engine *engine, float *embe
                                               uint64_t *frames);
 
 /* A whole file. A fault of the file is in track->status, and the return is ATTUNE_OK; `embedding`
- * is then NaN. `audio` may be NULL; its sample rate is ignored for the network's. */
+ * is then NaN. `audio` may be NULL; its sample rate is ignored for the network's, and its
+ * fast_resampling for the precision's. */
 ATTUNE_API attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
                                                   const attune_audio_options *audio,
                                                   attune_track *track, float *embedding);

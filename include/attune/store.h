@@ -11,6 +11,7 @@
 #include "attune/status.h"
 #include "attune/track.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,6 +78,22 @@ ATTUNE_API attune_status attune_store_create(attune_store_writer **out, const ch
 /* Appends all rows, in their order. After a failure, a full disk say, nothing more can be appended
  * or committed. The file's bytes do not depend on how its rows are divided among calls. */
 ATTUNE_API attune_status attune_store_append(attune_store_writer *writer, const attune_rows *rows);
+
+/* What to do with rows of the same path. */
+typedef enum attune_merge_duplicates {
+    ATTUNE_MERGE_REFUSE, /* ATTUNE_EDATA, naming the path and the files */
+    ATTUNE_MERGE_LAST    /* the one from the last input in the list stays, and its last there */
+} attune_merge_duplicates;
+
+/* Appends the rows of `count` outputs, each sorted by path, as one sequence sorted by path. `keep`
+ * may be NULL; it is asked for each row that would be written. Of the attributes only the
+ * embedding's width is looked at. Inputs may be more than a process may hold open, and memory does
+ * not grow with their rows. An input that is not sorted is ATTUNE_EDATA. Does not commit; after a
+ * failure the writer must be closed without. */
+ATTUNE_API attune_status attune_store_merge(attune_store_writer *writer, const char *const *inputs,
+                                            size_t count, attune_merge_duplicates duplicates,
+                                            bool (*keep)(void *user, const attune_row *row),
+                                            void *user);
 /* Makes the file durable under its name. The writer must still be closed, whatever happened. */
 ATTUNE_API attune_status attune_store_commit(attune_store_writer *writer);
 /* Frees; removes the temporary file if it was not committed. NULL-safe. */

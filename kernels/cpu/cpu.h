@@ -102,6 +102,9 @@ float *attune_cpu_allocate(size_t count);
 extern const attune_kernels attune_kernels_baseline, attune_kernels_avx2, attune_kernels_avx512,
     attune_kernels_avx512amd;
 
+extern const attune_resampling attune_resampling_baseline, attune_resampling_avx2,
+    attune_resampling_avx512, attune_resampling_avx512amd;
+
 #ifdef ATTUNE_ISA
 #ifndef ATTUNE_ADDERS
 #define ATTUNE_ADDERS 0 /* 1: products are made by sums, see attune_by_sums */

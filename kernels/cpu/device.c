@@ -107,6 +107,7 @@ static attune_status cpu_finish(void *context, float *embedding, uint32_t slot)
 const attune_kernels ATTUNE_KERNEL(attune_kernels) = {
     .device = "cpu",
     .detail = ATTUNE_TEXT(ATTUNE_ISA),
+    .resampling = &ATTUNE_KERNEL(attune_resampling),
     .open = cpu_open,
     .close = cpu_close,
     .frontend = cpu_frontend,

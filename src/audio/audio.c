@@ -5,6 +5,7 @@
 #include "attune/audio.h"
 
 #include "audio/decode.h"
+#include "kernels/kernels.h"
 #include "status/error.h"
 
 #include <assert.h>
@@ -82,8 +83,15 @@ static attune_audio *allocate(const attune_audio_options *options, attune_audio_
 attune_status attune_audio_open(attune_audio **out, const char *path,
                                 const attune_audio_options *options, attune_audio_result *result)
 {
-    attune_audio_options defaults;
     assert(out && path && result);
+    const attune_audio_place place = attune_audio_place_of(path);
+    return attune_audio_open_at(out, &place, options, result);
+}
+
+attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place *place,
+                                   const attune_audio_options *options, attune_audio_result *result)
+{
+    attune_audio_options defaults;
     *out = NULL;
     memset(result, 0, sizeof(*result));
     if (!options) {
@@ -94,12 +102,18 @@ attune_status attune_audio_open(attune_audio **out, const char *path,
     if (status != ATTUNE_OK) {
         return status;
     }
+    const attune_kernels *kernels = NULL;
+    status = options->fast_resampling ? attune_kernels_cpu(&kernels) : ATTUNE_OK;
+    if (status != ATTUNE_OK) {
+        return status;
+    }
     attune_audio *audio = allocate(options, result);
     if (!audio) {
-        return attune_fail(ATTUNE_ENOMEM, "%s: out of memory for decoding it", path);
+        return attune_fail(ATTUNE_ENOMEM, "%s: out of memory for decoding it", place->path);
     }
+    audio->resampler.fast = kernels ? kernels->resampling : NULL;
     enter(audio);
-    status = attune_audio_source_open(&audio->source, path, result);
+    status = attune_audio_source_open(&audio->source, place, result);
     leave(audio);
     if (status != ATTUNE_OK || result->status != ATTUNE_TRACK_OK) {
         attune_audio_close(audio);
@@ -135,6 +149,30 @@ static size_t take_pending(attune_audio *audio, float *samples, size_t room)
     return count;
 }
 
+static bool has_ended(const attune_audio *audio)
+{
+    return audio->phase == ATTUNE_AUDIO_END && audio->pending_read == audio->pending_count;
+}
+
+/* Samples that wait, or if there are none, those of the next step. */
+static attune_status step(attune_audio *audio, float *samples, size_t *count, size_t room)
+{
+    *count = take_pending(audio, samples, room);
+    return *count > 0 ? ATTUNE_OK : attune_audio_advance(audio, samples, count, room);
+}
+
+/* How many of `count` new samples count: none of a file that has failed. */
+static size_t deliver(attune_audio *audio, attune_status status, size_t count)
+{
+    const attune_track_status so_far = audio->result->status;
+    if (status != ATTUNE_OK || (so_far != ATTUNE_TRACK_OK && so_far != ATTUNE_TRACK_SILENT &&
+                                so_far != ATTUNE_TRACK_PARTIAL)) {
+        return 0;
+    }
+    audio->result->samples += count;
+    return count;
+}
+
 attune_status attune_audio_read(attune_audio *audio, float *samples, size_t capacity, size_t *count)
 {
     attune_status status = ATTUNE_OK;
@@ -145,36 +183,43 @@ attune_status attune_audio_read(attune_audio *audio, float *samples, size_t capa
         return attune_fail(ATTUNE_EINVAL, "no room for samples");
     }
     enter(audio);
-    while (status == ATTUNE_OK && filled < capacity) {
-        size_t got = take_pending(audio, samples + filled, capacity - filled);
-        if (got == 0) {
-            if (audio->phase == ATTUNE_AUDIO_END) {
-                break;
-            }
-            status = attune_audio_advance(audio, samples + filled, &got, capacity - filled);
-        }
+    while (status == ATTUNE_OK && filled < capacity && !has_ended(audio)) {
+        size_t got = 0;
+        status = step(audio, samples + filled, &got, capacity - filled);
         filled += got;
     }
     leave(audio);
-    if (status == ATTUNE_OK &&
-        (audio->result->status == ATTUNE_TRACK_OK || audio->result->status == ATTUNE_TRACK_SILENT ||
-         audio->result->status == ATTUNE_TRACK_PARTIAL)) {
-        *count = filled;
-        audio->result->samples += filled;
-    }
+    *count = deliver(audio, status, filled);
+    return status;
+}
+
+attune_status attune_audio_step(attune_audio *audio, float *samples, size_t *count, size_t room,
+                                bool *ended)
+{
+    enter(audio);
+    const attune_status status = step(audio, samples, count, room);
+    leave(audio);
+    *count = deliver(audio, status, *count);
+    *ended = has_ended(audio);
     return status;
 }
 
 bool attune_audio_probe(const char *path)
 {
+    assert(path);
+    const attune_audio_place place = attune_audio_place_of(path);
+    return attune_audio_probe_at(&place);
+}
+
+bool attune_audio_probe_at(const attune_audio_place *place)
+{
     attune_audio_options options;
     attune_audio_source source = {.file = {.descriptor = -1}};
-    assert(path);
     attune_audio_options_default(&options);
     source.clock.timeout_seconds = options.timeout_seconds;
     attune_audio_log_enter(&source.log);
     attune_audio_clock_enter(&source.clock);
-    bool found = attune_audio_source_probe(&source, path);
+    bool found = attune_audio_source_probe(&source, place);
     attune_audio_source_close(&source);
     attune_audio_log_leave();
     return found;

@@ -19,6 +19,10 @@
  * that does so this often does not get on. */
 enum { RETRIES_MAX = 10000 };
 
+/* Samples that one frame may become: 50 minutes. A frame is some milliseconds of audio, and of 500
+ * MB only in a file made to fill memory. */
+enum { FRAME_SAMPLES_MAX = 1 << 26 };
+
 /* Ends the file with a failure status. */
 static void fail(attune_audio *audio, attune_track_status status, int code, const char *what)
 {
@@ -170,6 +174,13 @@ static attune_status convert(attune_audio *audio, float *samples, size_t *count,
     int bound = attune_resampler_bound(&audio->resampler, frame);
     bool direct = bound >= 0 && (size_t)bound <= room;
     *count = 0;
+    if (bound > FRAME_SAMPLES_MAX) {
+        char what[96];
+        snprintf(what, sizeof(what), "a frame of %d samples at %d Hz",
+                 frame ? frame->nb_samples : 0, frame ? frame->sample_rate : 0);
+        fail(audio, ATTUNE_TRACK_CANNOT_DECODE, 0, what);
+        return ATTUNE_OK;
+    }
     if (!direct && bound >= 0) {
         attune_status status = reserve(audio, (size_t)bound);
         if (status != ATTUNE_OK) {
@@ -197,7 +208,7 @@ static attune_status convert(attune_audio *audio, float *samples, size_t *count,
         audio->pending_read = 0;
         audio->pending_count = kept;
     }
-    if (audio->position >= audio->clip_end || (!frame && made == 0)) {
+    if (audio->position >= audio->clip_end || (audio->phase == ATTUNE_AUDIO_FLUSH && made == 0)) {
         finish(audio);
     }
     return ATTUNE_OK;
@@ -262,6 +273,30 @@ static void give_up(attune_audio *audio, int code)
     finish(audio);
 }
 
+/* Resamples audio->frame. When it is unlike the frames before, what is held of those comes first,
+ * and the frame waits. */
+static attune_status convert_frame(attune_audio *audio, float *samples, size_t *count, size_t room)
+{
+    int code = attune_resampler_prepare(&audio->resampler, audio->frame);
+    attune_status status = ATTUNE_OK;
+    if (code > 0) {
+        audio->phase = ATTUNE_AUDIO_CONVERT;
+        return convert(audio, samples, count, room, NULL);
+    }
+    audio->phase = ATTUNE_AUDIO_RECEIVE;
+    if (code == AVERROR(ERANGE)) {
+        note_damage(audio, code);
+    } else if (code < 0) {
+        give_up(audio, code);
+    } else {
+        const AVFrame *frame = audio->frame;
+        audio->source.clock.decoded_seconds += (double)frame->nb_samples / frame->sample_rate;
+        status = convert(audio, samples, count, room, frame);
+    }
+    av_frame_unref(audio->frame);
+    return status;
+}
+
 static attune_status receive_frame(attune_audio *audio, float *samples, size_t *count, size_t room)
 {
     AVCodecContext *decoder = audio->source.decoder;
@@ -294,19 +329,7 @@ static attune_status receive_frame(attune_audio *audio, float *samples, size_t *
         return ATTUNE_OK;
     }
     note_mismatch(audio);
-    code = attune_resampler_prepare(&audio->resampler, audio->frame);
-    attune_status status = ATTUNE_OK;
-    if (code == AVERROR(ERANGE)) {
-        note_damage(audio, code);
-    } else if (code < 0) {
-        give_up(audio, code);
-    } else {
-        const AVFrame *frame = audio->frame;
-        audio->source.clock.decoded_seconds += (double)frame->nb_samples / frame->sample_rate;
-        status = convert(audio, samples, count, room, frame);
-    }
-    av_frame_unref(audio->frame);
-    return status;
+    return convert_frame(audio, samples, count, room);
 }
 
 attune_status attune_audio_advance(attune_audio *audio, float *samples, size_t *count, size_t room)
@@ -318,8 +341,10 @@ attune_status attune_audio_advance(attune_audio *audio, float *samples, size_t *
         break;
     case ATTUNE_AUDIO_RECEIVE:
         return receive_frame(audio, samples, count, room);
+    case ATTUNE_AUDIO_CONVERT:
+        return convert_frame(audio, samples, count, room);
     case ATTUNE_AUDIO_FLUSH:
-        if (audio->resampler.context) {
+        if (attune_resampler_is_open(&audio->resampler)) {
             return convert(audio, samples, count, room, NULL);
         }
         finish(audio);

@@ -3,13 +3,15 @@
 #define ATTUNE_SRC_AUDIO_DECODE_H
 
 #include "attune/audio.h"
+#include "audio/place.h"
 #include "audio/resample.h"
 #include "audio/source.h"
 
-/* What to do next, in the order in which a file goes through them. */
+/* What to do next. */
 typedef enum attune_audio_phase {
     ATTUNE_AUDIO_SEND,    /* read a packet, give it to the decoder */
     ATTUNE_AUDIO_RECEIVE, /* get frames from the decoder, until it wants a packet */
+    ATTUNE_AUDIO_CONVERT, /* resample the frame that is waiting */
     ATTUNE_AUDIO_FLUSH,   /* get the resampler's last samples */
     ATTUNE_AUDIO_END,
 } attune_audio_phase;
@@ -35,6 +37,16 @@ struct attune_audio {
     char mismatch[256]; /* the first kept packet's */
     char stop[448];     /* why reading ended before the file did; "" when it did not */
 };
+
+/* attune_audio_open and attune_audio_probe, also of an archive's entry. */
+attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place *place,
+                                   const attune_audio_options *options,
+                                   attune_audio_result *result);
+bool attune_audio_probe_at(const attune_audio_place *place);
+
+/* Reads what one step gives, perhaps nothing; *ended when nothing will follow. */
+attune_status attune_audio_step(attune_audio *audio, float *samples, size_t *count, size_t room,
+                                bool *ended);
 
 /* One step on: *count samples, at most `room`, were written to `samples`; others may be pending.
  * Not at the end, and only when nothing is pending. The file's own faults end up in audio->result.

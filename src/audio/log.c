@@ -4,6 +4,7 @@
 #include "status/error.h"
 
 #include <libavutil/log.h>
+#include <libavutil/mem.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -38,6 +39,7 @@ static void catch_message(void *object, int level, const char *format, va_list a
 static void install(void)
 {
     av_log_set_callback(catch_message);
+    av_max_alloc(ATTUNE_AUDIO_ALLOCATION_MAX);
 }
 
 void attune_audio_log_enter(attune_audio_log *log)

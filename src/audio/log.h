@@ -7,10 +7,16 @@
 #ifndef ATTUNE_SRC_AUDIO_LOG_H
 #define ATTUNE_SRC_AUDIO_LOG_H
 
+#include <stddef.h>
+
 typedef struct attune_audio_log {
     int level;      /* of the message, AV_LOG_*; nothing but warnings and worse is kept */
     char text[256]; /* "mp3float: Header missing", one line; "" when there is none */
 } attune_audio_log;
+
+/* Bytes that libav may allocate at once, for a packet, a frame, a table: damaged files ask for
+ * more, and 100 hours of MP4 for 400 MB. Set, for the whole process, with the callback. */
+#define ATTUNE_AUDIO_ALLOCATION_MAX ((size_t)512 << 20)
 
 /* This thread's messages go to `log` until leave. Not nested. */
 void attune_audio_log_enter(attune_audio_log *log);

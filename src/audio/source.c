@@ -211,10 +211,11 @@ static void start_stream(attune_audio_source *source, attune_audio_result *resul
 }
 
 /* True when there is something to read; result->status tells when not. */
-static bool open_file(attune_audio_source *source, const char *path, attune_audio_result *result)
+static bool open_file(attune_audio_source *source, const attune_audio_place *place,
+                      attune_audio_result *result)
 {
-    char reason[128];
-    const char *why = attune_audio_file_open(&source->file, path, &source->clock, reason);
+    char reason[192];
+    const char *why = attune_audio_file_open(&source->file, place, &source->clock, reason);
     result->size = source->file.size;
     result->mtime_ns = source->file.mtime_ns;
     if (why) {
@@ -256,30 +257,31 @@ static void open_container(attune_audio_source *source, const char *path,
     }
 }
 
-attune_status attune_audio_source_open(attune_audio_source *source, const char *path,
+attune_status attune_audio_source_open(attune_audio_source *source, const attune_audio_place *place,
                                        attune_audio_result *result)
 {
     attune_audio_log_clear(&source->log);
-    if (!open_file(source, path, result)) {
+    if (!open_file(source, place, result)) {
         return ATTUNE_OK;
     }
     source->format = avformat_alloc_context();
     if (!source->format || !attune_audio_file_start(&source->file)) {
-        return attune_fail(ATTUNE_ENOMEM, "%s: out of memory for reading it", path);
+        return attune_fail(ATTUNE_ENOMEM, "%s: out of memory for reading it", place->path);
     }
-    open_container(source, path, result);
+    open_container(source, place->path, result);
     if (result->status == ATTUNE_TRACK_OK) {
         start_stream(source, result);
     }
     return ATTUNE_OK;
 }
 
-bool attune_audio_source_probe(attune_audio_source *source, const char *path)
+bool attune_audio_source_probe(attune_audio_source *source, const attune_audio_place *place)
 {
-    char reason[128];
+    const char *path = place->path;
+    char reason[192];
     const AVInputFormat *input = NULL;
     attune_audio_log_clear(&source->log);
-    if (attune_audio_file_open(&source->file, path, &source->clock, reason) ||
+    if (attune_audio_file_open(&source->file, place, &source->clock, reason) ||
         source->file.size == 0 || !attune_audio_file_start(&source->file)) {
         return false;
     }

@@ -25,7 +25,7 @@ typedef struct attune_audio_source {
 /* Opens file, container and decoder. When the file cannot be used, result->status and result->error
  * say why and the return is ATTUNE_OK all the same. `source` can be closed either way and must not
  * move. */
-attune_status attune_audio_source_open(attune_audio_source *source, const char *path,
+attune_status attune_audio_source_open(attune_audio_source *source, const attune_audio_place *place,
                                        attune_audio_result *result);
 
 /* Sets result->status and, as one line, result->error: "<what>: <code in words>: <what libav
@@ -36,8 +36,8 @@ void attune_audio_source_fail(attune_audio_source *source, attune_audio_result *
 /* "<code in words>: <what libav logged>". */
 void attune_audio_source_reason(const attune_audio_source *source, char reason[384], int code);
 
-/* True if `path` is a container with an audio stream that has a decoder. */
-bool attune_audio_source_probe(attune_audio_source *source, const char *path);
+/* True if at `place` there is a container with an audio stream that has a decoder. */
+bool attune_audio_source_probe(attune_audio_source *source, const attune_audio_place *place);
 
 void attune_audio_source_close(attune_audio_source *source);
 

@@ -1,10 +1,12 @@
 /* embed.c - `attune embed`: audio files and folders in, one HDF5 file out. */
 #include "cli/cli.h"
 #include "cli/log.h"
+#include "cli/metrics.h"
+#include "cli/shard.h"
+#include "cli/stop.h"
 #include "status/error.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,9 +16,12 @@ static const char help[] =
     "\n"
     "Embeds audio: every file becomes a row of OUT.h5, its vector or why there is none.\n"
     "INPUT is a file, a folder (searched with all folders below it for audio; names that\n"
-    "begin with a dot are passed over), or - for a list of files on standard input.\n"
+    "begin with a dot are passed over), an archive (.zip or .tar, read in place), or - for a\n"
+    "list of files on standard input.\n"
     "\n"
-    "  -o, --output OUT.h5        file to write; replaced whole, only when all is done\n"
+    "  -o, --output OUT.h5        file to write, only when all is done. One that is there\n"
+    "                             is added to: files that are new or have another size or\n"
+    "                             time are embedded, all other rows stay\n"
     "  -m, --model MODEL.onnx     network to run (default: $ATTUNE_MODEL)\n"
     "      --files-from LIST      also embed the files named in LIST, one a line; - is\n"
     "                             standard input\n"
@@ -26,6 +31,8 @@ static const char help[] =
     "      --timeout SECONDS      give a file up when decoding has taken this long more\n"
     "                             than the audio decoded so far would play (default: 60;\n"
     "                             0: never)\n"
+    "      --isolate              decode in processes of their own, so that a crash or a hang\n"
+    "                             of a decoder costs one file and not the run\n"
     "      --device DEVICE        where to run the network: cpu, cuda (every GPU), cuda:N,\n"
     "                             cuda:N,cuda:M or auto, which is every GPU, or the CPU\n"
     "                             where there is none (default: auto)\n"
@@ -36,25 +43,49 @@ static const char help[] =
     "                             processors with AVX-512 (default: exact)\n"
     "      --verify N             embed N tracks, chosen at random, again on the CPU, and\n"
     "                             fail if one differs by more than the precision allows\n"
+    "      --shard I/N            embed only the files of shard I of N (1 to N) and write\n"
+    "                             OUT-I-of-N.h5, for attune merge to join; a file's shard\n"
+    "                             depends only on its absolute path and N (default: in a\n"
+    "                             task of a Slurm array 1-N or 0-(N-1), its place in it)\n"
+    "      --retry-failed         also embed again what failed in an earlier run\n"
+    "      --prune                drop rows whose file is gone\n"
+    "      --force                start over: replace OUT.h5, drop what is done of it\n"
+    "      --dry-run              print each file that would be embedded, and why: new,\n"
+    "                             changed or retried; write nothing\n"
+    "      --commit SECONDS       make what is done durable at least this often (default:\n"
+    "                             10; every 4,096 files in any case)\n"
     "  -j, --jobs N               files at a time (default: one per processor)\n"
     "  -q, --quiet                say nothing unless the command cannot go on\n"
     "      --log-json             messages as one JSON object a line on standard error\n"
+    "      --metrics FILE.prom    keep FILE.prom up to date for Prometheus\n"
     "  -h, --help                 this text\n"
     "\n"
-    "Exit: 0 all embedded, 3 finished but some files failed, 64 usage, 65 bad model,\n"
-    "66 no input, 70 verification failed, 73 cannot create OUT.h5, 74 I/O error, 75 a GPU\n"
-    "failed in mid-run, 78 no such device, 130 interrupted. A run that ends early leaves\n"
-    "OUT.h5 as it was and writes what is done to OUT.h5.partial.\n";
+    "A run that ends early, however it ends, leaves OUT.h5 as it was and what is done in\n"
+    "OUT.h5.parts; the same command goes on from there. SIGINT, SIGTERM and SIGUSR1 finish\n"
+    "the files under way; a second SIGINT or SIGTERM stops at once.\n"
+    "\n"
+    "Exit: 0 all embedded, 3 finished but some files failed, 64 usage, 65 bad model, OUT.h5\n"
+    "or part, 66 no input, 70 verification failed, 73 cannot create OUT.h5, 74 I/O error, 75\n"
+    "run again (SIGUSR1, a GPU failed, another job is writing OUT.h5), 78 no such device, or\n"
+    "OUT.h5 has another model, precision or clip, 130 SIGINT, 143 SIGTERM.\n";
 
 enum {
     OPTION_FILES_FROM = 256,
     OPTION_CLIP,
     OPTION_TIMEOUT,
+    OPTION_ISOLATE,
     OPTION_DEVICE,
     OPTION_GPU_MEMORY,
     OPTION_PRECISION,
     OPTION_VERIFY,
-    OPTION_LOG_JSON
+    OPTION_SHARD,
+    OPTION_RETRY_FAILED,
+    OPTION_PRUNE,
+    OPTION_FORCE,
+    OPTION_DRY_RUN,
+    OPTION_COMMIT,
+    OPTION_LOG_JSON,
+    OPTION_METRICS
 };
 
 static const struct option options[] = {
@@ -64,20 +95,30 @@ static const struct option options[] = {
     {"null", no_argument, NULL, '0'},
     {"clip", required_argument, NULL, OPTION_CLIP},
     {"timeout", required_argument, NULL, OPTION_TIMEOUT},
+    {"isolate", no_argument, NULL, OPTION_ISOLATE},
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"gpu-memory", required_argument, NULL, OPTION_GPU_MEMORY},
     {"precision", required_argument, NULL, OPTION_PRECISION},
     {"verify", required_argument, NULL, OPTION_VERIFY},
+    {"shard", required_argument, NULL, OPTION_SHARD},
+    {"retry-failed", no_argument, NULL, OPTION_RETRY_FAILED},
+    {"prune", no_argument, NULL, OPTION_PRUNE},
+    {"force", no_argument, NULL, OPTION_FORCE},
+    {"dry-run", no_argument, NULL, OPTION_DRY_RUN},
+    {"commit", required_argument, NULL, OPTION_COMMIT},
     {"jobs", required_argument, NULL, 'j'},
     {"quiet", no_argument, NULL, 'q'},
     {"log-json", no_argument, NULL, OPTION_LOG_JSON},
+    {"metrics", required_argument, NULL, OPTION_METRICS},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
 
 typedef struct embed_arguments {
     attune_job_options job;
-    const char *model;
+    const char *model, *metrics;
+    cli_shard shard;
+    char *shard_output;
     const char **lists; /* as many as argc at most */
     int list_count;
     bool null_delimited, quiet, log_json, help;
@@ -113,6 +154,9 @@ static int take_option(embed_arguments *a, int option)
             return usage_error("embed", "--timeout %s: not a number of seconds", optarg);
         }
         break;
+    case OPTION_ISOLATE:
+        a->job.decoder = "/proc/self/exe"; /* still this program when its file is replaced */
+        break;
     case OPTION_DEVICE:
         a->job.engine.device = optarg;
         break;
@@ -126,6 +170,28 @@ static int take_option(embed_arguments *a, int option)
             return usage_error("embed", "--verify %s: not a number of tracks", optarg);
         }
         a->job.verify = (uint64_t)count;
+        break;
+    case OPTION_SHARD:
+        if (!shard_parse(&a->shard, optarg)) {
+            return usage_error("embed", "--shard %s: not I/N with I from 1 to N", optarg);
+        }
+        break;
+    case OPTION_RETRY_FAILED:
+        a->job.retry_failed = true;
+        break;
+    case OPTION_PRUNE:
+        a->job.prune = true;
+        break;
+    case OPTION_FORCE:
+        a->job.force = true;
+        break;
+    case OPTION_DRY_RUN:
+        a->job.dry_run = true;
+        break;
+    case OPTION_COMMIT:
+        if (!parse_real(optarg, 0, 1e9, &a->job.commit_seconds)) {
+            return usage_error("embed", "--commit %s: not a number of seconds", optarg);
+        }
         break;
     case OPTION_PRECISION:
         a->job.engine.precision = optarg;
@@ -141,6 +207,9 @@ static int take_option(embed_arguments *a, int option)
         break;
     case OPTION_LOG_JSON:
         a->log_json = true;
+        break;
+    case OPTION_METRICS:
+        a->metrics = optarg;
         break;
     default:
         a->help = true;
@@ -178,6 +247,19 @@ static int parse_arguments(embed_arguments *a, int argc, char **argv)
     return EXIT_OK;
 }
 
+/* What the shard is, if it was not given, and its output. */
+static attune_status settle_shard(embed_arguments *a)
+{
+    attune_status status = a->shard.count > 0 ? ATTUNE_OK : shard_from_slurm(&a->shard);
+    if (status == ATTUNE_OK && a->shard.count > 0) {
+        status = shard_output(&a->shard_output, a->job.output, a->shard);
+        a->job.output = a->shard_output;
+        a->job.shard = a->shard.index - 1;
+        a->job.shards = a->shard.count;
+    }
+    return status;
+}
+
 static attune_status add_list(attune_scan *scan, const char *name, char delimiter)
 {
     const bool standard = strcmp(name, "-") == 0;
@@ -202,6 +284,9 @@ static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, i
                                  char **argv)
 {
     attune_status status = attune_scan_create(scan);
+    if (status == ATTUNE_OK && a->job.decoder) {
+        status = attune_scan_isolate(*scan, a->job.decoder);
+    }
     for (int i = optind; status == ATTUNE_OK && i < argc; i++) {
         if (strcmp(argv[i], "-") != 0) {
             status = attune_scan_add(*scan, argv[i]);
@@ -213,42 +298,42 @@ static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, i
     return status == ATTUNE_OK ? attune_scan_finish(*scan) : status;
 }
 
-/* The signal that asked to stop, 0 if none has. A second one finds the default action and ends at
- * once. */
-static volatile sig_atomic_t stop_signal;
-
-static void on_signal(int number)
+static void take_shard(cli_log *log, attune_scan *scan, cli_shard shard)
 {
-    stop_signal = number;
-}
-
-static void catch_signals(void)
-{
-    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    const struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        struct sigaction before;
-        if (sigaction(signals[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-            sigaction(signals[i], &action, NULL);
-        }
+    const size_t all = attune_scan_count(scan);
+    if (shard.count > 0) {
+        attune_scan_shard(scan, shard.index - 1, shard.count);
+        log_shard(log, shard, attune_scan_count(scan), all);
     }
-    signal(SIGPIPE, SIG_IGN); /* a reader of our messages that goes away does not end the job */
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk, with its message */
 }
+
+/* Who is told of the job. */
+typedef struct listener {
+    cli_log log;
+    cli_metrics metrics;
+} listener;
 
 static void on_track(void *user, const char *name, const attune_track *track)
 {
-    log_track(user, name, track);
+    log_track(&((listener *)user)->log, name, track);
 }
 
 static bool on_progress(void *user, const attune_job_progress *progress)
 {
-    if (stop_signal) {
-        log_stopping(user);
+    listener *l = user;
+    metrics_update(&l->metrics, progress);
+    if (stop_signal()) {
+        log_stopping(&l->log);
         return true;
     }
-    log_progress(user, progress);
+    log_progress(&l->log, progress);
     return false;
+}
+
+static void on_plan(void *user, const char *path, attune_job_reason reason)
+{
+    (void)user;
+    log_plan(path, reason);
 }
 
 /* Appends one argument, in quotes where a shell would not take it as it is. */
@@ -288,14 +373,15 @@ static char *command_line(int argc, char **argv)
 static int finish(cli_log *log, attune_status status, const attune_job_progress *progress,
                   const embed_arguments *a)
 {
-    if (status == ATTUNE_OK) {
-        log_done(log, progress, a->job.scan, a->job.output);
-    }
     if (status != ATTUNE_OK) {
         log_error(log);
-        return status == ATTUNE_ESTOPPED && stop_signal ? EXIT_SIGNAL + (int)stop_signal
-                                                        : exit_code(status);
+        return status == ATTUNE_ESTOPPED && stop_signal() ? stop_exit_code() : exit_code(status);
     }
+    if (a->job.dry_run) {
+        log_planned(log, progress, a->job.output);
+        return EXIT_OK;
+    }
+    log_done(log, progress, a->job.scan, a->job.output);
     return failed_files(progress) > 0 ? EXIT_SOME_FAILED : EXIT_OK;
 }
 
@@ -304,10 +390,17 @@ static int run(embed_arguments *a, int argc, char **argv)
     attune_model *model = NULL;
     attune_scan *scan = NULL;
     attune_job_progress progress = {0};
-    cli_log log;
+    listener l = {0};
     const char *path = NULL;
-    log_open(&log, a->log_json, a->quiet);
-    attune_status status = model_path(&path, a->model);
+    log_open(&l.log, a->log_json, a->quiet);
+    stop_on_usr1();
+    attune_status status = settle_shard(a);
+    if (status == ATTUNE_OK && !a->job.dry_run) {
+        status = metrics_open(&l.metrics, a->metrics, a->job.output);
+    }
+    if (status == ATTUNE_OK) {
+        status = model_path(&path, a->model);
+    }
     if (status == ATTUNE_OK) {
         status = attune_model_open(&model, path);
     }
@@ -318,13 +411,16 @@ static int run(embed_arguments *a, int argc, char **argv)
         a->job.model = model;
         a->job.scan = scan;
         a->job.on_track = on_track;
+        a->job.on_plan = on_plan;
         a->job.on_progress = on_progress;
-        a->job.user = &log;
-        catch_signals();
-        log_start(&log, scan, a->job.output, path);
+        a->job.user = &l;
+        stop_on_signals();
+        take_shard(&l.log, scan, a->shard);
+        log_start(&l.log, scan, a->job.output, path);
         status = attune_job_run(&a->job, &progress);
     }
-    const int code = finish(&log, status, &progress, a);
+    const int code = finish(&l.log, status, &progress, a);
+    metrics_close(&l.metrics, &progress, code);
     attune_scan_free(scan);
     attune_model_close(model);
     return code;
@@ -345,6 +441,7 @@ int command_embed(int argc, char **argv)
     } else if (code == EXIT_OK) {
         code = run(&a, argc, argv);
     }
+    free(a.shard_output);
     free(a.lists);
     free(command);
     return code;

@@ -49,6 +49,19 @@ static void print_text(const char *name, const char *text)
     printf("%-16s%s\n", name, line);
 }
 
+/* The same for a text that has several lines in a merged file: each on a line of its own. */
+static void print_lines(const char *name, const char *text)
+{
+    char line[4096];
+    do {
+        const size_t length = strcspn(text, "\n");
+        snprintf(line, sizeof(line), "%.*s", (int)length, text);
+        print_text(name, line);
+        text += length + (text[length] == '\n');
+        name = "";
+    } while (*text);
+}
+
 static int info_model(const char *path, bool as_json)
 {
     attune_model *model = NULL;
@@ -152,16 +165,17 @@ static void output_text(const attune_store_attributes *a, uint64_t rows, const u
         }
     }
     printf("%-16s%d components\n", "embedding", a->embedding);
-    print_text("model", a->model_name);
+    print_lines("model", a->model_name);
     print_text("sha256", a->model_sha256);
     print_text("network", a->network);
-    print_text("device", a->device);
+    print_lines("device", a->device);
     print_text("precision", a->precision);
     print_text("clip", clip);
     print_text("root", a->root);
-    print_text("command", a->command);
+    print_lines("command", a->command);
     print_text("created", a->created);
-    printf("%-16sattune %s, %s\n", "by", a->attune_version, a->libav);
+    print_lines("attune", a->attune_version);
+    print_lines("libav", a->libav);
 }
 
 static int info_output(const char *path, bool as_json)

@@ -90,6 +90,24 @@ void log_start(cli_log *log, const attune_scan *scan, const char *output, const 
     }
 }
 
+void log_shard(cli_log *log, cli_shard shard, size_t files, size_t all)
+{
+    if (log->quiet) {
+        return;
+    }
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("shard"));
+        json_object_set_new(event, "shard", json_integer(shard.index));
+        json_object_set_new(event, "shards", json_integer(shard.count));
+        json_object_set_new(event, "files", json_integer((json_int_t)files));
+        json_object_set_new(event, "all", json_integer((json_int_t)all));
+        log_event(event);
+    } else {
+        message("shard %d of %d: %zu of %zu files", shard.index, shard.count, files, all);
+    }
+}
+
 void log_track(cli_log *log, const char *name, const attune_track *track)
 {
     const char *status = attune_track_status_name(track->status);
@@ -120,9 +138,9 @@ void log_progress(cli_log *log, const attune_job_progress *progress)
     }
     const double wall = progress->wall_seconds > 0 ? progress->wall_seconds : 1e-9;
     char eta[32] = "-";
-    if (progress->done > 0) {
-        const double left =
-            wall / (double)progress->done * (double)(progress->files - progress->done);
+    const uint64_t made = progress->done - progress->by_reason[ATTUNE_JOB_KEPT];
+    if (made > 0) {
+        const double left = wall / (double)made * (double)(progress->files - progress->done);
         const unsigned long seconds = (unsigned long)left;
         snprintf(eta, sizeof(eta), "%lu:%02lu:%02lu", seconds / 3600, seconds / 60 % 60,
                  seconds % 60);
@@ -140,6 +158,43 @@ void log_progress(cli_log *log, const attune_job_progress *progress)
     log->shown = true;
 }
 
+static const char *const reasons[ATTUNE_JOB_REASON_COUNT] = {"new", "changed", "retried", "kept"};
+
+static json_t *reasons_json(const attune_job_progress *progress)
+{
+    json_t *counts = json_object();
+    for (int r = 0; r < ATTUNE_JOB_REASON_COUNT; r++) {
+        json_object_set_new(counts, reasons[r], json_integer((json_int_t)progress->by_reason[r]));
+    }
+    return counts;
+}
+
+void log_plan(const char *path, attune_job_reason reason)
+{
+    printf("%s\t%s\n", reasons[reason], path);
+}
+
+void log_planned(cli_log *log, const attune_job_progress *progress, const char *output)
+{
+    const uint64_t *counts = progress->by_reason;
+    if (log->quiet) {
+        return;
+    }
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("planned"));
+        json_object_set_new(event, "by_reason", reasons_json(progress));
+        json_object_set_new(event, "output", json_text(output));
+        log_event(event);
+        return;
+    }
+    message("would embed %llu new, %llu changed and %llu failed files, and keep %llu -> %s",
+            (unsigned long long)counts[ATTUNE_JOB_NEW],
+            (unsigned long long)counts[ATTUNE_JOB_CHANGED],
+            (unsigned long long)counts[ATTUNE_JOB_RETRIED],
+            (unsigned long long)counts[ATTUNE_JOB_KEPT], output);
+}
+
 static void done_json(const attune_job_progress *progress, const char *output)
 {
     json_t *event = json_object(), *counts = json_object();
@@ -152,6 +207,8 @@ static void done_json(const attune_job_progress *progress, const char *output)
     json_object_set_new(event, "event", json_string("done"));
     json_object_set_new(event, "files", json_integer((json_int_t)progress->done));
     json_object_set_new(event, "by_status", counts);
+    json_object_set_new(event, "by_reason", reasons_json(progress));
+    json_object_set_new(event, "pruned", json_integer((json_int_t)progress->pruned));
     json_object_set_new(event, "audio_seconds", json_real(progress->audio_seconds));
     json_object_set_new(event, "wall_seconds", json_real(progress->wall_seconds));
     if (progress->busy >= 0) {
@@ -177,7 +234,7 @@ void log_stopping(cli_log *log)
         json_object_set_new(event, "event", json_string("stopping"));
         log_event(event);
     } else {
-        message("finishing the files under way; once more to stop at once and lose them all");
+        message("finishing the files under way; once more to stop at once and lose those");
     }
 }
 
@@ -191,11 +248,16 @@ void log_done(cli_log *log, const attune_job_progress *progress, const attune_sc
     if (log->json) {
         done_json(progress, output);
     } else {
-        char counts[256] = "", passed[64] = "";
+        char counts[256] = "", passed[64] = "", kept[64] = "";
+        const uint64_t kept_count = progress->by_reason[ATTUNE_JOB_KEPT];
         const size_t ignored = attune_scan_ignored(scan);
         if (ignored > 0) {
             snprintf(passed, sizeof(passed), ", %zu other file%s passed over", ignored,
                      ignored == 1 ? "" : "s");
+        }
+        if (kept_count > 0) {
+            snprintf(kept, sizeof(kept), ", %llu of them from before",
+                     (unsigned long long)kept_count);
         }
         size_t length = 0;
         for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
@@ -206,9 +268,13 @@ void log_done(cli_log *log, const attune_job_progress *progress, const attune_sc
                                      attune_track_status_name((attune_track_status)s));
             }
         }
-        message("%llu file%s (%s)%s, %.2f hours of audio in %.1f s -> %s",
-                (unsigned long long)progress->done, progress->done == 1 ? "" : "s", counts, passed,
-                progress->audio_seconds / 3600, progress->wall_seconds, output);
+        message("%llu file%s (%s)%s%s, %.2f hours of audio in %.1f s -> %s",
+                (unsigned long long)progress->done, progress->done == 1 ? "" : "s", counts, kept,
+                passed, progress->audio_seconds / 3600, progress->wall_seconds, output);
+        if (progress->pruned > 0) {
+            message("%llu row%s dropped, of files that are gone",
+                    (unsigned long long)progress->pruned, progress->pruned == 1 ? "" : "s");
+        }
         if (progress->verified > 0) {
             message("%llu of them embedded again on the CPU: largest difference %.2g",
                     (unsigned long long)progress->verified, progress->verify_largest);

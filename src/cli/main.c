@@ -1,8 +1,12 @@
 /* main.c - `attune COMMAND`. The only place that exits. */
 #include "cli/cli.h"
 
+#include "audio/decoder.h"
+
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 static const char help[] =
     "Usage: attune COMMAND [ARGUMENT...]\n"
@@ -11,19 +15,33 @@ static const char help[] =
     "together.\n"
     "\n"
     "  embed      audio files and folders to one HDF5 file of embeddings\n"
+    "  export     the vectors of an output as .npy, .csv or for ann-benchmarks\n"
     "  info       what a model or an output holds\n"
+    "  merge      several outputs to one\n"
     "  nearest    the tracks nearest to one, by row or by audio file\n"
     "\n"
     "  attune COMMAND --help    says more\n"
     "  attune --version         the version of this program and its libraries\n";
 
+static int command_decoder(int argc, char **argv)
+{
+    int type = 0;
+    socklen_t length = sizeof(type);
+    (void)argv;
+    if (argc != 1 || getsockopt(STDIN_FILENO, SOL_SOCKET, SO_TYPE, &type, &length) != 0) {
+        message("decoder: is started by attune embed --isolate");
+        return EXIT_BAD_USAGE;
+    }
+    return attune_decoder_serve();
+}
+
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"embed", command_embed},
-    {"info", command_info},
-    {"nearest", command_nearest},
+    {"embed", command_embed},     {"export", command_export},
+    {"info", command_info},       {"merge", command_merge},
+    {"nearest", command_nearest}, {"decoder", command_decoder}, /* what --isolate starts */
 };
 
 static int dispatch(int argc, char **argv)

@@ -564,6 +564,11 @@ uint32_t attune_batch_engine_load(attune_batch_engine *e)
     return load;
 }
 
+attune_precision attune_batch_engine_precision(const attune_batch_engine *e)
+{
+    return e->precision;
+}
+
 const char *attune_batch_engine_name(const attune_batch_engine *e)
 {
     return e->kernels->name(e->context);

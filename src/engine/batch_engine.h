@@ -53,6 +53,7 @@ void attune_batch_track_abandon(attune_batch_track *track);
 attune_status attune_batch_engine_status(attune_batch_engine *engine);
 /* Tracks begun and not done: what a scheduler balances. */
 uint32_t attune_batch_engine_load(attune_batch_engine *engine);
+attune_precision attune_batch_engine_precision(const attune_batch_engine *engine);
 /* "NVIDIA H200", and seconds that it had been computing after the batch before. */
 const char *attune_batch_engine_name(const attune_batch_engine *engine);
 double attune_batch_engine_busy(attune_batch_engine *engine);

@@ -2,6 +2,7 @@
  */
 #include "engine/embed_file.h"
 
+#include "audio/decode.h"
 #include "engine/engine_buffer.h"
 #include "status/error.h"
 
@@ -9,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Samples beyond this are no audio, and the network's sums would overflow in f32. */
 static const float PEAK_MAX = 1e15f;
@@ -53,6 +55,52 @@ static bool judge_embedding(attune_track *track, const float *embedding, int E, 
     return true;
 }
 
+/* Divides a worker's time between what it does by turns. */
+typedef struct stopwatch {
+    attune_embed_meter *meter; /* never NULL */
+    uint64_t since;            /* ns */
+} stopwatch;
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The time since the last lap was one of decoding, or else the device's. */
+static void lap(stopwatch *watch, bool decoding)
+{
+    const uint64_t now = now_ns();
+    atomic_ullong *sum = decoding ? &watch->meter->decoding_ns : &watch->meter->device_ns;
+    atomic_fetch_add_explicit(sum, now - watch->since, memory_order_relaxed);
+    watch->since = now;
+}
+
+/* Where samples come from: decoding here, or in a process. */
+typedef struct source {
+    attune_decoder *decoder; /* NULL: here */
+    attune_audio *audio;
+    bool more; /* there is something to read */
+} source;
+
+static attune_status source_open(source *from, const attune_audio_place *place,
+                                 const attune_audio_options *options, attune_audio_result *result)
+{
+    if (from->decoder) {
+        return attune_decoder_begin(from->decoder, &from->more, place, options, result);
+    }
+    const attune_status status = attune_audio_open_at(&from->audio, place, options, result);
+    from->more = from->audio != NULL;
+    return status;
+}
+
+static attune_status source_read(const source *from, float *samples, size_t capacity, size_t *count)
+{
+    return from->decoder ? attune_decoder_read(from->decoder, samples, capacity, count)
+                         : attune_audio_read(from->audio, samples, capacity, count);
+}
+
 /* The track of a file on either device. */
 typedef struct sink {
     attune_engine *engine;
@@ -69,21 +117,22 @@ static attune_status begin(sink *s, const attune_embed_device *device)
     return attune_batch_track_begin(&s->track, device->batch);
 }
 
-static attune_status decode(const sink *s, attune_audio *audio, atomic_ullong *decoded)
+static attune_status decode(const sink *s, const source *from, stopwatch *watch)
 {
     for (;;) {
         size_t space = 0, count = 0;
         float *to = s->engine ? attune_engine_space(s->engine, &space)
                               : attune_batch_track_space(s->track, &space);
-        attune_status status = attune_audio_read(audio, to, space, &count);
+        lap(watch, false);
+        attune_status status = source_read(from, to, space, &count);
+        lap(watch, true);
         if (status != ATTUNE_OK || count == 0) {
             return status;
         }
-        if (decoded) {
-            atomic_fetch_add_explicit(decoded, count, memory_order_relaxed);
-        }
+        atomic_fetch_add_explicit(&watch->meter->samples, count, memory_order_relaxed);
         status = s->engine ? attune_engine_advance(s->engine, count)
                            : attune_batch_track_advance(s->track, count);
+        lap(watch, false);
         if (status != ATTUNE_OK) {
             return status;
         }
@@ -99,8 +148,10 @@ static void end(const sink *s, attune_track_done done, void *user)
     }
 }
 
+/* The network's rate and the precision's way there, whatever the caller asked for: a row must not
+ * depend on more than its output's attributes. */
 static attune_audio_options settings_for(const attune_audio_options *options,
-                                         const attune_network *network)
+                                         const attune_network *network, attune_precision precision)
 {
     attune_audio_options settings;
     attune_audio_options_default(&settings);
@@ -108,6 +159,7 @@ static attune_audio_options settings_for(const attune_audio_options *options,
         settings = *options;
     }
     settings.sample_rate = network->sample_rate;
+    settings.fast_resampling = precision == ATTUNE_PRECISION_FAST;
     return settings;
 }
 
@@ -130,25 +182,32 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
 }
 
 attune_status attune_embed_file(const attune_embed_device *device, const attune_network *network,
-                                const char *path, const attune_audio_options *options,
-                                atomic_ullong *decoded, attune_embed_done done, void *user)
+                                const attune_audio_place *place,
+                                const attune_audio_options *options, attune_decoder *decoder,
+                                attune_embed_meter *meter, attune_embed_done done, void *user)
 {
-    const attune_audio_options settings = settings_for(options, network);
-    attune_audio *audio = NULL;
+    const attune_audio_options settings =
+        settings_for(options, network,
+                     device->engine ? attune_engine_precision(device->engine)
+                                    : attune_batch_engine_precision(device->batch));
+    source from = {.decoder = decoder};
     attune_audio_result result = {0};
     sink s = {0};
+    attune_embed_meter unread = {0};
+    stopwatch watch = {.meter = meter ? meter : &unread, .since = now_ns()};
     waiting *w = calloc(1, sizeof(*w));
     if (!w) {
         return attune_fail_memory("a track", sizeof(*w));
     }
-    attune_status status = attune_audio_open(&audio, path, &settings, &result);
-    if (status == ATTUNE_OK && audio) {
+    attune_status status = source_open(&from, place, &settings, &result);
+    lap(&watch, true);
+    if (status == ATTUNE_OK && from.more) {
         status = begin(&s, device);
     }
-    if (status == ATTUNE_OK && audio) {
-        status = decode(&s, audio, decoded);
+    if (status == ATTUNE_OK && from.more) {
+        status = decode(&s, &from, &watch);
     }
-    attune_audio_close(audio);
+    attune_audio_close(from.audio);
     judge(&w->track, &result, network);
     if (status != ATTUNE_OK || !attune_track_has_embedding(w->track.status)) {
         attune_batch_track_abandon(s.track); /* an engine forgets it when the next begins */
@@ -163,6 +222,7 @@ attune_status attune_embed_file(const attune_embed_device *device, const attune_
     w->done = done;
     w->user = user;
     end(&s, on_done, w);
+    lap(&watch, false);
     return ATTUNE_OK;
 }
 
@@ -192,7 +252,9 @@ attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
     const attune_embed_device device = {.engine = engine};
     const attune_network *network = attune_engine_network(engine);
     row r = {.track = track, .embedding = embedding, .E = network->embedding};
-    attune_status status = attune_embed_file(&device, network, path, audio, NULL, take_row, &r);
+    const attune_audio_place place = attune_audio_place_of(path);
+    attune_status status =
+        attune_embed_file(&device, network, &place, audio, NULL, NULL, take_row, &r);
     attune_engine_flush(engine);
     return status == ATTUNE_OK ? r.status : status;
 }

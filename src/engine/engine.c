@@ -19,6 +19,7 @@ struct attune_engine {
     const attune_kernels *kernels;
     void *context;
     attune_network network;
+    attune_precision precision;
     char device[64];
     attune_track_queue *queue;
     float *samples;  /* (capacity) */
@@ -32,8 +33,7 @@ void attune_engine_options_default(attune_engine_options *options)
     *options = (attune_engine_options){.device = "auto", .precision = "exact"};
 }
 
-static attune_status choose_kernels(attune_engine *engine, attune_precision *precision,
-                                    const attune_engine_options *options)
+static attune_status choose_kernels(attune_engine *engine, const attune_engine_options *options)
 {
     const char *device = options->device ? options->device : "auto";
     if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
@@ -41,8 +41,8 @@ static attune_status choose_kernels(attune_engine *engine, attune_precision *pre
                            "device %s is not there or not known to this build; use auto or cpu",
                            device);
     }
-    attune_status status =
-        attune_precision_parse(precision, options->precision ? options->precision : "exact");
+    attune_status status = attune_precision_parse(
+        &engine->precision, options->precision ? options->precision : "exact");
     return status == ATTUNE_OK ? attune_kernels_cpu(&engine->kernels) : status;
 }
 
@@ -57,13 +57,12 @@ attune_status attune_engine_open(attune_engine **out, const attune_model *model,
         return attune_fail_memory("an engine", sizeof(*engine));
     }
     engine->network = *attune_model_network(model);
-    attune_precision precision = ATTUNE_PRECISION_EXACT;
-    attune_status status = choose_kernels(engine, &precision, options ? options : &defaults);
+    attune_status status = choose_kernels(engine, options ? options : &defaults);
     if (status != ATTUNE_OK) {
         goto done;
     }
     const attune_network *n = &engine->network;
-    status = engine->kernels->open(&engine->context, model, precision);
+    status = engine->kernels->open(&engine->context, model, engine->precision);
     if (status == ATTUNE_OK) {
         status = attune_track_queue_open(&engine->queue, engine->kernels, engine->context, n);
     }
@@ -222,4 +221,9 @@ attune_status attune_engine_finish(attune_engine *engine, float *embedding, uint
 const attune_network *attune_engine_network(const attune_engine *engine)
 {
     return &engine->network;
+}
+
+attune_precision attune_engine_precision(const attune_engine *engine)
+{
+    return engine->precision;
 }

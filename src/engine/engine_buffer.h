@@ -5,6 +5,7 @@
 
 #include "attune/engine.h"
 #include "engine/track_done.h"
+#include "kernels/precision.h"
 
 /* Where the next *count > 0 samples of the track may be written. */
 float *attune_engine_space(attune_engine *engine, size_t *count);
@@ -18,5 +19,6 @@ void attune_engine_end(attune_engine *engine, attune_track_done done, void *user
 void attune_engine_flush(attune_engine *engine);
 
 const attune_network *attune_engine_network(const attune_engine *engine);
+attune_precision attune_engine_precision(const attune_engine *engine);
 
 #endif

@@ -3,19 +3,20 @@
  * Workers take the next file of the sorted list until there is none. On the CPU each has an engine
  * of its own, and a track stays with it from its first packet to its embedding. On GPUs workers
  * only decode: tracks go to the device with the fewest under way. Either way a file's row comes
- * back when the device has it, perhaps after other files. Rows gather as they come and are sorted
- * at the end. The caller's thread only waits and reports. */
+ * back when the device has it, perhaps after other files. Rows gather as they come; the caller's
+ * thread, which else only waits and reports, commits them as parts. */
 #include "engine/job.h"
 
-#include "attune/store.h"
 #include "engine/condition.h"
 #include "engine/devices.h"
 #include "engine/embed_file.h"
 #include "engine/engine_buffer.h"
+#include "engine/output.h"
+#include "engine/scan.h"
+#include "engine/verify.h"
 #include "status/error.h"
 
 #include <limits.h>
-#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,20 +24,31 @@
 #include <string.h>
 #include <time.h>
 
-enum { BATCH_FRAMES = 16384 }; /* 25 minutes of audio, 128 MiB as f32, two of them */
+enum {
+    BATCH_FRAMES = 16384,      /* 25 minutes of audio, 128 MiB as f32, two of them */
+    PART_ROWS = 4096,          /* committed at the latest */
+    ROWS_MAX = 16 * PART_ROWS, /* held while the disk takes its time; then workers wait */
+};
 
 typedef struct job {
     const attune_job_options *options;
     attune_devices devices;
     attune_precision precision;
     attune_batch_engine *engines[ATTUNE_DEVICES_MAX]; /* one a device; none on the CPU */
-    atomic_size_t next;                               /* file to take */
-    atomic_ullong decoded;                            /* samples */
+    attune_output output;
+    atomic_size_t next; /* file to take */
+    attune_embed_meter meter;
     atomic_bool stop;
     pthread_mutex_t mutex;  /* guards all below */
     pthread_cond_t changed; /* on CLOCK_MONOTONIC */
-    attune_rows *rows;
-    uint64_t done, by_status[ATTUNE_TRACK_STATUS_COUNT];
+    pthread_cond_t room;    /* rows were taken away, or the job stops */
+    attune_rows *rows;      /* not committed */
+    attune_rows *spare;     /* what the rows being committed were exchanged for */
+    double oldest;          /* when the first of the rows came */
+    uint64_t done, committed;
+    uint64_t by_status[ATTUNE_TRACK_STATUS_COUNT], by_reason[ATTUNE_JOB_REASON_COUNT];
+    double waited;        /* seconds that workers waited for rows to be committed */
+    bool cannot_commit;   /* a part could not be written */
     int running;          /* workers */
     uint64_t waiting;     /* files decoded whose rows a device has still to give */
     attune_status status; /* the first failure */
@@ -45,14 +57,15 @@ typedef struct job {
 
 typedef struct worker {
     job *job;
-    attune_engine *engine; /* NULL on GPUs */
+    attune_engine *engine;   /* NULL on GPUs */
+    attune_decoder *decoder; /* NULL: decodes by itself */
     pthread_t thread;
     bool started;
 } worker;
 
 void attune_job_options_default(attune_job_options *options)
 {
-    *options = (attune_job_options){0};
+    *options = (attune_job_options){.shards = 1, .commit_seconds = 10};
     attune_engine_options_default(&options->engine);
     attune_audio_options_default(&options->audio);
 }
@@ -73,6 +86,7 @@ static void note_failure(job *j, attune_status status)
         j->status = status;
         strcpy(j->error, attune_last_error()); /* as long as attune_last_error can be */
         atomic_store(&j->stop, true);
+        pthread_cond_broadcast(&j->room);
     }
 }
 
@@ -92,7 +106,11 @@ static void file_row(job *j, const char *name, attune_status status, const attun
             .mtime_ns = track->mtime_ns,
             .embedding = attune_track_has_embedding(track->status) ? embedding : NULL,
         };
+        j->oldest = attune_rows_count(j->rows) == 0 ? now() : j->oldest;
         status = attune_rows_append(j->rows, &row);
+        if (attune_rows_count(j->rows) == PART_ROWS) {
+            pthread_cond_signal(&j->changed);
+        }
         j->done++;
         j->by_status[track->status]++;
         if (status == ATTUNE_OK && j->options->on_track) {
@@ -136,7 +154,7 @@ static attune_batch_engine *least_loaded(const job *j)
     return best;
 }
 
-static void embed(const worker *w, const char *path, const char *name)
+static void embed(const worker *w, const attune_audio_place *place, const char *name)
 {
     job *j = w->job;
     const attune_embed_device device = {.engine = w->engine,
@@ -148,8 +166,9 @@ static void embed(const worker *w, const char *path, const char *name)
     pthread_mutex_unlock(&j->mutex);
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
-        status = attune_embed_file(&device, attune_model_network(j->options->model), path,
-                                   &j->options->audio, &j->decoded, on_embedded, p);
+        status =
+            attune_embed_file(&device, attune_model_network(j->options->model), place,
+                              &j->options->audio, w->decoder, &j->meter, on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -158,6 +177,28 @@ static void embed(const worker *w, const char *path, const char *name)
         note_failure(j, status);
         pthread_mutex_unlock(&j->mutex);
     }
+}
+
+/* Whether file `index` is to be embedded; counts it. Waits while too many rows are not committed.
+ */
+static bool take_file(job *j, size_t index)
+{
+    attune_track_status status = ATTUNE_TRACK_OK;
+    const attune_job_reason reason =
+        attune_known_judge(j->output.known, index, j->options->retry_failed, &status);
+    pthread_mutex_lock(&j->mutex);
+    j->by_reason[reason]++;
+    if (reason == ATTUNE_JOB_KEPT) {
+        j->done++;
+        j->by_status[status]++;
+    }
+    while (attune_rows_count(j->rows) >= ROWS_MAX && !atomic_load(&j->stop)) {
+        const double since = now();
+        pthread_cond_wait(&j->room, &j->mutex);
+        j->waited += now() - since;
+    }
+    pthread_mutex_unlock(&j->mutex);
+    return reason != ATTUNE_JOB_KEPT && !atomic_load(&j->stop);
 }
 
 static void *work(void *argument)
@@ -170,7 +211,11 @@ static void *work(void *argument)
         if (index >= attune_scan_count(scan)) {
             break;
         }
-        embed(w, attune_scan_path(scan, index), attune_scan_name(scan, index));
+        if (!take_file(j, index)) {
+            continue;
+        }
+        const attune_audio_place place = attune_scan_place(scan, index);
+        embed(w, &place, attune_path_below(j->output.attributes.root, place.path));
     }
     if (w->engine) {
         attune_engine_flush(w->engine);
@@ -189,28 +234,67 @@ static void measure(job *j, double start, attune_job_progress *progress)
 {
     progress->done = j->done;
     memcpy(progress->by_status, j->by_status, sizeof(progress->by_status));
-    progress->audio_seconds =
-        (double)atomic_load(&j->decoded) / attune_model_network(j->options->model)->sample_rate;
+    memcpy(progress->by_reason, j->by_reason, sizeof(progress->by_reason));
+    progress->audio_seconds = (double)atomic_load(&j->meter.samples) /
+                              attune_model_network(j->options->model)->sample_rate;
     progress->wall_seconds = now() - start;
-    progress->busy = j->devices.count > 0 ? 0 : -1;
-    for (int i = 0; i < j->devices.count && progress->wall_seconds > 0; i++) {
-        progress->busy +=
-            attune_batch_engine_busy(j->engines[i]) / progress->wall_seconds / j->devices.count;
+    progress->uncommitted = attune_rows_count(j->rows);
+    progress->on_devices = j->waiting;
+    const bool gpu = j->devices.count > 0;
+    const double device = 1e-9 * (double)atomic_load(&j->meter.device_ns);
+    progress->decoding_seconds = 1e-9 * (double)atomic_load(&j->meter.decoding_ns);
+    progress->waiting_seconds = j->waited + (gpu ? device : 0);
+    progress->computing_seconds = gpu ? 0 : device;
+    for (int i = 0; i < j->devices.count; i++) {
+        progress->computing_seconds += attune_batch_engine_busy(j->engines[i]);
+    }
+    progress->busy = !gpu ? -1
+                     : progress->wall_seconds > 0
+                         ? progress->computing_seconds / progress->wall_seconds / j->devices.count
+                         : 0;
+}
+
+/* Makes the rows a part, if they are enough, old enough, or the last. Called with the mutex held,
+ * which is free while it writes. */
+static void commit_rows(job *j, bool last)
+{
+    const size_t count = attune_rows_count(j->rows);
+    if (count == 0 || j->cannot_commit ||
+        (!last && count < PART_ROWS && now() - j->oldest < j->options->commit_seconds)) {
+        return;
+    }
+    attune_rows *rows = j->rows;
+    j->rows = j->spare;
+    j->spare = rows;
+    pthread_cond_broadcast(&j->room);
+    pthread_mutex_unlock(&j->mutex);
+    const attune_status status = attune_output_commit(&j->output, rows);
+    attune_rows_clear(rows);
+    pthread_mutex_lock(&j->mutex);
+    if (status == ATTUNE_OK) {
+        j->committed += count;
+    } else {
+        j->cannot_commit = true;
+        note_failure(j, status);
     }
 }
 
-/* Waits for workers and devices, reporting. Returns true if the caller's callback asked to stop. */
+/* Waits for workers and devices, reporting and committing. Returns true if the caller's callback
+ * asked to stop. */
 static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
 {
+    const double commit = j->options->commit_seconds;
+    const long pause = commit < 0.001 ? 1000000 : commit < 0.2 ? (long)(commit * 1e9) : 200000000;
     bool stopped = false;
     pthread_mutex_lock(&j->mutex);
     while (j->running > 0 || j->waiting > 0) {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += 200000000;
+        until.tv_nsec += pause;
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         pthread_cond_timedwait(&j->changed, &j->mutex, &until);
+        commit_rows(j, false);
         measure(j, start, progress);
         pthread_mutex_unlock(&j->mutex);
         if (j->options->on_progress && j->options->on_progress(j->options->user, progress)) {
@@ -218,7 +302,11 @@ static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
             stopped = true;
         }
         pthread_mutex_lock(&j->mutex);
+        if (stopped) {
+            pthread_cond_broadcast(&j->room);
+        }
     }
+    commit_rows(j, true);
     measure(j, start, progress);
     pthread_mutex_unlock(&j->mutex);
     return stopped;
@@ -232,7 +320,7 @@ static int worker_count(const attune_job_options *options)
         count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
     }
     const size_t files = attune_scan_count(options->scan);
-    return (size_t)count > files ? (int)files : count;
+    return (size_t)count <= files ? count : files > 0 ? (int)files : 1;
 }
 
 static attune_status open_engines(job *j, worker *workers, int count)
@@ -253,6 +341,9 @@ static attune_status open_engines(job *j, worker *workers, int count)
             .batch_frames = BATCH_FRAMES,
         };
         status = attune_batch_engine_open(&j->engines[i], j->options->model, &options);
+    }
+    for (int i = 0; i < count && status == ATTUNE_OK && j->options->decoder; i++) {
+        status = attune_decoder_create(&workers[i].decoder, j->options->decoder);
     }
     return status;
 }
@@ -275,12 +366,21 @@ static attune_status start_workers(job *j, worker *workers, int count)
     return ATTUNE_OK;
 }
 
+/* How a run that ends early ends: what has been done, where that is, and why. */
+static attune_status fail_early(const job *j, attune_status status, const char *why)
+{
+    const uint64_t safe = j->by_reason[ATTUNE_JOB_KEPT] + j->committed;
+    return attune_fail(status, "stopped with %llu of %zu files done%s%s; %s%s, run again to go on",
+                       (unsigned long long)safe, attune_scan_count(j->options->scan),
+                       *why ? ": " : "", why, j->output.parts->count ? "they are safe in " : "",
+                       j->output.parts->count ? j->output.parts->folder : "nothing is lost");
+}
+
 /* The first failure; of a GPU that fails in mid-run it is one that running again may mend. */
 static attune_status judge_failure(const job *j)
 {
-    return attune_fail(j->devices.count > 0 ? ATTUNE_ESTOPPED : j->status,
-                       "stopped with %llu of %zu files done: %s", (unsigned long long)j->done,
-                       attune_scan_count(j->options->scan), j->error);
+    const bool device = j->devices.count > 0 && !j->cannot_commit;
+    return fail_early(j, device ? ATTUNE_ESTOPPED : j->status, j->error);
 }
 
 static attune_status run_workers(job *j, worker *workers, int count, double start,
@@ -297,155 +397,56 @@ static attune_status run_workers(job *j, worker *workers, int count, double star
         status = judge_failure(j);
     }
     if (status == ATTUNE_OK && stopped && progress->done < progress->files) {
-        status =
-            attune_fail(ATTUNE_ESTOPPED, "stopped with %llu of %llu files done",
-                        (unsigned long long)progress->done, (unsigned long long)progress->files);
+        status = fail_early(j, ATTUNE_ESTOPPED, "");
     }
     return status;
-}
-
-/* Embeds row `index` again on the CPU; *largest becomes the largest difference so far. */
-static attune_status verify_row(const job *j, attune_engine *engine, size_t index, double *largest)
-{
-    const attune_row row = attune_rows_get(j->rows, index);
-    const int E = attune_model_network(j->options->model)->embedding;
-    attune_track track;
-    float *embedding = malloc(sizeof(float) * (size_t)E);
-    if (!embedding) {
-        return attune_fail_memory("an embedding", sizeof(float) * (size_t)E);
-    }
-    attune_status status = attune_engine_embed_file(
-        engine, attune_scan_path(j->options->scan, index), &j->options->audio, &track, embedding);
-    for (int i = 0; status == ATTUNE_OK && i < E; i++) {
-        const double difference = fabs((double)embedding[i] - (double)row.embedding[i]);
-        *largest = difference <= *largest ? *largest : difference; /* NaN counts as larger */
-    }
-    const double bound = j->precision == ATTUNE_PRECISION_EXACT ? 1e-5 : 5e-4;
-    if (status == ATTUNE_OK && !(*largest <= bound)) {
-        status =
-            attune_fail(ATTUNE_EINTERNAL,
-                        "%s: the CPU's embedding differs by %g, more than %g; no output written",
-                        row.path, *largest, bound);
-    }
-    free(embedding);
-    return status;
-}
-
-/* Verifies options->verify rows that have an embedding, each as likely as any other, by a generator
- * that the time seeds; rows are sorted as the scan is. */
-static attune_status verify(const job *j, attune_job_progress *progress)
-{
-    const attune_engine_options cpu = {.device = "cpu", .precision = "exact"};
-    const size_t rows = attune_rows_count(j->rows);
-    attune_engine *engine = NULL;
-    uint64_t state = (uint64_t)time(NULL), left = 0;
-    if (j->options->verify == 0) {
-        return ATTUNE_OK;
-    }
-    for (size_t i = 0; i < rows; i++) {
-        left += attune_track_has_embedding(attune_rows_get(j->rows, i).status);
-    }
-    uint64_t wanted = j->options->verify < left ? j->options->verify : left;
-    attune_status status = attune_engine_open(&engine, j->options->model, &cpu);
-    for (size_t i = 0; status == ATTUNE_OK && i < rows && wanted > 0; i++) {
-        if (!attune_track_has_embedding(attune_rows_get(j->rows, i).status)) {
-            continue;
-        }
-        state = state * 6364136223846793005u + 1442695040888963407u;
-        if ((state >> 33) % left-- < wanted) {
-            status = verify_row(j, engine, i, &progress->verify_largest);
-            progress->verified++;
-            wanted--;
-        }
-    }
-    attune_engine_close(engine);
-    return status;
-}
-
-/* Opens the output with all that is known before the first file. */
-static attune_status create_output(attune_store_writer **writer, const job *j,
-                                   const worker *workers, const char *path)
-{
-    const attune_job_options *options = j->options;
-    const attune_network *network = attune_model_network(options->model);
-    char json[512], created[32], device[256] = "";
-    const time_t clock = time(NULL);
-    struct tm utc;
-    strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&clock, &utc));
-    if (j->devices.count > 0) {
-        snprintf(device, sizeof(device), "%s %s", j->devices.kernels->device,
-                 attune_batch_engine_name(j->engines[0]));
-    }
-    const attune_store_attributes attributes = {
-        .model_sha256 = attune_model_sha256(options->model),
-        .model_name = attune_model_name(options->model),
-        .network = attune_network_json(network, json, sizeof(json)),
-        .device = *device ? device : attune_engine_device(workers[0].engine),
-        .precision = options->engine.precision,
-        .root = attune_scan_root(options->scan),
-        .command = options->command,
-        .libav = attune_audio_versions(),
-        .attune_version = attune_version(),
-        .created = created,
-        .sample_rate = network->sample_rate,
-        .frame_size = network->frame_size,
-        .embedding = network->embedding,
-        .clip_start = options->audio.clip_start,
-        .clip_seconds = options->audio.clip_seconds,
-    };
-    return attune_store_create(writer, path, &attributes);
-}
-
-static attune_status write_rows(const job *j, attune_store_writer *writer)
-{
-    attune_status status = attune_store_append(writer, j->rows);
-    return status == ATTUNE_OK ? attune_store_commit(writer) : status;
-}
-
-/* What a run that ended early has done goes beside the output, OUT.h5.partial, and never in place
- * of an output that is complete. `why` is the status that ended it, its message this thread's last
- * error. */
-static attune_status write_partial(const job *j, const worker *workers, attune_status why)
-{
-    char reason[512], path[PATH_MAX];
-    attune_store_writer *writer = NULL;
-    attune_one_line(reason, sizeof(reason), attune_last_error());
-    if (attune_rows_count(j->rows) == 0) {
-        return why;
-    }
-    snprintf(path, sizeof(path), "%s.partial", j->options->output);
-    attune_status status = create_output(&writer, j, workers, path);
-    if (status == ATTUNE_OK) {
-        status = write_rows(j, writer);
-    }
-    attune_store_writer_close(writer);
-    if (status != ATTUNE_OK) {
-        char second[512];
-        attune_one_line(second, sizeof(second), attune_last_error());
-        return attune_fail(why, "%s; and what was done is lost: %s", reason, second);
-    }
-    return attune_fail(why, "%s; their rows are in %s", reason, path);
 }
 
 static attune_status run_job(job *j, worker *workers, int count, double start,
-                             attune_store_writer **writer, attune_job_progress *progress)
+                             attune_job_progress *progress)
 {
+    char device[256];
     attune_status status = open_engines(j, workers, count);
-    if (status == ATTUNE_OK) {
-        status = create_output(writer, j, workers, j->options->output);
-    }
     if (status != ATTUNE_OK) {
         return status;
     }
-    const attune_status run = run_workers(j, workers, count, start, progress);
-    status = attune_rows_sort(j->rows);
-    if (run != ATTUNE_OK) {
-        return write_partial(j, workers, run);
+    if (j->devices.count > 0) {
+        snprintf(device, sizeof(device), "%s %s", j->devices.kernels->device,
+                 attune_batch_engine_name(j->engines[0]));
+    } else {
+        snprintf(device, sizeof(device), "%s", attune_engine_device(workers[0].engine));
+    }
+    status = attune_output_set_device(&j->output, device);
+    if (status == ATTUNE_OK) {
+        status = run_workers(j, workers, count, start, progress);
     }
     if (status == ATTUNE_OK) {
-        status = verify(j, progress);
+        status = attune_verify(&j->output, j->precision, progress);
     }
-    return status == ATTUNE_OK ? write_rows(j, *writer) : status;
+    if (status == ATTUNE_OK) {
+        status = attune_output_finish(&j->output);
+        progress->pruned = j->output.pruned;
+        progress->wall_seconds = now() - start;
+    }
+    return status;
+}
+
+/* Says what a job would do. */
+static void plan_job(const job *j, attune_job_progress *progress)
+{
+    const attune_job_options *options = j->options;
+    for (size_t i = 0; i < attune_scan_count(options->scan); i++) {
+        attune_track_status status = ATTUNE_TRACK_OK;
+        const attune_job_reason reason =
+            attune_known_judge(j->output.known, i, options->retry_failed, &status);
+        progress->by_reason[reason]++;
+        if (reason == ATTUNE_JOB_KEPT) {
+            progress->done++;
+            progress->by_status[status]++;
+        } else if (options->on_plan) {
+            options->on_plan(options->user, attune_scan_path(options->scan, i), reason);
+        }
+    }
 }
 
 /* An output that is also an input would be replaced by a row that says it is no audio. */
@@ -468,20 +469,51 @@ static attune_status check_output(const attune_job_options *options)
     return ATTUNE_OK;
 }
 
+/* Runs or plans a job whose options are fine. */
+static attune_status run_with_output(job *j, double start, attune_job_progress *progress)
+{
+    const int count = worker_count(j->options);
+    const int embedding = attune_model_network(j->options->model)->embedding;
+    worker *workers = NULL;
+    attune_status status = attune_output_open(&j->output, j->options);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    if (j->options->dry_run) {
+        plan_job(j, progress);
+        return ATTUNE_OK;
+    }
+    workers = calloc((size_t)count, sizeof(*workers));
+    status = workers ? ATTUNE_OK : attune_fail_memory("workers", (size_t)count * sizeof(worker));
+    if (status == ATTUNE_OK) {
+        status = attune_rows_create(&j->rows, embedding);
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_rows_create(&j->spare, embedding);
+    }
+    if (status == ATTUNE_OK) {
+        status = run_job(j, workers, count, start, progress);
+    }
+    for (int i = 0; i < ATTUNE_DEVICES_MAX; i++) {
+        attune_batch_engine_close(j->engines[i]);
+    }
+    for (int i = 0; workers && i < count; i++) {
+        attune_engine_close(workers[i].engine);
+        attune_decoder_close(workers[i].decoder);
+    }
+    free(workers);
+    return status;
+}
+
 attune_status attune_job_run_with(const attune_job_options *options, attune_job_progress *progress,
                                   const attune_batch_kernels *kernels)
 {
     const double start = now();
-    job j = {.options = options, .mutex = PTHREAD_MUTEX_INITIALIZER};
+    job j = {
+        .options = options, .mutex = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
     attune_condition_init(&j.changed);
-    attune_store_writer *writer = NULL;
-    const int count = worker_count(options);
     *progress = (attune_job_progress){.files = attune_scan_count(options->scan)};
-    worker *workers = calloc((size_t)count, sizeof(*workers));
-    attune_status status = workers ? ATTUNE_OK : attune_fail_memory("workers", (size_t)count * 64);
-    if (status == ATTUNE_OK) {
-        status = check_output(options);
-    }
+    attune_status status = check_output(options);
     if (status == ATTUNE_OK) {
         status = attune_devices_parse(&j.devices, options->engine.device, kernels);
     }
@@ -489,21 +521,13 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
         status = attune_precision_parse(&j.precision, options->engine.precision);
     }
     if (status == ATTUNE_OK) {
-        status = attune_rows_create(&j.rows, attune_model_network(options->model)->embedding);
+        status = run_with_output(&j, start, progress);
     }
-    if (status == ATTUNE_OK) {
-        status = run_job(&j, workers, count, start, &writer, progress);
-    }
-    attune_store_writer_close(writer);
-    for (int i = 0; i < ATTUNE_DEVICES_MAX; i++) {
-        attune_batch_engine_close(j.engines[i]);
-    }
-    for (int i = 0; workers && i < count; i++) {
-        attune_engine_close(workers[i].engine);
-    }
+    attune_output_close(&j.output);
     attune_rows_free(j.rows);
+    attune_rows_free(j.spare);
     pthread_cond_destroy(&j.changed);
-    free(workers);
+    pthread_cond_destroy(&j.room);
     return status;
 }
 

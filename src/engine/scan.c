@@ -1,12 +1,17 @@
 /* scan.c - from names that a user typed to the sorted list of files to embed.
  *
  * Names live end to end in one arena, eight bytes each beside their text, so ten million of them
- * fit in memory. Every name is its folder's real path and the file's own name, so the same file
- * named in two ways is found to be the same. Folders are walked at the end, all real ones before
- * any link to one: which name a file gets does not depend on the order of the inputs or of readdir.
+ * fit in memory. Behind a file's name stands a byte that says what it is: a file of its own, an
+ * entry of an archive (its place follows), or one that cannot be opened (why not follows). Every
+ * name is its folder's real path and the file's own name, so the same file named in two ways is
+ * found to be the same. Folders are walked at the end, all real ones before any link to one: which
+ * name a file gets does not depend on the order of the inputs or of readdir.
  */
-#include "attune/job.h"
+#include "engine/scan.h"
+
+#include "archive/archive.h"
 #include "engine/audio_name.h"
+#include "engine/scan_archive.h"
 #include "status/error.h"
 
 #include <dirent.h>
@@ -36,21 +41,19 @@ typedef struct folder_set {
 } folder_set;
 
 struct attune_scan {
-    names files;
-    names folders; /* to walk */
-    names links;   /* links to folders, to walk after every real folder */
-    names bases;   /* folders that hold the inputs: what the root is made of */
+    names files;    /* with their marks */
+    names archives; /* to walk when all are known */
+    names folders;  /* to walk */
+    names links;    /* links to folders, to walk after every real folder */
     folder_set seen;
     size_t ignored;
-    char *root;
-    size_t root_length;                           /* with its slash */
+    attune_decoder *decoder; /* that probes; NULL: here */
+    char root[PATH_MAX]; /* the deepest folder that holds every input so far; "" before the first */
     char parent[PATH_MAX], real_parent[PATH_MAX]; /* the folder resolved last */
 };
 
-static attune_status names_add(names *n, const char *folder, const char *name)
+static attune_status names_reserve(names *n, size_t size)
 {
-    const size_t folder_length = strlen(folder), name_length = strlen(name);
-    const size_t size = folder_length + name_length + 2;
     if (n->length + size > n->capacity) {
         const size_t capacity = (n->capacity + size) * 2;
         char *text = realloc(n->text, capacity);
@@ -59,6 +62,16 @@ static attune_status names_add(names *n, const char *folder, const char *name)
         }
         n->text = text;
         n->capacity = capacity;
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status names_add(names *n, const char *folder, const char *name)
+{
+    const size_t folder_length = strlen(folder), name_length = strlen(name);
+    const attune_status status = names_reserve(n, folder_length + name_length + 2);
+    if (status != ATTUNE_OK) {
+        return status;
     }
     if (n->count == n->at_capacity) {
         const size_t capacity = n->at_capacity ? n->at_capacity * 2 : 1024;
@@ -81,17 +94,31 @@ static attune_status names_add(names *n, const char *folder, const char *name)
     return ATTUNE_OK;
 }
 
+/* Appends bytes behind the name added last. */
+static attune_status names_append(names *n, const void *bytes, size_t size)
+{
+    const attune_status status = names_reserve(n, size);
+    if (status == ATTUNE_OK) {
+        memcpy(n->text + n->length, bytes, size);
+        n->length += size;
+    }
+    return status;
+}
+
 static const char *names_get(const names *n, size_t index)
 {
     return n->text + n->at[index];
 }
 
+/* Of the same name, the one added last comes first. */
 static int compare_names(const void *a, const void *b, void *text)
 {
-    return strcmp((const char *)text + *(const size_t *)a, (const char *)text + *(const size_t *)b);
+    const size_t x = *(const size_t *)a, y = *(const size_t *)b;
+    const int order = strcmp((const char *)text + x, (const char *)text + y);
+    return order ? order : (x < y) - (x > y);
 }
 
-/* Sorts, and drops repetitions. */
+/* Sorts, and drops all but the last of repeated names. */
 static void names_sort(names *n)
 {
     if (n->count == 0) {
@@ -160,13 +187,71 @@ void attune_scan_free(attune_scan *scan)
 {
     if (scan) {
         names_free(&scan->files);
+        names_free(&scan->archives);
         names_free(&scan->folders);
         names_free(&scan->links);
-        names_free(&scan->bases);
         free(scan->seen.slots);
-        free(scan->root);
+        attune_decoder_close(scan->decoder);
         free(scan);
     }
+}
+
+/* Makes the root a folder that holds `folder` too. */
+static void widen_root(attune_scan *scan, const char *folder)
+{
+    char *root = scan->root;
+    const size_t length = strlen(root);
+    size_t same = 0;
+    if (length == 0) {
+        strcpy(root, folder);
+        return;
+    }
+    while (same < length && folder[same] == root[same]) {
+        same++;
+    }
+    const bool whole = same == length && (folder[same] == '/' || folder[same] == '\0');
+    const bool above = folder[same] == '\0' && root[same] == '/';
+    while (!whole && !above && same > 1 && root[same - 1] != '/') {
+        same--;
+    }
+    root[same] = '\0';
+}
+
+enum { MARK_FILE, MARK_ENTRY, MARK_FAILURE };
+
+static attune_status add_row(attune_scan *scan, const char *folder, const char *name)
+{
+    static const char mark = MARK_FILE;
+    const attune_status status = names_add(&scan->files, folder, name);
+    return status == ATTUNE_OK ? names_append(&scan->files, &mark, 1) : status;
+}
+
+/* What was found in an archive. */
+static attune_status add_place(void *user, const attune_audio_place *place)
+{
+    attune_scan *scan = user;
+    const uint32_t archive_length = (uint32_t)place->archive_length;
+    char mark[1 + sizeof(place->position) + sizeof(archive_length)] = {MARK_ENTRY};
+    memcpy(mark + 1, &place->position, sizeof(place->position));
+    memcpy(mark + 1 + sizeof(place->position), &archive_length, sizeof(archive_length));
+    if (archive_length == 0 && !place->failure) {
+        return add_row(scan, place->path, "");
+    }
+    attune_status status = names_add(&scan->files, place->path, "");
+    if (status == ATTUNE_OK && place->failure) {
+        mark[0] = MARK_FAILURE;
+        status = names_append(&scan->files, mark, 1);
+    }
+    return status != ATTUNE_OK ? status
+           : place->failure ? names_append(&scan->files, place->failure, strlen(place->failure) + 1)
+                            : names_append(&scan->files, mark, sizeof(mark));
+}
+
+attune_status attune_scan_isolate(attune_scan *scan, const char *program)
+{
+    attune_decoder_close(scan->decoder);
+    scan->decoder = NULL;
+    return attune_decoder_create(&scan->decoder, program);
 }
 
 /* The real path of the folder that holds `path`, in scan->real_parent, and the name behind it. A
@@ -197,14 +282,18 @@ static attune_status resolve_parent(attune_scan *scan, const char *path, const c
         memcpy(scan->real_parent + base_length + (parent[0] != '/'), parent, length + 1);
     }
     memcpy(scan->parent, parent, length + 1);
-    return names_add(&scan->bases, scan->real_parent, "");
+    widen_root(scan, scan->real_parent);
+    return ATTUNE_OK;
 }
 
 static attune_status add_file(attune_scan *scan, const char *path)
 {
     const char *name = NULL;
     attune_status status = resolve_parent(scan, path, &name);
-    return status == ATTUNE_OK ? names_add(&scan->files, scan->real_parent, name) : status;
+    if (status != ATTUNE_OK || attune_archive_kind_of(name, strlen(name))) {
+        return status == ATTUNE_OK ? names_add(&scan->archives, scan->real_parent, name) : status;
+    }
+    return add_row(scan, scan->real_parent, name);
 }
 
 attune_status attune_scan_add(attune_scan *scan, const char *path)
@@ -223,8 +312,8 @@ attune_status attune_scan_add(attune_scan *scan, const char *path)
     if (!realpath(path, real)) {
         return attune_fail(ATTUNE_ENOINPUT, "%s: %s", path, strerror(errno));
     }
-    attune_status status = names_add(&scan->folders, real, "");
-    return status == ATTUNE_OK ? names_add(&scan->bases, real, "") : status;
+    widen_root(scan, real);
+    return names_add(&scan->folders, real, "");
 }
 
 /* Reads one name of a list into `line` (PATH_MAX bytes) without its end; *more is false behind the
@@ -278,8 +367,7 @@ static attune_status take_entry(attune_scan *scan, const char *folder, const cha
     char path[PATH_MAX];
     const size_t length = strlen(folder);
     if (length + strlen(name) + 2 > sizeof(path)) {
-        return names_add(&scan->files, folder,
-                         name); /* too long to open: a failed row, not silence */
+        return add_row(scan, folder, name); /* too long to open: a failed row, not silence */
     }
     char *to = mempcpy(path, folder, length);
     if (to[-1] != '/') {
@@ -298,22 +386,28 @@ static attune_status take_entry(attune_scan *scan, const char *folder, const cha
     if (type == DT_DIR) {
         return names_add(link ? &scan->links : &scan->folders, path, "");
     }
+    if (type == DT_REG && attune_archive_kind_of(name, strlen(name))) {
+        return names_add(&scan->archives, path, "");
+    }
+    bool audio = false;
+    attune_status status = ATTUNE_OK;
     if (type == DT_REG) {
+        const attune_audio_place place = {.path = path};
         const attune_audio_name kind = attune_audio_name_kind(name);
-        if (kind == ATTUNE_AUDIO_NAME_YES ||
-            (kind == ATTUNE_AUDIO_NAME_UNKNOWN && attune_audio_probe(path))) {
-            return names_add(&scan->files, path, "");
+        audio = kind == ATTUNE_AUDIO_NAME_YES;
+        if (kind == ATTUNE_AUDIO_NAME_UNKNOWN) {
+            status = attune_decoder_probe(scan->decoder, &audio, &place);
         }
     }
-    scan->ignored++;
-    return ATTUNE_OK;
+    scan->ignored += status == ATTUNE_OK && !audio;
+    return audio && status == ATTUNE_OK ? add_row(scan, path, "") : status;
 }
 
 static attune_status walk_folder(attune_scan *scan, const char *folder)
 {
     DIR *directory = opendir(folder);
     if (!directory) {
-        return names_add(&scan->files, folder, "");
+        return add_row(scan, folder, "");
     }
     attune_status status = ATTUNE_OK;
     struct stat info;
@@ -326,7 +420,7 @@ static attune_status walk_folder(attune_scan *scan, const char *folder)
         const struct dirent *entry = readdir(directory);
         if (!entry) {
             if (errno != 0) {
-                status = names_add(&scan->files, folder, "");
+                status = add_row(scan, folder, "");
             }
             break;
         }
@@ -366,46 +460,26 @@ static attune_status walk(attune_scan *scan)
     return status;
 }
 
-/* The deepest folder that holds all bases. */
-static attune_status find_root(attune_scan *scan)
+/* When all are known, so that each is walked once. */
+static attune_status walk_archives(attune_scan *scan)
 {
-    char root[PATH_MAX];
-    size_t length = 0;
-    for (size_t i = 0; i < scan->bases.count; i++) {
-        const char *base = names_get(&scan->bases, i);
-        if (i == 0) {
-            length = strlen(base);
-            memcpy(root, base, length + 1);
-            continue;
-        }
-        size_t same = 0;
-        while (same < length && base[same] == root[same]) {
-            same++;
-        }
-        const bool whole = same == length && (base[same] == '/' || base[same] == '\0');
-        const bool above = base[same] == '\0' && root[same] == '/';
-        while (!whole && !above && same > 0 && root[same - 1] != '/') {
-            same--;
-        }
-        length = same;
-        root[length] = '\0';
+    attune_status status = ATTUNE_OK;
+    names_sort(&scan->archives);
+    for (size_t i = 0; status == ATTUNE_OK && i < scan->archives.count; i++) {
+        status = attune_scan_archive(names_get(&scan->archives, i), add_place, scan, scan->decoder,
+                                     &scan->ignored);
     }
-    while (length > 1 && root[length - 1] == '/') {
-        root[--length] = '\0';
-    }
-    scan->root = strdup(length ? root : "/");
-    if (!scan->root) {
-        return attune_fail_memory("the root", length);
-    }
-    length = strlen(scan->root);
-    scan->root_length = length == 1 ? 1 : length + 1;
-    return ATTUNE_OK;
+    return status;
 }
 
 attune_status attune_scan_finish(attune_scan *scan)
 {
-    names_sort(&scan->bases);
     attune_status status = walk(scan);
+    if (status == ATTUNE_OK) {
+        status = walk_archives(scan);
+    }
+    attune_decoder_close(scan->decoder);
+    scan->decoder = NULL;
     if (status == ATTUNE_OK && scan->files.count == 0) {
         status =
             attune_fail(ATTUNE_ENOINPUT,
@@ -413,13 +487,36 @@ attune_status attune_scan_finish(attune_scan *scan)
                         "that holds some",
                         scan->ignored);
     }
-    if (status == ATTUNE_OK) {
-        status = find_root(scan);
+    size_t length = strlen(scan->root);
+    while (length > 1 && scan->root[length - 1] == '/') {
+        scan->root[--length] = '\0';
     }
     if (status == ATTUNE_OK) {
         names_sort(&scan->files);
     }
     return status;
+}
+
+/* FNV-1a in 64 bits; its high half is the better mixed one. */
+static uint32_t hash_path(const char *path)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *path; path++) {
+        hash = (hash ^ (unsigned char)*path) * 0x100000001b3u;
+    }
+    return (uint32_t)(hash >> 32);
+}
+
+void attune_scan_shard(attune_scan *scan, int index, int count)
+{
+    names *files = &scan->files;
+    size_t kept = 0;
+    for (size_t i = 0; i < files->count; i++) {
+        if (hash_path(names_get(files, i)) % (uint32_t)count == (uint32_t)index) {
+            files->at[kept++] = files->at[i];
+        }
+    }
+    files->count = kept;
 }
 
 size_t attune_scan_count(const attune_scan *scan)
@@ -442,11 +539,38 @@ const char *attune_scan_path(const attune_scan *scan, size_t index)
     return names_get(&scan->files, index);
 }
 
+const char *attune_path_below(const char *root, const char *path)
+{
+    const size_t length = strlen(root);
+    if (strncmp(path, root, length) != 0) {
+        return path;
+    }
+    const char *rest = path + length;
+    if (length > 0 && root[length - 1] != '/') {
+        if (*rest != '/') {
+            return path;
+        }
+        rest++;
+    }
+    return *rest ? rest : path;
+}
+
 const char *attune_scan_name(const attune_scan *scan, size_t index)
 {
-    const char *path = names_get(&scan->files, index);
-    const size_t length = strlen(scan->root);
-    const bool under = strncmp(path, scan->root, length) == 0 &&
-                       (length == 1 || path[length] == '/') && path[scan->root_length];
-    return under ? path + scan->root_length : path;
+    return attune_path_below(scan->root, names_get(&scan->files, index));
+}
+
+attune_audio_place attune_scan_place(const attune_scan *scan, size_t index)
+{
+    attune_audio_place place = {.path = names_get(&scan->files, index)};
+    const char *mark = place.path + strlen(place.path) + 1;
+    uint32_t archive_length = 0;
+    if (*mark == MARK_ENTRY) {
+        memcpy(&place.position, mark + 1, sizeof(place.position));
+        memcpy(&archive_length, mark + 1 + sizeof(place.position), sizeof(archive_length));
+        place.archive_length = archive_length;
+    } else if (*mark == MARK_FAILURE) {
+        place.failure = mark + 1;
+    }
+    return place;
 }

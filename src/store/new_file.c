@@ -4,17 +4,20 @@
 #include "status/error.h"
 #include "store/store_read.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What may be replaced is only what attune wrote. */
-static attune_status check_target(const char *path)
+/* What may be replaced is only what the caller says, by default what attune wrote. */
+static attune_status check_target(const char *path, attune_new_file_over over)
 {
     struct stat information;
     if (stat(path, &information) != 0) {
@@ -24,12 +27,21 @@ static attune_status check_target(const char *path)
     if (S_ISDIR(information.st_mode)) {
         return attune_fail(ATTUNE_ECREATE, "%s: is a folder; give the name of a file in it", path);
     }
-    if (!S_ISREG(information.st_mode) || !attune_store_is_output(path)) {
-        return attune_fail(
-            ATTUNE_ECREATE,
-            "%s: exists and is not an attune output; choose another name or remove it", path);
+    const bool ours = S_ISREG(information.st_mode) && attune_store_is_output(path);
+    if (over == ATTUNE_OVER_OUTPUT) {
+        return ours ? ATTUNE_OK
+                    : attune_fail(ATTUNE_ECREATE,
+                                  "%s: exists and is not an attune output; choose another name or "
+                                  "remove it",
+                                  path);
     }
-    return ATTUNE_OK;
+    if (ours || !S_ISREG(information.st_mode)) {
+        return attune_fail(ATTUNE_ECREATE, "%s: is %s; choose another name", path,
+                           ours ? "an attune output" : "no file");
+    }
+    return over == ATTUNE_OVER_OTHER
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_ECREATE, "%s: exists; --force replaces it", path);
 }
 
 /* The path behind a link, or a copy of `path`; malloc'ed. */
@@ -93,6 +105,7 @@ static attune_status open_temporary(attune_new_file *file)
         }
         file->fd = openat(file->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (file->fd >= 0) {
+            flock(file->fd, LOCK_SH | LOCK_NB); /* where that cannot be, nothing is swept */
             file->temporary = name;
             return ATTUNE_OK;
         }
@@ -105,16 +118,17 @@ static attune_status open_temporary(attune_new_file *file)
                        strerror(errno));
 }
 
-attune_status attune_new_file_open(attune_new_file *file, const char *path)
+static attune_status open_over(attune_new_file *file, const char *path, attune_new_file_over over)
 {
     *file = ATTUNE_NEW_FILE_CLOSED;
+    file->over = over;
     char *target = NULL;
     attune_status status = ATTUNE_OK;
     file->path = strdup(path);
     if (!file->path) {
         return attune_fail_memory("a path", strlen(path));
     }
-    if ((status = check_target(path)) != ATTUNE_OK ||
+    if ((status = check_target(path, over)) != ATTUNE_OK ||
         (status = follow_link(&target, path)) != ATTUNE_OK ||
         (status = open_folder(file, target)) != ATTUNE_OK) {
         goto done;
@@ -128,11 +142,31 @@ done:
     return status;
 }
 
+attune_status attune_new_file_open(attune_new_file *file, const char *path)
+{
+    return open_over(file, path, ATTUNE_OVER_OUTPUT);
+}
+
+attune_status attune_new_file_open_other(attune_new_file *file, const char *path, bool replace)
+{
+    return open_over(file, path, replace ? ATTUNE_OVER_OTHER : ATTUNE_OVER_NOTHING);
+}
+
+static attune_status sync_folder(int folder, const char *path)
+{
+    /* Some network disks know no fsync of a folder; there is nothing more to be done on them. */
+    if (fsync(folder) != 0 && errno != EINVAL && errno != ENOTSUP) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot make its name durable: %s", path,
+                           strerror(errno));
+    }
+    return ATTUNE_OK;
+}
+
 attune_status attune_new_file_publish(attune_new_file *file)
 {
     /* Hours may have passed since the file was opened: another program may have put its file there.
      */
-    attune_status status = check_target(file->path);
+    attune_status status = check_target(file->path, file->over);
     if (status != ATTUNE_OK) {
         return status;
     }
@@ -150,12 +184,7 @@ attune_status attune_new_file_publish(attune_new_file *file)
     }
     free(file->temporary);
     file->temporary = NULL;
-    /* Some network disks know no fsync of a folder; there is nothing more to be done on them. */
-    if (fsync(file->folder) != 0 && errno != EINVAL && errno != ENOTSUP) {
-        return attune_fail(ATTUNE_EIO, "%s: cannot make its name durable: %s", file->path,
-                           strerror(errno));
-    }
-    return ATTUNE_OK;
+    return sync_folder(file->folder, file->path);
 }
 
 void attune_new_file_close(attune_new_file *file)
@@ -173,4 +202,84 @@ void attune_new_file_close(attune_new_file *file)
     free(file->name);
     free(file->path);
     *file = ATTUNE_NEW_FILE_CLOSED;
+}
+
+/* The folder part of `path` as the system takes it; malloc'ed, NULL without memory. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, slash - path);
+}
+
+attune_status attune_folder_sync(const char *path)
+{
+    char *folder = folder_of(path);
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    attune_status status = folder ? ATTUNE_OK : attune_fail_memory("a path", strlen(path));
+    if (folder && fd < 0) {
+        status = attune_fail(ATTUNE_EIO, "%s: cannot open: %s", folder, strerror(errno));
+    }
+    if (fd >= 0) {
+        status = sync_folder(fd, path);
+        close(fd);
+    }
+    free(folder);
+    return status;
+}
+
+/* Whether open_temporary could have made `name`: of the file `target`, or of any if that is NULL.
+ */
+static bool is_temporary(const char *name, const char *target)
+{
+    const size_t length = strlen(name), tail = sizeof("-0123456789abcdef.tmp") - 1;
+    if (name[0] != '.' || length < tail + 3 || strcmp(name + length - 4, ".tmp") != 0) {
+        return false;
+    }
+    const char *end = name + length - tail, *process = end;
+    while (process > name && process[-1] >= '0' && process[-1] <= '9') {
+        process--;
+    }
+    if (*end != '-' || strspn(end + 1, "0123456789abcdef") != 16 || process == end ||
+        process - name < 2 || process[-1] != '.') {
+        return false;
+    }
+    const size_t stem = (size_t)(process - 1 - (name + 1));
+    return !target || (stem == strnlen(target, 200) && strncmp(name + 1, target, stem) == 0);
+}
+
+static void sweep(const char *folder, const char *target)
+{
+    DIR *directory = opendir(folder);
+    const struct dirent *entry;
+    while (directory && (entry = readdir(directory))) {
+        if (!is_temporary(entry->d_name, target)) {
+            continue;
+        }
+        int fd =
+            openat(dirfd(directory), entry->d_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+        if (fd >= 0) {
+            if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+                unlinkat(dirfd(directory), entry->d_name, 0);
+            }
+            close(fd);
+        }
+    }
+    if (directory) {
+        closedir(directory);
+    }
+}
+
+void attune_new_file_sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = folder_of(path);
+    if (folder) {
+        sweep(folder, slash ? slash + 1 : path);
+    }
+    free(folder);
+}
+
+void attune_new_file_sweep_folder(const char *folder)
+{
+    sweep(folder, NULL);
 }

@@ -3,11 +3,21 @@
  * It is written under a temporary name in the same folder, ".NAME.<pid>-<random>.tmp". Publishing
  * fsyncs it, renames it over the target and fsyncs the folder, so that after a power cut there is
  * the old file or the new one. The folder is held open: neither a change of the working folder nor
- * a rename of one of its parents can separate the two names. */
+ * a rename of one of its parents can separate the two names. The temporary file is held with flock
+ * while it is written: one that is not is left over. */
 #ifndef ATTUNE_SRC_STORE_NEW_FILE_H
 #define ATTUNE_SRC_STORE_NEW_FILE_H
 
 #include "attune/status.h"
+
+#include <stdbool.h>
+
+/* What the finished file may replace. */
+typedef enum attune_new_file_over {
+    ATTUNE_OVER_OUTPUT,  /* an attune output */
+    ATTUNE_OVER_NOTHING, /* nothing */
+    ATTUNE_OVER_OTHER,   /* any file that is not an attune output */
+} attune_new_file_over;
 
 typedef struct attune_new_file {
     char *path;      /* the target as the user names it, for messages */
@@ -15,6 +25,7 @@ typedef struct attune_new_file {
     char *temporary; /* the name in the folder until published; NULL: there is no such file */
     int folder;      /* -1: none */
     int fd;          /* for reading and writing; -1: none */
+    attune_new_file_over over;
 } attune_new_file;
 
 #define ATTUNE_NEW_FILE_CLOSED ((attune_new_file){.folder = -1, .fd = -1})
@@ -23,10 +34,22 @@ typedef struct attune_new_file {
  * link is followed, so that what it points to is replaced and not the link. */
 attune_status attune_new_file_open(attune_new_file *file, const char *path);
 
+/* The same for a file that is no attune output: it replaces nothing, or, with `replace`, whatever
+ * file is there but an attune output. */
+attune_status attune_new_file_open_other(attune_new_file *file, const char *path, bool replace);
+
 /* Makes the file durable and gives it its name. */
 attune_status attune_new_file_publish(attune_new_file *file);
 
 /* Frees, and removes the temporary file if it was not published. */
 void attune_new_file_close(attune_new_file *file);
+
+/* Removes the temporary files that killed processes left of `path`, or of any file in `folder`. One
+ * that is being written stays. */
+void attune_new_file_sweep(const char *path);
+void attune_new_file_sweep_folder(const char *folder);
+
+/* Fsyncs the folder that holds `path`, so that a new name in it is durable. */
+attune_status attune_folder_sync(const char *path);
 
 #endif

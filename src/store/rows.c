@@ -7,6 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 attune_status attune_rows_create(attune_rows **out, int embedding)
 {
@@ -258,4 +259,18 @@ done:
     free(keys);
     free(kept);
     return status;
+}
+
+uint64_t attune_row_checksum(const attune_row *row, int embedding)
+{
+    struct {
+        double duration;
+        uint64_t size;
+        int64_t mtime_ns;
+        uint32_t frames, status;
+    } numbers = {row->duration, row->size, row->mtime_ns, row->frames, (uint32_t)row->status};
+    uint64_t hash = XXH3_64bits(&numbers, sizeof(numbers));
+    hash = XXH3_64bits_withSeed(row->path, strlen(row->path), hash);
+    hash = XXH3_64bits_withSeed(row->error, strlen(row->error), hash);
+    return XXH3_64bits_withSeed(row->embedding, sizeof(float) * (size_t)embedding, hash);
 }

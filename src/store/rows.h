@@ -46,6 +46,10 @@ typedef struct attune_text {
 attune_status attune_rows_append_text(attune_rows *rows, const attune_row *row, attune_text path,
                                       attune_text error);
 
+/* XXH3 of everything in a row, for the column /checksum: the numbers below as little-endian bytes,
+ * then path, error and embedding, each seeded with the hash of what comes before it. */
+uint64_t attune_row_checksum(const attune_row *row, int embedding);
+
 /* Drops the rows from `count` on and the text from `text_length` on: undoes appends. */
 void attune_rows_truncate(attune_rows *rows, size_t count, size_t text_length);
 

@@ -25,6 +25,7 @@ const char *attune_column_name(attune_column column)
         [ATTUNE_COLUMN_STATUS] = "status",       [ATTUNE_COLUMN_ERROR] = "error",
         [ATTUNE_COLUMN_DURATION] = "duration",   [ATTUNE_COLUMN_FRAMES] = "frames",
         [ATTUNE_COLUMN_SIZE] = "size",           [ATTUNE_COLUMN_MTIME] = "mtime_ns",
+        [ATTUNE_COLUMN_CHECKSUM] = "checksum",
     };
     return names[column];
 }
@@ -70,6 +71,7 @@ hid_t attune_column_file_type(attune_column column)
     case ATTUNE_COLUMN_FRAMES:
         return H5Tcopy(H5T_STD_U32LE);
     case ATTUNE_COLUMN_SIZE:
+    case ATTUNE_COLUMN_CHECKSUM:
         return H5Tcopy(H5T_STD_U64LE);
     case ATTUNE_COLUMN_MTIME:
         return H5Tcopy(H5T_STD_I64LE);
@@ -93,6 +95,7 @@ hid_t attune_column_memory_type(attune_column column)
     case ATTUNE_COLUMN_FRAMES:
         return H5Tcopy(H5T_NATIVE_UINT32);
     case ATTUNE_COLUMN_SIZE:
+    case ATTUNE_COLUMN_CHECKSUM:
         return H5Tcopy(H5T_NATIVE_UINT64);
     case ATTUNE_COLUMN_MTIME:
         return H5Tcopy(H5T_NATIVE_INT64);

@@ -26,6 +26,7 @@ typedef enum attune_column {
     ATTUNE_COLUMN_FRAMES,
     ATTUNE_COLUMN_SIZE,
     ATTUNE_COLUMN_MTIME,
+    ATTUNE_COLUMN_CHECKSUM,
     ATTUNE_COLUMN_COUNT
 } attune_column;
 
@@ -43,6 +44,7 @@ typedef struct attune_block {
     double duration[ATTUNE_BLOCK_ROWS];
     uint64_t size[ATTUNE_BLOCK_ROWS];
     int64_t mtime_ns[ATTUNE_BLOCK_ROWS];
+    uint64_t checksum[ATTUNE_BLOCK_ROWS];
     uint32_t frames[ATTUNE_BLOCK_ROWS];
     uint8_t status[ATTUNE_BLOCK_ROWS];
 } attune_block;

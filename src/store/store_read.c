@@ -1,8 +1,9 @@
 /* store_read.c - an output file, opened with every promise of the format checked, and read.
  *
  * A file that is not as the format says is refused with its name and the reason. Damage in HDF5's
- * metadata is found by its checksums, in the strings by strings.c, in the status by its range. A
- * flipped bit in a plain number is a different number: nothing can tell. */
+ * metadata is found by its checksums, in the structure of strings by strings.c, and anything else
+ * in a row by the row's own checksum, whenever whole rows are read. A file that other programs made
+ * may go without the column of checksums. */
 #include "store/store_read.h"
 
 #include "status/error.h"
@@ -29,6 +30,7 @@ struct attune_store {
     hid_t types[ATTUNE_COLUMN_COUNT]; /* in memory */
     uint64_t count;
     attune_store_attributes attributes; /* its strings are malloc'ed */
+    bool checked;                       /* it has checksums */
     attune_string_column paths;
     attune_string_column errors;
     attune_heaps heaps;
@@ -284,8 +286,11 @@ attune_status attune_store_open(attune_store **out, const char *path)
     if (status == ATTUNE_OK && (status = open_file(store)) == ATTUNE_OK) {
         status = read_attributes(store);
     }
+    store->checked = status == ATTUNE_OK && H5Lexists(store->file.id, "checksum", H5P_DEFAULT) != 0;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
-        status = open_column(store, (attune_column)i);
+        if (i != ATTUNE_COLUMN_CHECKSUM || store->checked) {
+            status = open_column(store, (attune_column)i);
+        }
     }
     if (status == ATTUNE_OK) {
         status = open_strings(store, &store->paths, ATTUNE_COLUMN_PATH);
@@ -446,6 +451,13 @@ static attune_status append_block(attune_store *store, attune_rows *rows, const 
             return fail_text(store, ATTUNE_COLUMN_ERROR, first + i, problem);
         }
         status = attune_rows_append_text(rows, &row, path, error);
+        if (status == ATTUNE_OK && store->checked) {
+            const attune_row whole = attune_rows_get(rows, rows->count - 1);
+            if (attune_row_checksum(&whole, rows->embedding) != block->checksum[i]) {
+                return attune_fail(ATTUNE_EDATA, "%s: row %llu is not what was written; %s",
+                                   store->path, (unsigned long long)(first + i), advice);
+            }
+        }
     }
     return status;
 }
@@ -457,9 +469,12 @@ static attune_status read_block(attune_store *store, attune_rows *rows, attune_b
 {
     attune_status status = attune_store_read_statuses(store, first, count, block->status);
     void *const numbers[ATTUNE_COLUMN_COUNT] = {
-        [ATTUNE_COLUMN_EMBEDDING] = embeddings,  [ATTUNE_COLUMN_DURATION] = block->duration,
-        [ATTUNE_COLUMN_FRAMES] = block->frames,  [ATTUNE_COLUMN_SIZE] = block->size,
+        [ATTUNE_COLUMN_EMBEDDING] = embeddings,
+        [ATTUNE_COLUMN_DURATION] = block->duration,
+        [ATTUNE_COLUMN_FRAMES] = block->frames,
+        [ATTUNE_COLUMN_SIZE] = block->size,
         [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
+        [ATTUNE_COLUMN_CHECKSUM] = store->checked ? block->checksum : NULL,
     };
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
         if (numbers[i]) {

@@ -224,12 +224,15 @@ static attune_status write_block(attune_store_writer *writer)
         block->mtime_ns[i] = record->mtime_ns;
         block->frames[i] = record->frames;
         block->status[i] = record->status;
+        const attune_row row = attune_rows_get(rows, i);
+        block->checksum[i] = attune_row_checksum(&row, writer->embedding);
     }
     const void *const values[ATTUNE_COLUMN_COUNT] = {
         [ATTUNE_COLUMN_EMBEDDING] = rows->embeddings, [ATTUNE_COLUMN_PATH] = block->path,
         [ATTUNE_COLUMN_STATUS] = block->status,       [ATTUNE_COLUMN_ERROR] = block->error,
         [ATTUNE_COLUMN_DURATION] = block->duration,   [ATTUNE_COLUMN_FRAMES] = block->frames,
         [ATTUNE_COLUMN_SIZE] = block->size,           [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
+        [ATTUNE_COLUMN_CHECKSUM] = block->checksum,
     };
     for (int i = 0; count && i < ATTUNE_COLUMN_COUNT; i++) {
         if (!write_column(writer, (attune_column)i, count, values[i]) || writer->file.error) {

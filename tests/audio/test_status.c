@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <libavutil/mem.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -314,6 +315,29 @@ Test(status, absurd_sample_rates_cannot_be_decoded)
     put_wav("high.wav", 2000000000, 1, 16, samples, sizeof(samples));
     check("low.wav", ATTUNE_TRACK_CANNOT_DECODE, "sample rate 1 Hz");
     check("high.wav", ATTUNE_TRACK_CANNOT_DECODE, "sample rate 2000000000 Hz");
+}
+
+/* IFF 8SVX is one packet: 100,000 samples at 1 kHz would become 76,800,000. */
+Test(status, absurd_frames_cannot_be_decoded)
+{
+    static unsigned char file[48 + 100000] = "FORM....8SVXVHDR\0\0\0\x14............\x03\xe8"
+                                             "\1\0\0\1\0\0BODY\0\x01\x86\xa0";
+    attune_audio_options options;
+    attune_audio_options_default(&options);
+    memcpy(file + 4, "\0\x01\x86\xc8", 4);
+    memset(file + 20, 0, 12);
+    for (size_t i = 48; i < sizeof(file); i++) {
+        file[i] = (unsigned char)(i * 7);
+    }
+    put_file("frame.8svx", file, sizeof(file));
+    check("frame.8svx", ATTUNE_TRACK_OK, "");
+    char *path = temporary_path("frame.8svx");
+    options.sample_rate = 768000;
+    free(check_with(path, &options, ATTUNE_TRACK_CANNOT_DECODE, "a frame of 100000 samples")
+             .samples);
+    free(path);
+    void *much = av_malloc(((size_t)512 << 20) + 1);
+    cr_assert_null(much, "libav's allocations have no limit");
 }
 
 Test(status, channels_without_a_downmix_cannot_be_decoded)

@@ -80,6 +80,8 @@ Test(cli, usage_mistakes)
         {"embed . -o a.h5 --gpu-memory lots", "--gpu-memory lots"},
         {"embed . -o a.h5 --gpu-memory 5X", "--gpu-memory 5X"},
         {"embed . -o a.h5 --verify -1", "--verify -1"},
+        {"embed . -o a.h5 --commit -1", "--commit -1"},
+        {"embed . -o a.h5 --commit often", "--commit often"},
         {"embed . -o a.h5 --timeout nan", "--timeout nan"},
         {"embed . -o a.h5 --timeout -5", "--timeout -5"},
         {"info", "no file"},

@@ -56,7 +56,8 @@ Test(embed, embeddings_are_the_same_bytes_however_they_are_made, .timeout = 240,
     if (run_command("command -v h5dump >/dev/null") != 0) {
         skip_test("h5dump is not installed");
     }
-    expect(run_command("mkdir few && cp '%s'/fmt_*.ogg '%s'/fmt_*.mp3 '%s'/flac_*_[0-2]*.flac few",
+    expect(run_command("mkdir few && cp '%s'/fmt_*.ogg '%s'/fmt_*.mp3 '%s'/flac_*_[0-2]*.flac few "
+                       "&& touch -d @1000000000 few/*",
                        audio, audio, audio),
            0, "cp");
     expect(run_command("%s embed few -o one.h5 -j 1 -q", attune), 3, "one worker");
@@ -67,8 +68,8 @@ Test(embed, embeddings_are_the_same_bytes_however_they_are_made, .timeout = 240,
         run_command("find few -type f -print0 > names; %s embed --files-from names -0 -o nul.h5 -q",
                     attune),
         3, "a NUL list");
-    static const char *const datasets[] = {"embedding", "path",   "status",  "error",
-                                           "duration",  "frames", "mtime_ns"};
+    static const char *const datasets[] = {"embedding", "path",   "status", "error",
+                                           "duration",  "frames", "size",   "mtime_ns"};
     for (size_t i = 0; i < sizeof(datasets) / sizeof(datasets[0]); i++) {
         expect(run_command(
                    "for f in one eight list nul; do h5dump -y -w 100 -d /%s $f.h5 | tail -n +2 "
@@ -81,6 +82,21 @@ Test(embed, embeddings_are_the_same_bytes_however_they_are_made, .timeout = 240,
                        ">/dev/null || exit 1; done; test -s one.bin && cmp one.bin eight.bin && "
                        "cmp one.bin list.bin && cmp one.bin nul.bin"),
            0, "cmp of /embedding");
+    /* in processes of their own, and in archives */
+    expect(run_command("%s embed few -o isolated.h5 -j 2 --isolate -q", attune), 3, "isolated");
+    expect(run_command("TZ=UTC /usr/bin/python3 -c 'import os, tarfile, zipfile\n"
+                       "for name, method in (\"stored\", 0), (\"deflated\", 8):\n"
+                       "    with zipfile.ZipFile(name + \".zip\", \"w\", method) as z:\n"
+                       "        [z.write(\"few/\" + n, n) for n in os.listdir(\"few\")]\n"
+                       "with tarfile.open(\"plain.tar\", \"w\") as t:\n"
+                       "    [t.add(\"few/\" + n, n) for n in os.listdir(\"few\")]'"),
+           0, "archives");
+    expect(run_command("%s embed stored.zip -o stored.h5 -q -j 8", attune), 3, "stored.zip");
+    expect(run_command("%s embed deflated.zip -o deflated.h5 -q", attune), 3, "deflated.zip");
+    expect(run_command("%s embed plain.tar -o tar.h5 -q --isolate", attune), 3, "plain.tar");
+    expect(run_command("/usr/bin/python3 -c 'import h5py' 2>err && " SAME_ROWS
+                       " one.h5 isolated.h5 stored.h5 deflated.h5 tar.h5"),
+           0, "rows of archives");
     expect(run_command("%s embed few/fmt_furiousfreak.ogg -o alone.h5 -q && "
                        "h5dump -b LE -d /embedding -o alone.bin alone.h5 >/dev/null && "
                        "od -An -v -tx4 -w128 one.bin > rows && od -An -v -tx4 -w128 alone.bin | "
@@ -175,7 +191,7 @@ Test(embed, refusals_lose_nothing, .timeout = 60, .fini = cleanup)
     if (access("/dev/full", W_OK) == 0) {
         expect(
             run_command("%s embed music -o a.h5 -q && cp a.h5 b.h5 && (ulimit -f 4; trap '' XFSZ; "
-                        "%s embed music -o a.h5 -q 2>err)",
+                        "%s embed music -o a.h5 -q --force 2>err)",
                         attune, attune),
             74, "a full disk");
         expect(run_command("cmp a.h5 b.h5 && ! ls -A | grep -q tmp"), 0,
@@ -201,11 +217,24 @@ Test(embed, interrupt_keeps_what_is_done, .timeout = 120, .fini = cleanup)
         run_command("mkdir music && for i in $(seq 400); do cp '%s'/country.mp3 music/$i.mp3; done",
                     audio),
         0, "cp");
-    expect(embed_and_signal(attune, "music -o out.h5 -j 1", "INT"), 130, "interrupted");
+    expect(embed_and_signal(attune, "music -o out.h5 --clip 0:8 -j 1", "INT"), 130, "interrupted");
     contains("err", "stopped with");
     contains("err", "\"stopping\"");
-    contains("err", "out.h5.partial");
-    expect(run_command("%s info out.h5.partial >out && test ! -e out.h5", attune), 0, "partial");
+    contains("err", "out.h5.parts");
+    expect(run_command("%s info out.h5.parts/0-0.h5 >out && test ! -e out.h5", attune), 0, "part");
+    expect(
+        run_command("%s embed music -o out.h5 --clip 0:8 --dry-run 2>err | grep -c '^new./' >left; "
+                    "test $(cat left) -gt 0 && test $(cat left) -lt 400",
+                    attune),
+        0, "a dry run");
+    contains("err", "and keep ");
+    expect(embed_and_signal(attune, "music -o out.h5 --clip 0:8 -j 1", "USR1"), 75,
+           "to be run again");
+    expect(
+        run_command("%s embed music -o out.h5 --clip 0:8 2>err && test ! -e out.h5.parts", attune),
+        0, "the rest");
+    contains("err", "400 files (400 ok), ");
+    contains("err", " of them from before");
     /* an output that is complete stays as it is */
     expect(run_command("%s embed music/1.mp3 -o done.h5 -q && cp done.h5 before.h5", attune), 0,
            "one");

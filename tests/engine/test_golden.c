@@ -5,6 +5,7 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,4 +80,67 @@ Test(golden, published_model_on_real_files, .timeout = 240)
 Test(golden, published_model_on_real_files_fast, .timeout = 240)
 {
     check_files("fast", 5e-4);
+}
+
+/* Embeds a file by the exact network from samples of either kind; false when it has none. */
+static bool embed_samples(attune_engine *engine, const char *path, bool fast, float *embedding)
+{
+    static float samples[1 << 16];
+    attune_audio *audio = NULL;
+    attune_audio_result result;
+    attune_audio_options options;
+    size_t count = 0;
+    attune_audio_options_default(&options);
+    options.fast_resampling = fast;
+    cr_assert_eq(attune_audio_open(&audio, path, &options, &result), ATTUNE_OK);
+    attune_engine_begin(engine);
+    do {
+        count = 0;
+        if (audio) {
+            cr_assert_eq(attune_audio_read(audio, samples, 1 << 16, &count), ATTUNE_OK);
+            cr_assert_eq(attune_engine_push(engine, samples, count), ATTUNE_OK);
+        }
+    } while (count > 0);
+    attune_audio_close(audio);
+    if (result.samples > 0) {
+        cr_assert_eq(attune_engine_finish(engine, embedding, NULL), ATTUNE_OK);
+    }
+    return result.samples > 0;
+}
+
+/* What resampling may take of precision fast's 5e-4 is 2e-4; only rounding is there, and 1e-5 is
+ * far beyond it. bench_decode --model does the same for any files. */
+Test(golden, fast_resampling_keeps_the_embeddings, .timeout = 240)
+{
+    char *path = shared_path("models/mecomp/audio_embedding_model.onnx");
+    char *folder = shared_path("audio");
+    struct dirent **entries = NULL;
+    attune_model *model = NULL;
+    attune_engine *engine = NULL;
+    double worst = 0;
+    int compared = 0;
+    cr_assert_eq(attune_model_open(&model, path), ATTUNE_OK, "%s", attune_last_error());
+    cr_assert_eq(attune_engine_open(&engine, model, NULL), ATTUNE_OK, "%s", attune_last_error());
+    const int found = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < found; i++) {
+        char file[4096];
+        float exact[E], fast[E];
+        snprintf(file, sizeof(file), "%s/%s", folder, entries[i]->d_name);
+        const bool audio = embed_samples(engine, file, false, exact);
+        cr_assert_eq(embed_samples(engine, file, true, fast), audio, "%s", file);
+        for (int e = 0; audio && e < E; e++) {
+            const double difference = fabs((double)exact[e] - (double)fast[e]);
+            cr_assert(difference < 1e-5, "%s component %d differs by %g", file, e, difference);
+            worst = fmax(worst, difference);
+        }
+        compared += audio;
+        free(entries[i]);
+    }
+    cr_assert_geq(compared, 30);
+    printf("%d files, largest difference %.3g\n", compared, worst);
+    free(entries);
+    free(path);
+    free(folder);
+    attune_engine_close(engine);
+    attune_model_close(model);
 }

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,4 +145,120 @@ Test(scan, refusals)
     fclose(list);
     attune_scan_free(s);
     attune_scan_free(NULL);
+}
+
+/* The shard is (FNV-1a of the absolute path) >> 32, modulo the count; computed elsewhere. */
+Test(scan, shards_are_the_same_for_ever)
+{
+    static const struct {
+        const char *path;
+        int of_2, of_7, of_8, of_100000;
+    } cases[] = {
+        {"/nowhere/a.mp3", 0, 4, 6, 28414},
+        {"/nowhere/b.mp3", 1, 4, 3, 63619},
+        {"/nowhere/\xe9.ogg", 0, 6, 4, 90444},
+        {"/nowhere/else/track 01.flac", 0, 0, 4, 63764},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const int counts[] = {2, 7, 8, 100000};
+        const int expected[] = {cases[i].of_2, cases[i].of_7, cases[i].of_8, cases[i].of_100000};
+        for (size_t k = 0; k < 4; k++) {
+            for (size_t off = 0; off < 2; off++) { /* the next shard does not have it */
+                attune_scan *s = NULL;
+                FILE *list = fmemopen((void *)(uintptr_t)cases[i].path, strlen(cases[i].path), "r");
+                cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
+                cr_assert_eq(attune_scan_add_list(s, list, '\n', "list"), ATTUNE_OK);
+                cr_assert_eq(attune_scan_finish(s), ATTUNE_OK);
+                attune_scan_shard(s, (expected[k] + (int)off) % counts[k], counts[k]);
+                cr_assert_eq(attune_scan_count(s), 1 - off, "%s of %d", cases[i].path, counts[k]);
+                attune_scan_free(s);
+                fclose(list);
+            }
+        }
+    }
+}
+
+/* Every file is in one shard, under its name below the same root, and stays there when others go.
+ */
+Test(scan, shards_divide_the_files)
+{
+    make_tree();
+    const char *all[] = {"tree", "outside"}, *less[] = {"tree/b/c", "tree/x.mp3"};
+    attune_scan *whole = scan(all, 2), *part = scan(less, 2);
+    size_t total = 0, total_part = 0;
+    for (int shard = 0; shard < 3; shard++) {
+        attune_scan *s = scan(all, 2), *p = scan(less, 2);
+        attune_scan_shard(s, shard, 3);
+        attune_scan_shard(p, shard, 3);
+        cr_assert_str_eq(attune_scan_root(s), attune_scan_root(whole));
+        total += attune_scan_count(s);
+        total_part += attune_scan_count(p);
+        for (size_t i = 1; i < attune_scan_count(s); i++) {
+            cr_assert_lt(strcmp(attune_scan_path(s, i - 1), attune_scan_path(s, i)), 0);
+        }
+        for (size_t k = 0; k < attune_scan_count(p); k++) {
+            bool found = false;
+            for (size_t i = 0; i < attune_scan_count(s); i++) {
+                found |= strcmp(attune_scan_path(s, i), attune_scan_path(p, k)) == 0;
+            }
+            cr_assert(found, "%s has moved to shard %d", attune_scan_path(p, k), shard);
+        }
+        attune_scan_free(s);
+        attune_scan_free(p);
+    }
+    cr_assert_eq(total, attune_scan_count(whole));
+    cr_assert_eq(total_part, attune_scan_count(part));
+    attune_scan_free(whole);
+    attune_scan_free(part);
+}
+
+Test(scan, loops_of_links_end)
+{
+    static const char *const expected[] = {"a/song.mp3", "c/to-itself.mp3"};
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p loop/a loop/b loop/c && touch loop/a/song.mp3 && "
+                             "ln -s . loop/here && ln -s .. loop/a/up && ln -s ../b loop/a/b && "
+                             "ln -s ../a loop/b/a && ln -s to-itself loop/c/to-itself && "
+                             "ln -s to-itself.mp3 loop/c/to-itself.mp3 && "
+                             "ln -s two loop/c/one && ln -s one loop/c/two"),
+                 0);
+    const char *inputs[] = {"loop"};
+    attune_scan *s = scan(inputs, 1);
+    check_names(s, expected, 2);
+    cr_assert_eq(attune_scan_ignored(s), 3); /* to-itself, one and two */
+    attune_scan_free(s);
+}
+
+/* Every name is a row, whatever else the file is called. */
+Test(scan, names_of_one_file_are_rows_of_their_own)
+{
+    static const char *const expected[] = {"a.mp3", "b.mp3", "c.mp3", "sub/d.mp3"};
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p one/sub && touch one/a.mp3 && ln one/a.mp3 one/b.mp3 && "
+                             "ln -s a.mp3 one/c.mp3 && ln -s ../c.mp3 one/sub/d.mp3"),
+                 0);
+    const char *inputs[] = {"one", "one/a.mp3"};
+    attune_scan *s = scan(inputs, 2);
+    check_names(s, expected, 4);
+    attune_scan_free(s);
+}
+
+/* Archives among files, named and found, once each; hidden ones and what they are not. */
+Test(scan, archives_stand_for_their_audio)
+{
+    static const char *const expected[] = {"a.zip/x.mp3", "b.mp3", "missing.zip", "sub.tar/y.wav",
+                                           "sub/c.TAR/x.mp3"};
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p m/sub m/sub.tar && cd m && touch x.mp3 b.mp3 note.txt "
+                             ".hidden.zip sub.tar/y.wav && tar cf sub/c.TAR x.mp3 note.txt && "
+                             "/usr/bin/python3 -c 'import zipfile\n"
+                             "with zipfile.ZipFile(\"a.zip\", \"w\") as z:\n"
+                             "    z.write(\"x.mp3\"), z.write(\"note.txt\")' && rm x.mp3 && ln -s "
+                             "nowhere missing.zip"),
+                 0);
+    const char *inputs[] = {"m", "m/a.zip", "m/sub/../a.zip"};
+    attune_scan *s = scan(inputs, 3);
+    check_names(s, expected, 5);
+    cr_assert_eq(attune_scan_ignored(s), 4); /* three note.txt, .hidden.zip */
+    attune_scan_free(s);
 }

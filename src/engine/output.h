@@ -1,0 +1,39 @@
+/* output.h - a job's output: what it holds before, the parts it gets meanwhile, the file at the
+ * end. */
+#ifndef ATTUNE_SRC_ENGINE_OUTPUT_H
+#define ATTUNE_SRC_ENGINE_OUTPUT_H
+
+#include "attune/job.h"
+#include "attune/store.h"
+#include "engine/known.h"
+#include "store/parts.h"
+
+typedef struct attune_output {
+    const attune_job_options *options; /* borrowed, and so must stay */
+    attune_parts *parts;
+    attune_known *known;
+    bool extends;                       /* an OUT.h5 is there whose rows stay */
+    attune_store_attributes attributes; /* of all that is written; root is malloc'ed */
+    char network[512], created[32];
+    char *devices; /* of all rows: one name, or several with line breaks between; malloc'ed */
+    uint64_t pruned;
+} attune_output;
+
+/* Takes the lock, unless options->dry_run, looks at the output and its parts, and notes what they
+ * know. ATTUNE_ECONFIG when they were made otherwise than `options` says and !options->force. */
+attune_status attune_output_open(attune_output *output, const attune_job_options *options);
+void attune_output_close(attune_output *output); /* all zero is fine */
+
+/* The device's name, for the attributes; to be set before the first commit, and to stay. */
+attune_status attune_output_set_device(attune_output *output, const char *device);
+
+/* Makes rows durable as a part. They are put in order. */
+attune_status attune_output_commit(attune_output *output, attune_rows *rows);
+
+/* Absolute name of a row's file; malloc'ed. */
+attune_status attune_output_path(char **out, const attune_output *output, const char *name);
+
+/* Merges what was there and the parts into the output, and removes the parts. */
+attune_status attune_output_finish(attune_output *output);
+
+#endif
