@@ -10,11 +10,14 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum {
     ATTUNE_MATMUL_PANEL = 32, /* P of matmul */
     ATTUNE_PAD = 16,          /* floats that a kernel may read beside a row of samples, set to 0 */
     ATTUNE_LANES = 4,         /* tracks in step */
+    ATTUNE_FIXED_PANEL = 64,
+    ATTUNE_FIXED_ROWS = 16,
 };
 
 /* J rounded up to whole panels: the row stride of what matmul writes. */
@@ -23,6 +26,20 @@ static inline size_t attune_panels(size_t J)
     return (J + ATTUNE_MATMUL_PANEL - 1) / ATTUNE_MATMUL_PANEL * ATTUNE_MATMUL_PANEL;
 }
 
+/* A matrix (K, J) and a bias for products with GRU states, in fixed point: panels of
+ * ATTUNE_FIXED_PANEL columns, each (K / 2, panel) pairs of words. `product` makes out (M, stride) =
+ * bias + rows · matrix, M at most ATTUNE_FIXED_ROWS; NULL where the matrix stays in f32. */
+typedef struct attune_fixed_matrix attune_fixed_matrix;
+typedef void attune_fixed_product(float *out, size_t stride, const float *const *rows,
+                                  const attune_fixed_matrix *matrix, int M);
+struct attune_fixed_matrix {
+    attune_fixed_product *product;
+    int K, J;
+    const int32_t *weight; /* in units of `unit` */
+    const float *unit;     /* (J), what a weight of 1 times a state of 1 is worth */
+    const float *bias;     /* (J) */
+};
+
 /* One GRU layer, I inputs. Gates r, z, n beside each other. */
 typedef struct attune_cpu_gru {
     int inputs;
@@ -30,6 +47,7 @@ typedef struct attune_cpu_gru {
     const float *input_bias;  /* (panels(3H)): b_i, and b_h added for r and z */
     const float *hidden;      /* matvec panels of (H, 3H) */
     const float *hidden_bias; /* (3H padded): 0 for r and z, b_hn */
+    attune_fixed_matrix fixed_input, fixed_hidden;
 } attune_cpu_gru;
 
 typedef struct attune_cpu_weights {
@@ -45,7 +63,8 @@ typedef struct attune_cpu_weights {
     const float *conv2, *conv2_bias; /* panels of (5·64, 128), rows tap-major; (128) */
     attune_cpu_gru gru[8];
     const float *attention, *attention_bias; /* panels of (H, A); (panels(A)) */
-    const float *score;                      /* (panels(A)), zero-padded */
+    attune_fixed_matrix fixed_attention;
+    const float *score; /* (panels(A)), zero-padded */
     float score_bias;
     const float *project1, *project1_bias; /* (P, H), (P) */
     const float *project2, *project2_bias; /* (E, P), (E) */
@@ -56,6 +75,7 @@ typedef struct attune_cpu_weights {
 typedef struct attune_cpu_layout {
     int matvec_panel; /* columns in a panel of attune_cpu_gru.hidden */
     bool adders;      /* pairs of products are made by sums where attune_by_sums says so */
+    attune_fixed_product *product; /* of precision fast; NULL for f32 */
 } attune_cpu_layout;
 
 typedef struct attune_cpu_sequence attune_cpu_sequence;

@@ -43,18 +43,23 @@ static attune_status cpu_open(void **context, const attune_model *model, attune_
     if (!c) {
         return attune_fail_memory("a CPU device", sizeof(*c));
     }
-    attune_status status = attune_cpu_pack(
-        &c->weights, model, (attune_cpu_layout){ATTUNE_KERNEL(attune_gru_panel)(), ATTUNE_ADDERS});
+    const attune_fixed_kernels *fixed =
+        precision == ATTUNE_PRECISION_FAST && W == 16 ? attune_fixed_best() : NULL;
+    const attune_cpu_layout layout = {
+        .matvec_panel = ATTUNE_KERNEL(attune_gru_panel)(),
+        .adders = ATTUNE_ADDERS,
+        .product = fixed ? fixed->product : NULL,
+    };
+    attune_status status = attune_cpu_pack(&c->weights, model, layout);
     if (status == ATTUNE_OK) {
         status = allocate_frontend(c);
     }
     if (status == ATTUNE_OK) {
         status = ATTUNE_KERNEL(attune_sequence_open)(&c->sequence, &c->weights);
     }
-    if (status == ATTUNE_OK && precision == ATTUNE_PRECISION_FAST && W == 16) {
-        const attune_fixed_kernels *vnni = attune_fixed_named("avx512vnni");
-        status = attune_fixed_open(&c->fixed, vnni ? vnni : attune_fixed_named("avx512"), model,
-                                   &c->weights, ATTUNE_KERNEL(attune_frontend_tiny), c->frontend);
+    if (status == ATTUNE_OK) {
+        status = attune_fixed_open(&c->fixed, fixed, model, &c->weights,
+                                   ATTUNE_KERNEL(attune_frontend_tiny), c->frontend);
     }
     if (status != ATTUNE_OK) {
         cpu_close(c);

@@ -22,6 +22,25 @@ const attune_fixed_kernels *attune_fixed_named(const char *name)
     return NULL;
 }
 
+const attune_fixed_kernels *attune_fixed_best(void)
+{
+    const attune_fixed_kernels *vnni = attune_fixed_named("avx512vnni");
+    return vnni ? vnni : attune_fixed_named("avx512");
+}
+
+void attune_fixed_rows(float *out, size_t stride, const float *a, size_t a_stride,
+                       const attune_fixed_matrix *matrix, int M)
+{
+    for (int m = 0; m < M; m += ATTUNE_FIXED_ROWS) {
+        const float *rows[ATTUNE_FIXED_ROWS];
+        const int count = M - m < ATTUNE_FIXED_ROWS ? M - m : ATTUNE_FIXED_ROWS;
+        for (int r = 0; r < count; r++) {
+            rows[r] = a + (size_t)(m + r) * a_stride;
+        }
+        matrix->product(out + (size_t)m * stride, stride, rows, matrix, count);
+    }
+}
+
 /* Uniform noise in [-1, 1): the same on every machine. */
 static float noise(uint32_t *state)
 {

@@ -77,10 +77,26 @@ typedef struct attune_fixed_kernels {
     /* features (F, 64), as attune_frontend_tiny. */
     void (*frontend)(float *features, const float *pcm, const attune_fixed *fixed, int F);
     size_t (*frontend_scratch)(const attune_network *network); /* floats */
+    attune_fixed_product *product;
 } attune_fixed_kernels;
+
+#ifdef ATTUNE_ISA
+attune_fixed_product ATTUNE_KERNEL(attune_fixed_product);
+#endif
+
+/* A unit of a GRU state is 1 / ATTUNE_FIXED_STATE: of the 31 bits of a sum of 128 products, states
+ * and weights then round about equally. */
+#define ATTUNE_FIXED_STATE 8192.0f
+
+/* The same for M rows of any number that stand a_stride floats apart. */
+void attune_fixed_rows(float *out, size_t stride, const float *a, size_t a_stride,
+                       const attune_fixed_matrix *matrix, int M);
 
 /* By name, "avx512vnni" or "avx512"; NULL if this machine or this build has them not. */
 const attune_fixed_kernels *attune_fixed_named(const char *name);
+
+/* The best that there are, or NULL. */
+const attune_fixed_kernels *attune_fixed_best(void);
 
 /* The front end in fixed point, ready to run. Frames that are too loud for it, which no frame
  * within

@@ -14,33 +14,11 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/fixed.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/cpu/words.h"
 
 #include <string.h>
 
 enum { C1 = ATTUNE_FIXED_C1, C2 = ATTUNE_FIXED_C2, LANES = 16, PAIRS = C1 / 2, V = 2, OUTPUTS = 8 };
-
-typedef __m512i vw; /* 32 int16 or 16 int32 */
-
-/* acc + a · b, products of int16 summed in pairs */
-static inline vw dot(vw acc, vw a, vw b)
-{
-#ifdef __AVX512VNNI__
-    __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(a), "v"(b));
-    return acc;
-#else
-    return _mm512_add_epi32(acc, _mm512_madd_epi16(a, b));
-#endif
-}
-
-static inline vw pair_of(int32_t x)
-{
-    return _mm512_set1_epi32(x);
-}
-
-static inline vw word(int x)
-{
-    return _mm512_set1_epi16((short)x);
-}
 
 /* One of the tables of fixed.h, in registers. */
 typedef struct lines {
@@ -129,17 +107,18 @@ static float first_convolution(vw *x, const attune_fixed_tiny *tables, int run)
 {
     const float *w = tables->conv0;
     vf most = broadcast(0.0f);
-    for (int n = 0; n < run / 2; n++) {
-        const vf *at = (const vf *)(x + 2 * n);
-        vf sum = fma_v(broadcast(w[0]), at[-2], broadcast(tables->conv0_bias));
-        sum = fma_v(broadcast(w[1]), at[-1], sum);
-        sum = fma_v(broadcast(w[2]), at[0], sum);
-        sum = fma_v(broadcast(w[3]), at[1], sum);
-        sum = fma_v(broadcast(w[4]), at[2], sum);
-        gelu_n(&sum, 1);
-        sum *= 1 / ATTUNE_GELU_SCALE;
-        most = max_v(most, abs_v(sum));
-        x[n - 2] = (vw)sum;
+    for (int n = 0; n < run / 2; n += TOGETHER) {
+        vf sum[TOGETHER];
+        ATTUNE_EACH(i, TOGETHER, const vf *at = (const vf *)(x + 2 * (n + i));
+                    sum[i] = fma_v(broadcast(w[0]), at[-2], broadcast(tables->conv0_bias));
+                    sum[i] = fma_v(broadcast(w[1]), at[-1], sum[i]);
+                    sum[i] = fma_v(broadcast(w[2]), at[0], sum[i]);
+                    sum[i] = fma_v(broadcast(w[3]), at[1], sum[i]);
+                    sum[i] = fma_v(broadcast(w[4]), at[2], sum[i]))
+        gelu_n(sum, TOGETHER);
+        ATTUNE_EACH(i, TOGETHER, sum[i] *= 1 / ATTUNE_GELU_SCALE)
+        ATTUNE_EACH(i, TOGETHER, most = max_v(most, abs_v(sum[i])))
+        ATTUNE_EACH(i, TOGETHER, x[n + i - 2] = (vw)sum[i])
     }
     return _mm512_reduce_max_ps(most);
 }
@@ -433,4 +412,5 @@ static void frontend(float *features, const float *pcm, const attune_fixed *fixe
     }
 }
 
-const attune_fixed_kernels ATTUNE_KERNEL(attune_fixed) = {frontend, frontend_scratch};
+const attune_fixed_kernels ATTUNE_KERNEL(attune_fixed) = {frontend, frontend_scratch,
+                                                          ATTUNE_KERNEL(attune_fixed_product)};

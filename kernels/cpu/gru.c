@@ -105,7 +105,12 @@ void ATTUNE_KERNEL(attune_gru)(float *out, float *const *h, const float *gates,
 {
     const size_t gates_stride = attune_panels(3 * (size_t)H), stride = 3 * (size_t)H + 256;
     for (int t = 0; t < T; t++) {
-        recurrent_product(scratch, stride, h, layer, B, H);
+        if (layer->fixed_hidden.product) {
+            const float *const *rows = (const float *const *)h;
+            layer->fixed_hidden.product(scratch, stride, rows, &layer->fixed_hidden, B);
+        } else {
+            recurrent_product(scratch, stride, h, layer, B, H);
+        }
         for (int b = 0; b < B; b++) {
             const size_t row = (size_t)b * T + t;
             step(out + row * H, h[b], gates + row * gates_stride, scratch + b * stride, H);

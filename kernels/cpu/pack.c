@@ -1,9 +1,11 @@
 /* pack.c - a model's parameters in the order in which the CPU kernels read them. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/fixed.h"
 #include "kernels/cpu/simd.h"
 #include "model/parameters.h"
 #include "status/error.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +54,49 @@ static const float *panels(packer *p, const float *from, int J, int K, int panel
         }
     }
     return to;
+}
+
+/* What a word of 1 in row j of a (J, K) matrix is worth, so that neither a weight nor a sum of
+ * products with states overflows. */
+static float fixed_unit(const float *row, int K)
+{
+    double sum = 0, largest = 1e-30;
+    for (int k = 0; k < K; k++) {
+        sum += fabs((double)row[k]);
+        largest = fmax(largest, fabs((double)row[k]));
+    }
+    return (float)fmax(largest / 32767, sum * (double)ATTUNE_FIXED_STATE * 1.001 / 0x1p31);
+}
+
+/* The (K, J) matrix whose element (k, j) stands at from[j * K + k], in fixed point; in f32, that is
+ * empty, if its shape is not for that or a weight would be rounded to worse than 2^-13. */
+static attune_fixed_matrix fixed(packer *p, attune_fixed_product *product, const float *from,
+                                 const float *bias, int J, int K)
+{
+    enum { P = ATTUNE_FIXED_PANEL };
+    attune_fixed_matrix m = {.product = product, .K = K, .J = J, .bias = bias};
+    if (!product || J % (2 * P) != 0) {
+        return (attune_fixed_matrix){0};
+    }
+    float *unit = take(p, (size_t)J);
+    int32_t *weight = (int32_t *)(void *)take(p, (size_t)J * K / 2);
+    for (int j = 0; j < J; j++) {
+        const float *row = from + (size_t)j * K, u = fixed_unit(row, K);
+        if (!(u <= 0x1p-12f)) {
+            return (attune_fixed_matrix){0};
+        }
+        for (int k = 0; weight && k < K; k += 2) {
+            const long low = lrintf(row[k] / u), high = lrintf(row[k + 1] / u);
+            weight[(size_t)(j / P * P) * K / 2 + k / 2 * P + j % P] =
+                (int32_t)((uint32_t)high << 16 | ((uint32_t)low & 0xffff));
+        }
+        if (unit) {
+            unit[j] = u / ATTUNE_FIXED_STATE;
+        }
+    }
+    m.weight = weight;
+    m.unit = unit;
+    return m;
 }
 
 /* As copy, times the scale of gelu_v. */
@@ -111,8 +156,9 @@ static void pack_baseline(packer *p, attune_cpu_weights *w, const attune_paramet
 }
 
 static void pack_gru(packer *p, attune_cpu_gru *g, const attune_gru_parameters *m, int I, int H,
-                     int matvec_panel)
+                     attune_cpu_layout layout, bool is_first)
 {
+    const int matvec_panel = layout.matvec_panel;
     g->inputs = I;
     g->input = panels(p, m->weight_input, 3 * H, I, ATTUNE_MATMUL_PANEL);
     g->hidden = panels(p, m->weight_hidden, 3 * H, H, matvec_panel);
@@ -125,6 +171,9 @@ static void pack_gru(packer *p, attune_cpu_gru *g, const attune_gru_parameters *
     }
     g->input_bias = input_bias;
     g->hidden_bias = hidden_bias;
+    g->fixed_hidden = fixed(p, layout.product, m->weight_hidden, hidden_bias, 3 * H, H);
+    g->fixed_input = fixed(p, is_first ? NULL : layout.product, m->weight_input, input_bias, 3 * H,
+                           I); /* the first layer's inputs are no states */
 }
 
 static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m,
@@ -137,8 +186,8 @@ static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m,
         pack_baseline(p, w, m);
     }
     for (int l = 0; l < n->layers; l++) {
-        pack_gru(p, &w->gru[l], &m->gru[l], l == 0 ? n->features : n->hidden, n->hidden,
-                 layout.matvec_panel);
+        pack_gru(p, &w->gru[l], &m->gru[l], l == 0 ? n->features : n->hidden, n->hidden, layout,
+                 l == 0);
     }
     if (n->pooling == ATTUNE_POOLING_ATTENTION) {
         const size_t A = attune_panels((size_t)n->attention), used = (size_t)n->attention;
@@ -149,6 +198,8 @@ static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m,
             memcpy(score, m->score_weight, used * sizeof(float));
         }
         w->attention_bias = bias;
+        w->fixed_attention =
+            fixed(p, layout.product, m->attention_weight, bias, n->attention, n->hidden);
         w->score = score;
         w->score_bias = m->score_bias[0];
     }

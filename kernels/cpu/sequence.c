@@ -9,6 +9,7 @@
  * larger score comes). Steps are taken one by one, so the result does not depend on the chunks. The
  * projection runs once a track, in double. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/fixed.h"
 #include "kernels/cpu/simd.h"
 #include "status/error.h"
 
@@ -171,9 +172,14 @@ static void run_chunk(attune_cpu_sequence *s, lane *lanes, int B, int T)
         for (int b = 0; b < B; b++) {
             h[b] = lanes[b].track->h + (size_t)l * H;
         }
-        ATTUNE_KERNEL(attune_matmul)
-        (s->gates, in, (size_t)layer->inputs, layer->input, layer->input_bias, B * T, layer->inputs,
-         3 * H);
+        if (layer->fixed_input.product) {
+            attune_fixed_rows(s->gates, attune_panels(3 * (size_t)H), in, (size_t)H,
+                              &layer->fixed_input, B * T);
+        } else {
+            ATTUNE_KERNEL(attune_matmul)
+            (s->gates, in, (size_t)layer->inputs, layer->input, layer->input_bias, B * T,
+             layer->inputs, 3 * H);
+        }
         ATTUNE_KERNEL(attune_gru)(out, h, s->gates, layer, s->product, B, T, H);
         float *swap = in;
         in = out;

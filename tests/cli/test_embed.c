@@ -152,6 +152,14 @@ Test(embed, messages_info_and_nearest, .timeout = 120, .fini = cleanup)
                        "grep -qx '1.000000.country.mp3' copy",
                        attune),
            0, "by a copy");
+
+    /* the same in the other precision, which a query then takes over */
+    expect(run_command("%s embed music/country.mp3 -o fast.h5 --precision fast --device cpu -q && "
+                       "%s info fast.h5 >out && %s nearest fast.h5 copy.mp3 -k 1 >copy",
+                       attune, attune, attune),
+           0, "fast");
+    contains("out", "precision       fast\n");
+    contains("copy", "1.000000\tcountry.mp3");
     expect(run_command("%s nearest out.h5 text.mp3 2>err", attune), 65, "a failed row");
     contains("err", "no embedding");
     expect(run_command("%s nearest out.h5 nothing.mp3 2>err", attune), 66, "no such row");

@@ -69,9 +69,9 @@ typedef struct setup {
 
 static void open_fixed(setup *b, const char *name, const attune_model *model)
 {
-    cr_assert_eq(
-        attune_cpu_pack(&b->weights, model, (attune_cpu_layout){attune_gru_panel_avx512(), false}),
-        ATTUNE_OK);
+    cr_assert_eq(attune_cpu_pack(&b->weights, model,
+                                 (attune_cpu_layout){.matvec_panel = attune_gru_panel_avx512()}),
+                 ATTUNE_OK);
     b->scratch = attune_cpu_allocate(attune_frontend_tiny_scratch_avx512(&b->weights.network));
     cr_assert_not_null(b->scratch);
     cr_assert_eq(attune_fixed_open(&b->fixed, attune_fixed_named(name), model, &b->weights,
