@@ -33,7 +33,8 @@ typedef struct attune_kernels {
     const char *detail;                  /* what it runs on: "avx512" */
     const attune_resampling *resampling; /* for the decoder; needs no context */
 
-    /* Packs the weights and allocates the scratch. On failure *context is NULL. */
+    /* Packs the weights and allocates the scratch. A device that has nothing faster to offer than
+     * precision exact computes that. On failure *context is NULL. */
     attune_status (*open)(void **context, const attune_model *model, attune_precision precision);
     void (*close)(void *context); /* NULL-safe */
 

@@ -10,7 +10,6 @@
 const attune_fixed_kernels *attune_fixed_named(const char *name)
 {
 #ifdef ATTUNE_HAVE_avx512
-    extern const attune_fixed_kernels attune_fixed_avx512, attune_fixed_avx512vnni;
     if (attune_kernels_cpu_named("avx512") && strcmp(name, "avx512vnni") == 0) {
         return __builtin_cpu_supports("avx512vnni") ? &attune_fixed_avx512vnni : NULL;
     }

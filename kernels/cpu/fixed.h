@@ -45,8 +45,8 @@ typedef struct attune_fixed_level {
      * gelu_shift. */
     attune_fixed_lines gelu;
     uint16_t gelu_cap, gelu_shift;
-    /* The mixing product's bias, y·2^-16, and GELU less half its argument: value·factor + slope·a
-     * in y·2^-11. */
+    /* The mixing product's bias, y·2^-16, less what products made by sums leave in it; and GELU
+     * less half its argument: value·factor + slope·a in y·2^-11. */
     int32_t mix_bias[ATTUNE_FIXED_C2];
     attune_fixed_lines half;
     uint16_t half_cap, half_shift, half_factor;
@@ -69,7 +69,7 @@ typedef void attune_frontend(float *features, const float *pcm, const attune_cpu
 
 typedef struct attune_fixed attune_fixed;
 
-/* The kernels, once with AVX-512's dot products of words (VNNI) and once without; both give the
+/* The kernels, once with AVX-512's dot products of words (VNNI) and once without, which gives the
  * same bits. */
 typedef struct attune_fixed_kernels {
     /* features (F, 64), as attune_frontend_tiny. */
@@ -89,6 +89,8 @@ attune_fixed_product ATTUNE_KERNEL(attune_fixed_product);
 /* The same for M rows of any number that stand a_stride floats apart. */
 void attune_fixed_rows(float *out, size_t stride, const float *a, size_t a_stride,
                        const attune_fixed_matrix *matrix, int M);
+
+extern const attune_fixed_kernels attune_fixed_avx512, attune_fixed_avx512vnni;
 
 /* By name, "avx512vnni" or "avx512"; NULL if this machine or this build has them not. */
 const attune_fixed_kernels *attune_fixed_named(const char *name);

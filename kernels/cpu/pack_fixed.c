@@ -10,6 +10,11 @@ enum {
     C2 = ATTUNE_FIXED_C2,
     SAMPLES = 8,    /* points that a line is fitted to */
     HALF = 1 << 15, /* of the high half's unit, to round it by */
+    /* A product made by sums adds words of d and of weights, which must not overflow; nor must the
+     * whole sum, of one sign because d is hardly ever below 0. */
+    D_MOST = 23800,
+    WEIGHT_MOST = 8900,
+    WEIGHTS_MOST = 65000,
 };
 
 static double gelu(double x)
@@ -165,11 +170,11 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
             const double w = (double)p->conv_weight[2][5 * c + k];
             up += fmax(w * bounds[0], w * bounds[1]);
             down += fmin(w * bounds[0], w * bounds[1]);
-            largest = fmax(largest, fabs(w) * unit[c] * (65536.0 / 32767 * 23800));
+            largest = fmax(largest, fabs(w) * unit[c] * (65536.0 / 32767 * D_MOST));
         }
         largest = fmax(largest, fmax(up, -down));
     }
-    const double d = fmax(power_above(largest / 23800), 0x1p-13), y = d * mix_unit * 65536;
+    const double d = fmax(power_above(largest / D_MOST), 0x1p-13), y = d * mix_unit * 65536;
     level->d = (float)d;
     for (int c = 0; c < C1; c++) {
         pack_depth(level, c, p->conv_weight[2] + 5 * c, (double)p->conv_bias[2][c], unit[c], d);
@@ -211,7 +216,7 @@ void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
         t->linear_bias[o] = p->conv_bias[3][o];
         sum = fmax(sum, fmax(up, down));
     }
-    const double mix_unit = power_above(fmax(sum / 65000, largest / 8900));
+    const double mix_unit = power_above(fmax(sum / WEIGHTS_MOST, largest / WEIGHT_MOST));
     for (int o = 0; o < C2; o++) {
         for (int c = 0; c < C1; c += 2) {
             t->mix[o][c / 2] = pair(lrint((double)t->linear[c][o] / mix_unit),

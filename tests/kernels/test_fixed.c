@@ -175,6 +175,61 @@ Test(fixed, vnni_changes_no_bit)
     attune_model_close(model);
 }
 
+/* Rows of states times a GRU layer's matrix in fixed point, in any number together: the bits that a
+ * row has alone, and no further from the exact sum than the units' halves allow. */
+static void check_products(const char *name)
+{
+    enum { M = ATTUNE_FIXED_ROWS, H = 128 };
+    if (!attune_fixed_named(name)) {
+        skip_test("this machine has not the instruction set");
+    }
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 2);
+    const attune_gru_parameters *p = &attune_model_parameters(model)->gru[1];
+    attune_cpu_weights weights;
+    const attune_cpu_layout layout = {.matvec_panel = attune_gru_panel_avx512(),
+                                      .product = attune_fixed_named(name)->product};
+    cr_assert_eq(attune_cpu_pack(&weights, model, layout), ATTUNE_OK);
+    const attune_fixed_matrix *matrix = &weights.gru[1].fixed_hidden;
+    cr_assert_not_null(matrix->product);
+    static float states[M][H], alone[M][3 * H], together[M][3 * H];
+    const float *rows[M];
+    uint64_t seed = 4;
+    for (int m = 0; m < M; m++) {
+        rows[m] = states[m];
+        random_fill(&seed, states[m], H, 1);
+        states[m][m] = m % 2 ? 1 : -1;
+        matrix->product(alone[m], 3 * H, rows + m, matrix, 1);
+        for (int j = 0; j < 3 * H; j++) {
+            double sum = j < 2 * H ? 0 : (double)p->bias_hidden[j], bound = 1e-6;
+            for (int k = 0; k < H; k++) {
+                const double w = (double)p->weight_hidden[j * H + k], h = (double)states[m][k];
+                sum += w * h;
+                bound += (fabs(w) + (double)(matrix->unit[j] * ATTUNE_FIXED_STATE)) *
+                         (double)(0.51f / ATTUNE_FIXED_STATE);
+                bound += 0.51 * (double)(matrix->unit[j] * ATTUNE_FIXED_STATE) * fabs(h);
+            }
+            cr_assert_lt(fabs((double)alone[m][j] - sum), bound);
+        }
+    }
+    for (int count = 1; count <= M; count++) {
+        matrix->product(together[0], 3 * H, rows, matrix, count);
+        cr_assert_eq(memcmp(alone, together, (size_t)count * sizeof(alone[0])), 0, "%d", count);
+    }
+    free(weights.arena);
+    attune_model_close(model);
+}
+
+Test(fixed, products_match_double)
+{
+    check_products("avx512");
+}
+
+Test(fixed, products_match_double_with_vnni)
+{
+    check_products("avx512vnni");
+}
+
 /* One channel so large that the units it forces on the others lose them, and of so little weight
  * afterwards that the features show it. */
 Test(fixed, parameters_that_do_not_fit_stay_in_f32)
