@@ -30,7 +30,6 @@ typedef enum attune_pcm {
     ATTUNE_PCM_Q14, /* int16_t, value * 2^-14, range [-2, 2): precision fast */
 } attune_pcm;
 
-
 typedef struct attune_batch_options {
     int ordinal; /* which device of this kind, from 0 */
     attune_precision precision;

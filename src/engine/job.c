@@ -166,9 +166,8 @@ static void embed(const worker *w, const attune_audio_place *place, const char *
     pthread_mutex_unlock(&j->mutex);
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
-        status =
-            attune_embed_file(&device, attune_model_network(j->options->model), place,
-                              &j->options->audio, w->decoder, &j->meter, on_embedded, p);
+        status = attune_embed_file(&device, attune_model_network(j->options->model), place,
+                                   &j->options->audio, w->decoder, &j->meter, on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
