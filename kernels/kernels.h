@@ -54,7 +54,8 @@ typedef struct attune_kernels {
     attune_status (*finish)(void *context, float *embedding, uint32_t slot);
 } attune_kernels;
 
-/* The CPU's table: the best instruction set that this machine has ("avx512", "avx2", "baseline"),
+/* The CPU's table: the best instruction set that this machine has ("avx512amd", "avx512", "avx2",
+ * "baseline"),
  * or the one that the environment variable ATTUNE_CPU names. ATTUNE_ECONFIG if that one is unknown
  * or not there. */
 attune_status attune_kernels_cpu(const attune_kernels **out);

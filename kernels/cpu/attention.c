@@ -1,7 +1,7 @@
 /* attention.c - the scores of attention pooling: w · tanh(W h_t + b) + c for T states.
  *
  * One matrix product for all T, then a row's tanh and its product with w. The softmax over a
- * track's scores is device.c's: it runs on while the track does. */
+ * track's scores is sequence.c's: it runs on while the track does. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/fixed.h"
 #include "kernels/cpu/simd.h"

@@ -56,8 +56,8 @@ typedef struct attune_cpu_weights {
     float conv0[5], conv0_bias;
     const float *point1, *point1_bias; /* (32) each */
     const float *depth2, *depth2_bias; /* (32, 5), (32) */
-    const float *point3, *point3_bias; /* (16, 32, 4): four outputs beside each other; (64),
-                                        less a·b where products are made by sums */
+    const float *point3, *point3_bias; /* (16, 32, 4): four outputs beside each other; (64) */
+    const float *point3_sums_bias;     /* (64): less a·b; NULL where products are not by sums */
     /* AudioEmbeddingGRU */
     const float *conv1, *conv1_bias; /* panels of (7, 64); (64) */
     const float *conv2, *conv2_bias; /* panels of (5·64, 128), rows tap-major; (128) */
@@ -89,7 +89,12 @@ attune_status attune_cpu_pack(attune_cpu_weights *weights, const attune_model *m
  *   x·a + y·b = (x + b)·(y + a) − x·y − a·b
  *
  * with x·y shared by all outputs, and a·b taken into the bias. Done for two pairs of channels of
- * three, additions and multiply-adds are equally many. True if pair `pair` of 16 is one of them. */
+ * three, additions and multiply-adds are equally many. True if pair `pair` of 16 is one of them.
+ *
+ * What is added and taken away again is rounded: no larger than the products are where |x| and |a|
+ * are alike, but lost beside an x or a of thousands. So it is done only for frames and weights
+ * below ATTUNE_SUMS_MAX, ten times what music reaches. */
+#define ATTUNE_SUMS_MAX 4.0f
 static inline bool attune_by_sums(int pair)
 {
     return pair % 3 != 2 && pair < 15;

@@ -79,7 +79,8 @@ attune_status attune_fixed_open(attune_fixed *out, const attune_fixed_kernels *k
 {
     const attune_network *n = &weights->network;
     *out = (attune_fixed){0};
-    if (!kernels || n->architecture != ATTUNE_ARCHITECTURE_TINY) {
+    if (!kernels || n->architecture != ATTUNE_ARCHITECTURE_TINY ||
+        n->frame_size > ATTUNE_FIXED_FRAME_MAX) {
         return ATTUNE_OK;
     }
     attune_status status = ATTUNE_OK;

@@ -20,9 +20,10 @@
 enum {
     ATTUNE_FIXED_LEVELS = 6,
     ATTUNE_FIXED_LINES = 64,
-    ATTUNE_FIXED_WIDTHS = 3, /* of intervals in one table */
-    ATTUNE_FIXED_C1 = 32,    /* channels of the depthwise convolution */
-    ATTUNE_FIXED_C2 = 64,    /* features */
+    ATTUNE_FIXED_WIDTHS = 3,       /* of intervals in one table */
+    ATTUNE_FIXED_C1 = 32,          /* channels of the depthwise convolution */
+    ATTUNE_FIXED_C2 = 64,          /* features */
+    ATTUNE_FIXED_FRAME_MAX = 4096, /* samples: a feature's sum over the positions fits 32 bits */
 };
 
 typedef struct attune_fixed_lines {

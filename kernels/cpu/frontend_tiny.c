@@ -84,9 +84,10 @@ static void scale_gelu(float *out, const float *in, float scale, float bias, int
     }
 }
 
-/* Block 2's depthwise convolution of one channel, given as halves, and its GELU. */
-static void second_convolution(float *out, const float *even, const float *odd,
-                               const float weight[5], float bias, int quarter)
+/* Block 2's depthwise convolution of one channel, given as halves, and its GELU. Returns the larger
+ * of `most` and what was written, by lane. */
+static vf second_convolution(float *out, const float *even, const float *odd, const float weight[5],
+                             float bias, int quarter, vf most)
 {
     const vf w0 = broadcast(weight[0]), w1 = broadcast(weight[1]), w2 = broadcast(weight[2]),
              w3 = broadcast(weight[3]), w4 = broadcast(weight[4]), b = broadcast(bias);
@@ -100,7 +101,11 @@ static void second_convolution(float *out, const float *even, const float *odd,
         ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(w4, load(e + i * W + 1), x[i]))
         gelu_n(x, TOGETHER);
         ATTUNE_EACH(i, TOGETHER, store(out + j + i * W, x[i]))
+        if (ATTUNE_ADDERS) {
+            ATTUNE_EACH(i, TOGETHER, most = max_v(most, x[i]))
+        }
     }
+    return most;
 }
 
 /* Adds the products of channel c to OUTPUTS outputs by V vectors of positions. */
@@ -127,18 +132,20 @@ static inline __attribute__((always_inline)) void mix_two(vf *acc, const float *
 
 /* Adds gelu(w · d + bias) of V vectors of positions to the sums of OUTPUTS outputs. d has 32 rows,
  * `stride` floats apart; `shared` are the sums of x·y of the pairs that are made by sums. */
-static void mix_tile(float *sums, const float *d, size_t stride, const float *weight,
-                     const float *bias, const vf shared[V])
+static inline __attribute__((always_inline)) void mix_tile(float *sums, const float *d,
+                                                           size_t stride, const float *weight,
+                                                           const float *bias, const vf shared[V],
+                                                           bool by_sums)
 {
     vf acc[OUTPUTS * V];
     ATTUNE_EACH(i, OUTPUTS * V, acc[i] = broadcast(bias[i / V]) - shared[i % V])
-    for (int c = 0; ATTUNE_ADDERS && c < C1 - 2; c += 6) {
+    for (int c = 0; by_sums && c < C1 - 2; c += 6) {
         mix_two(acc, d, stride, weight, c);
         mix_two(acc, d, stride, weight, c + 2);
         mix_one(acc, d, stride, weight, c + 4);
         mix_one(acc, d, stride, weight, c + 5);
     }
-    for (int c = ATTUNE_ADDERS ? C1 - 2 : 0; c < C1; c++) {
+    for (int c = by_sums ? C1 - 2 : 0; c < C1; c++) {
         mix_one(acc, d, stride, weight, c);
     }
     ATTUNE_EACH(i, OUTPUTS * V / TOGETHER, gelu_n(acc + i * TOGETHER, TOGETHER))
@@ -147,27 +154,40 @@ static void mix_tile(float *sums, const float *d, size_t stride, const float *we
 }
 
 /* The 32 to 64 product, GELU and the mean. */
-static void mix_and_mean(float *features, float *sums, const float *d,
-                         const attune_cpu_weights *weights, int quarter)
+static inline __attribute__((always_inline)) void mix_and_mean(float *features, float *sums,
+                                                               const float *d,
+                                                               const attune_cpu_weights *weights,
+                                                               int quarter, bool by_sums)
 {
+    const float *bias = by_sums ? weights->point3_sums_bias : weights->point3_bias;
     const size_t stride = row_stride(4 * quarter);
     memset(sums, 0, sizeof(float) * C2 * W);
     for (int j = 0; j < quarter; j += V * W) {
         vf shared[V] = {0};
-        for (int pair = 0; ATTUNE_ADDERS && pair < C1 / 2; pair++) {
+        for (int pair = 0; by_sums && pair < C1 / 2; pair++) {
             const float *x = d + 2 * pair * stride + j, *y = x + stride;
             if (attune_by_sums(pair)) {
                 ATTUNE_EACH(v, V, shared[v] = fma_v(load(x + v * W), load(y + v * W), shared[v]))
             }
         }
         for (int o = 0; o < C2; o += OUTPUTS) {
-            mix_tile(sums + o * W, d + j, stride, weights->point3 + o * C1,
-                     weights->point3_bias + o, shared);
+            mix_tile(sums + o * W, d + j, stride, weights->point3 + o * C1, bias + o, shared,
+                     by_sums);
         }
     }
     for (int o = 0; o < C2; o++) {
         features[o] = sum_v(load(sums + o * W)) / (ATTUNE_GELU_SCALE * (float)quarter);
     }
+}
+
+/* False also where a lane is NaN. */
+static inline bool is_below(vf a, float limit)
+{
+    bool all = true;
+    for (int i = 0; i < W; i++) {
+        all &= a[i] < limit;
+    }
+    return all;
 }
 
 /* Asks for the c-th of C1 shares of the next frame's samples, which came from a decoder and may be
@@ -193,14 +213,20 @@ void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
     for (int f = 0; f < F; f++) {
         split_phases(row, pcm + (size_t)f * weights->network.hop_size, quarter);
         first_convolution(row[4], row[5], row, weights->conv0, weights->conv0_bias, quarter);
+        vf most = broadcast(0.0f);
         for (int c = 0; c < C1; c++) {
             prefetch_share(pcm + ((size_t)f + 1) * weights->network.hop_size, c, N);
             const float scale = weights->point1[c], bias = weights->point1_bias[c];
             scale_gelu(row[6], row[4], scale, bias, quarter);
             scale_gelu(row[7], row[5], scale, bias, quarter);
-            second_convolution(d + c * row_stride(N), row[6], row[7], weights->depth2 + 5 * c,
-                               weights->depth2_bias[c], quarter);
+            most =
+                second_convolution(d + c * row_stride(N), row[6], row[7], weights->depth2 + 5 * c,
+                                   weights->depth2_bias[c], quarter, most);
         }
-        mix_and_mean(features + (size_t)f * C2, sums, d, weights, quarter);
+        if (ATTUNE_ADDERS && weights->point3_sums_bias && is_below(most, ATTUNE_SUMS_MAX)) {
+            mix_and_mean(features + (size_t)f * C2, sums, d, weights, quarter, true);
+        } else {
+            mix_and_mean(features + (size_t)f * C2, sums, d, weights, quarter, false);
+        }
     }
 }

@@ -65,7 +65,9 @@ static float fixed_unit(const float *row, int K)
         sum += fabs((double)row[k]);
         largest = fmax(largest, fabs((double)row[k]));
     }
-    return (float)fmax(largest / 32767, sum * (double)ATTUNE_FIXED_STATE * 1.001 / 0x1p31);
+    /* rounding may add half a unit to each weight */
+    const double room = 0x1p31 - 1 - (double)ATTUNE_FIXED_STATE * (K / 2 + 1);
+    return (float)(fmax(largest / 32767, sum * (double)ATTUNE_FIXED_STATE / room) * 1.000001);
 }
 
 /* The (K, J) matrix whose element (k, j) stands at from[j * K + k], in fixed point; in f32, that is
@@ -99,12 +101,34 @@ static attune_fixed_matrix fixed(packer *p, attune_fixed_product *product, const
     return m;
 }
 
-/* As copy, times the scale of gelu_v. */
+/* As copy, times the scale of gelu_n. */
 static const float *copy_scaled(packer *p, const float *from, size_t count)
 {
     float *to = take(p, count);
     for (size_t i = 0; to && i < count; i++) {
         to[i] = from[i] * ATTUNE_GELU_SCALE;
+    }
+    return to;
+}
+
+/* The bias of the 32 to 64 product where pairs of products are made by sums, see attune_by_sums;
+ * NULL if a weight is too large for that. */
+static const float *sums_bias(packer *p, const float *weight, const float *bias)
+{
+    enum { C1 = 32, C2 = 64 };
+    float *to = take(p, C2);
+    for (int o = 0; o < C2; o++) {
+        const float *row = weight + (size_t)o * C1;
+        double b = (double)(bias[o] * ATTUNE_GELU_SCALE);
+        for (int c = 0; c < C1; c += 2) {
+            if (!(fabsf(row[c]) < ATTUNE_SUMS_MAX && fabsf(row[c + 1]) < ATTUNE_SUMS_MAX)) {
+                return NULL;
+            }
+            b -= attune_by_sums(c / 2) ? (double)row[c] * (double)row[c + 1] : 0;
+        }
+        if (to) {
+            to[o] = (float)b;
+        }
     }
     return to;
 }
@@ -123,16 +147,8 @@ static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters 
     w->depth2 = copy(p, m->conv_weight[2], C1 * 5);
     w->depth2_bias = copy_scaled(p, m->conv_bias[2], C1);
     w->point3 = panels(p, m->conv_weight[3], C2, C1, OUTPUTS);
-    float *bias = take(p, C2);
-    for (int o = 0; bias && o < C2; o++) {
-        const float *row = m->conv_weight[3] + (size_t)o * C1;
-        double b = (double)(m->conv_bias[3][o] * ATTUNE_GELU_SCALE);
-        for (int pair = 0; pair < C1 / 2; pair++) {
-            b -= adders && attune_by_sums(pair) ? (double)row[2 * pair] * row[2 * pair + 1] : 0;
-        }
-        bias[o] = (float)b;
-    }
-    w->point3_bias = bias;
+    w->point3_bias = copy_scaled(p, m->conv_bias[3], C2);
+    w->point3_sums_bias = adders ? sums_bias(p, m->conv_weight[3], m->conv_bias[3]) : NULL;
 }
 
 static void pack_baseline(packer *p, attune_cpu_weights *w, const attune_parameters *m)

@@ -23,7 +23,7 @@
 
 enum { W = ATTUNE_VECTOR_BYTES / 4 }; /* floats in a vector */
 
-#define ATTUNE_GELU_SCALE 0.16433246f /* the k of gelu_v */
+#define ATTUNE_GELU_SCALE 0.16433246f /* the k of gelu_n */
 
 typedef float vf __attribute__((vector_size(ATTUNE_VECTOR_BYTES)));
 typedef int32_t vi __attribute__((vector_size(ATTUNE_VECTOR_BYTES)));

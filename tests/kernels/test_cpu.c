@@ -234,6 +234,46 @@ Test(cpu, company_changes_no_bit, .timeout = 120)
     }
 }
 
+/* Samples far beyond music, as files of floats may hold, are as exact for their size as others. */
+Test(cpu, loud_frames_are_exact_for_their_size)
+{
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 31);
+    size_t samples = 0;
+    float *pcm = noise(&n, &samples);
+    const size_t count = (size_t)F * n.features;
+    double *expected = malloc(count * sizeof(double));
+    float *features = malloc(count * sizeof(float));
+    cr_assert(expected && features);
+    for (float loud = 1; loud < 1e9f; loud *= 100) {
+        reference_features(expected, model, pcm, samples);
+        double largest = 0;
+        for (size_t i = 0; i < count; i++) {
+            largest = fmax(largest, fabs(expected[i]));
+        }
+        for (size_t i = 0; i < sizeof(isas) / sizeof(isas[0]); i++) {
+            const attune_kernels *kernels = attune_kernels_cpu_named(isas[i]);
+            if (!kernels) {
+                continue;
+            }
+            void *context = open_device(kernels, model);
+            device_features(kernels, context, features, pcm, &n, ATTUNE_FRAMES_PER_CALL);
+            for (size_t k = 0; k < count; k++) {
+                cr_assert_lt(fabs((double)features[k] - expected[k]), 2e-6 * fmax(1, largest),
+                             "%s at %g", isas[i], (double)loud);
+            }
+            kernels->close(context);
+        }
+        for (size_t i = 0; i < samples; i++) {
+            pcm[i] *= 100;
+        }
+    }
+    attune_model_close(model);
+    free(pcm);
+    free(expected);
+    free(features);
+}
+
 /* A softmax whose scores climb by hundreds: the running maximum must rescale what came before. */
 Test(cpu, attention_survives_large_scores)
 {
