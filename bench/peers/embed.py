@@ -168,7 +168,7 @@ def run_attune(build, files, folder):
     import h5py
     listing, out = write_list(files, folder), f"{folder}/attune.h5"
     figures = Figures([f"{build}/src/cli/attune", "embed", "-q", "--device", "cpu", "-j", str(CORES), "-o", out,
-                       "--files-from", listing])
+                       "--force", "--files-from", listing])
     with h5py.File(out) as file:
         paths = [os.path.join(file.attrs["root"].decode(), path.decode()) for path in file["path"][:]]
         rows = dict(zip(paths, file["embedding"][:]))

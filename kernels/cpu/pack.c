@@ -75,9 +75,12 @@ static float fixed_unit(const float *row, int K)
 static attune_fixed_matrix fixed(packer *p, attune_fixed_product *product, const float *from,
                                  const float *bias, int J, int K)
 {
-    enum { P = ATTUNE_FIXED_PANEL };
+    enum {
+        P = ATTUNE_FIXED_PANEL,
+        INPUTS_MAX = 256 /* of 1,024, rounding moved an embedding by 7e-4 */
+    };
     attune_fixed_matrix m = {.product = product, .K = K, .J = J, .bias = bias};
-    if (!product || J % (2 * P) != 0) {
+    if (!product || J % (2 * P) != 0 || K > INPUTS_MAX) {
         return (attune_fixed_matrix){0};
     }
     float *unit = take(p, (size_t)J);

@@ -256,7 +256,7 @@ Test(cpu, loud_frames_are_exact_for_their_size)
             if (!kernels) {
                 continue;
             }
-            void *context = open_device(kernels, model);
+            void *context = open_device(kernels, model, ATTUNE_PRECISION_EXACT);
             device_features(kernels, context, features, pcm, &n, ATTUNE_FRAMES_PER_CALL);
             for (size_t k = 0; k < count; k++) {
                 cr_assert_lt(fabs((double)features[k] - expected[k]), 2e-6 * fmax(1, largest),
