@@ -147,19 +147,20 @@ static bool say(const attune_decoder *d, const void *bytes, size_t size)
 }
 
 /* Starts d->program with `child` as its standard input and no other file of ours. Signals that are
- * meant for the job do not end a file under way. Returns an errno. */
+ * meant for the job, and reach the whole group of processes, do not end a file under way. Returns
+ * an errno. */
 static int spawn(attune_decoder *d, int child)
 {
     char command[] = "attune", role[] = "decoder";
     char *const arguments[] = {command, role, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
     sigset_t blocked;
     sigemptyset(&blocked);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGHUP);
-    sigaddset(&blocked, SIGQUIT);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        sigaddset(&blocked, signals[i]);
+    }
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attributes, &blocked);
