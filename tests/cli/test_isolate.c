@@ -55,8 +55,10 @@ static const struct {
     {"a.wav", ATTUNE_TRACK_OK, ""},
     {"abort.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder crashed: SIGABRT"},
     {"b.wav", ATTUNE_TRACK_OK, ""},
+    {"corrupt.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder answered with what makes no sense"},
     {"crash.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder crashed: SIGSEGV"},
     {"crash2.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder crashed: SIGSEGV"},
+    {"endless.wav", ATTUNE_TRACK_CANNOT_DECODE, "xxxxxxxx"},
     {"exit.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder ended with exit code 9"},
     {"greedy.wav", ATTUNE_TRACK_CANNOT_DECODE, "Cannot allocate memory"},
     {"hang.wav", ATTUNE_TRACK_TIMEOUT, "decoding hung: ended after 1 s more than"},
@@ -100,6 +102,28 @@ Test(isolate, each_failure_costs_one_file, .timeout = 120)
     cr_assert_eq(
         run_command("LD_PRELOAD=%s %s embed music/crash.wav -o crash.h5 -q 2>err", HOOKS, attune),
         139, "without --isolate the crash is not there, so the test shows nothing");
+}
+
+/* Size and time are the entry's, unpacked, which no other process than its decoder inflates. */
+Test(isolate, a_crash_in_a_compressed_entry, .timeout = 60)
+{
+    const char *attune = prepare();
+    make_wav("crash.wav", 1);
+    cr_assert_eq(run_command("touch -d 2020-02-02T02:02:02Z crash.wav && TZ=UTC /usr/bin/python3 "
+                             "-c 'import zipfile\n"
+                             "zipfile.ZipFile(\"a.zip\", \"w\", 8).write(\"crash.wav\")'"),
+                 0);
+    cr_assert_eq(run_command("LD_PRELOAD=%s %s embed a.zip -o out.h5 --isolate -q", HOOKS, attune),
+                 3);
+    attune_rows *rows = read_rows("out.h5");
+    cr_assert_eq(attune_rows_count(rows), 1);
+    const attune_row row = attune_rows_get(rows, 0);
+    cr_assert_str_eq(row.path, "a.zip/crash.wav");
+    cr_assert_eq(row.status, ATTUNE_TRACK_CANNOT_DECODE);
+    cr_assert_str_eq(row.error, "decoder crashed: SIGSEGV");
+    cr_assert_eq(row.size, 400044);
+    cr_assert_eq(row.mtime_ns, (int64_t)1580608922 * 1000000000);
+    attune_rows_free(rows);
 }
 
 /* No process outlives the command, however that ends. */
