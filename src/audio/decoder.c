@@ -1,10 +1,8 @@
 /* decoder.c - decoding in a process of its own: the side that asks. */
 #include "audio/decoder.h"
 
-#include "audio/clock.h"
 #include "audio/decode.h"
 #include "audio/decoder_wire.h"
-#include "audio/file.h"
 #include "status/error.h"
 
 #include <errno.h>
@@ -147,19 +145,20 @@ static bool say(const attune_decoder *d, const void *bytes, size_t size)
 }
 
 /* Starts d->program with `child` as its standard input and no other file of ours. Signals that are
- * meant for the job do not end a file under way. Returns an errno. */
+ * meant for the job, and reach the whole group of processes, do not end a file under way. Returns
+ * an errno. */
 static int spawn(attune_decoder *d, int child)
 {
     char command[] = "attune", role[] = "decoder";
     char *const arguments[] = {command, role, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2};
     sigset_t blocked;
     sigemptyset(&blocked);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGTERM);
-    sigaddset(&blocked, SIGHUP);
-    sigaddset(&blocked, SIGQUIT);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        sigaddset(&blocked, signals[i]);
+    }
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attributes, &blocked);
@@ -220,16 +219,9 @@ static attune_status start(attune_decoder *d)
 static void give_up(attune_decoder *d, attune_track_status status, const char *text)
 {
     attune_audio_result *result = d->result;
-    attune_audio_clock clock = {0};
-    attune_audio_file file;
-    char reason[192];
     result->status = status;
     snprintf(result->error, sizeof(result->error), "%s", text);
-    if (!attune_audio_file_open(&file, &d->place, &clock, reason)) {
-        result->size = file.size;
-        result->mtime_ns = file.mtime_ns;
-    }
-    attune_audio_file_close(&file);
+    attune_audio_place_look(&d->place, &result->size, &result->mtime_ns); /* or they stay 0 */
     d->result = NULL;
 }
 
@@ -263,6 +255,12 @@ static outcome hear_ending(attune_decoder *d)
     if (heard != HEARD) {
         return heard;
     }
+    if ((unsigned)ending.result.status >= ATTUNE_TRACK_STATUS_COUNT) { /* its memory is damaged */
+        end_process(d, NULL, 0);
+        give_up(d, ATTUNE_TRACK_CANNOT_DECODE, "decoder answered with what makes no sense");
+        return HEARD;
+    }
+    ending.result.error[sizeof(ending.result.error) - 1] = '\0';
     *d->result = ending.result;
     if (ending.status != ATTUNE_OK) { /* memory, of which the process has its own limit */
         ending.failure[sizeof(ending.failure) - 1] = '\0';

@@ -187,7 +187,6 @@ bool attune_audio_place_look(const attune_audio_place *place, uint64_t *size, in
     *mtime_ns = found ? walk.entry.mtime_ns : 0;
     attune_archive_close(&walk);
     close(descriptor);
-    errno = found ? 0 : ENOENT;
     return found;
 }
 

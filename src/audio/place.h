@@ -21,8 +21,8 @@ typedef struct attune_audio_place {
  * its entry. */
 attune_audio_place attune_audio_place_of(const char *path);
 
-/* Size and time of what is there, as decoding it would note them. False, and errno, if it cannot be
- * seen: ENOENT or ENOTDIR when it is gone. */
+/* Size and time of what is there, as decoding it would note them. False if it cannot be
+ * seen. */
 bool attune_audio_place_look(const attune_audio_place *place, uint64_t *size, int64_t *mtime_ns);
 
 #endif

@@ -1,7 +1,6 @@
 /* output.c - OUT.h5 and OUT.h5.parts as one job sees them. */
 #include "engine/output.h"
 
-#include "audio/place.h"
 #include "engine/scan.h"
 #include "status/error.h"
 
@@ -239,6 +238,7 @@ void attune_output_close(attune_output *output)
     attune_parts_close(output->parts);
     free((char *)output->attributes.root);
     free(output->devices);
+    attune_gone_clear(&output->gone);
     *output = (attune_output){0};
 }
 
@@ -272,32 +272,14 @@ attune_status attune_output_path(char **out, const attune_output *output, const 
     return ATTUNE_OK;
 }
 
-/* Whether the file or archive entry `path`, a row's `name`, is surely not there. */
-static bool is_gone(const attune_output *output, const char *path, const char *name)
-{
-    struct stat info;
-    uint64_t size = 0;
-    int64_t mtime_ns = 0;
-    if (lstat(path, &info) == 0) {
-        return false;
-    }
-    if (errno != ENOTDIR) {
-        return errno == ENOENT;
-    }
-    /* below a file: an entry of an archive, which the scan has walked, or is walked now */
-    const attune_audio_place place = attune_audio_place_of(path);
-    return !attune_known_has(output->known, name) &&
-           !attune_audio_place_look(&place, &size, &mtime_ns) &&
-           (errno == ENOENT || errno == ENOTDIR);
-}
-
 /* Whether a row's file is there; what cannot be known counts as there. */
 static bool is_there(void *user, const attune_row *row)
 {
     attune_output *output = user;
     char *path = NULL;
+    const bool listed = attune_known_has(output->known, row->path);
     const bool gone = attune_output_path(&path, output, row->path) == ATTUNE_OK &&
-                      is_gone(output, path, row->path);
+                      attune_gone_is(&output->gone, path, listed);
     free(path);
     output->pruned += gone;
     return !gone;

@@ -5,6 +5,7 @@
 
 #include "attune/job.h"
 #include "attune/store.h"
+#include "engine/gone.h"
 #include "engine/known.h"
 #include "store/parts.h"
 
@@ -15,7 +16,8 @@ typedef struct attune_output {
     bool extends;                       /* an OUT.h5 is there whose rows stay */
     attune_store_attributes attributes; /* of all that is written; root is malloc'ed */
     char network[512], created[32];
-    char *devices; /* of all rows: one name, or several with line breaks between; malloc'ed */
+    char *devices;    /* of all rows: one name, or several with line breaks between; malloc'ed */
+    attune_gone gone; /* what --prune has seen */
     uint64_t pruned;
 } attune_output;
 

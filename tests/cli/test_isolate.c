@@ -55,8 +55,10 @@ static const struct {
     {"a.wav", ATTUNE_TRACK_OK, ""},
     {"abort.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder crashed: SIGABRT"},
     {"b.wav", ATTUNE_TRACK_OK, ""},
+    {"corrupt.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder answered with what makes no sense"},
     {"crash.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder crashed: SIGSEGV"},
     {"crash2.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder crashed: SIGSEGV"},
+    {"endless.wav", ATTUNE_TRACK_CANNOT_DECODE, "xxxxxxxx"},
     {"exit.wav", ATTUNE_TRACK_CANNOT_DECODE, "decoder ended with exit code 9"},
     {"greedy.wav", ATTUNE_TRACK_CANNOT_DECODE, "Cannot allocate memory"},
     {"hang.wav", ATTUNE_TRACK_TIMEOUT, "decoding hung: ended after 1 s more than"},
@@ -102,6 +104,28 @@ Test(isolate, each_failure_costs_one_file, .timeout = 120)
         139, "without --isolate the crash is not there, so the test shows nothing");
 }
 
+/* Size and time are the entry's, unpacked, which no other process than its decoder inflates. */
+Test(isolate, a_crash_in_a_compressed_entry, .timeout = 60)
+{
+    const char *attune = prepare();
+    make_wav("crash.wav", 1);
+    cr_assert_eq(run_command("touch -d 2020-02-02T02:02:02Z crash.wav && TZ=UTC /usr/bin/python3 "
+                             "-c 'import zipfile\n"
+                             "zipfile.ZipFile(\"a.zip\", \"w\", 8).write(\"crash.wav\")'"),
+                 0);
+    cr_assert_eq(run_command("LD_PRELOAD=%s %s embed a.zip -o out.h5 --isolate -q", HOOKS, attune),
+                 3);
+    attune_rows *rows = read_rows("out.h5");
+    cr_assert_eq(attune_rows_count(rows), 1);
+    const attune_row row = attune_rows_get(rows, 0);
+    cr_assert_str_eq(row.path, "a.zip/crash.wav");
+    cr_assert_eq(row.status, ATTUNE_TRACK_CANNOT_DECODE);
+    cr_assert_str_eq(row.error, "decoder crashed: SIGSEGV");
+    cr_assert_eq(row.size, 400044);
+    cr_assert_eq(row.mtime_ns, (int64_t)1580608922 * 1000000000);
+    attune_rows_free(rows);
+}
+
 /* No process outlives the command, however that ends. */
 Test(isolate, no_process_is_left, .timeout = 60)
 {
@@ -119,28 +143,37 @@ Test(isolate, no_process_is_left, .timeout = 60)
         0);
 }
 
-/* Ctrl-C reaches every process of the terminal's job: the files under way are finished all the
- * same. */
+/* Ctrl-C and a scheduler's signal reach every process of the job: the files under way are finished
+ * all the same. SIGUSR2, which ends the command, is sent to its decoders only. */
 Test(isolate, interrupt_finishes_files_under_way, .timeout = 60)
 {
+    static const struct {
+        const char *signal;
+        int code;
+    } cases[] = {{"INT", 130}, {"USR1", 75}};
     const char *attune = prepare();
     make_wav("a.wav", 1);
     cr_assert_eq(run_command("mkdir music; for i in $(seq 600); do ln a.wav music/$i.wav; done"),
                  0);
-    cr_assert_eq(
-        run_command("setsid env --default-signal=INT %s embed music -o out.h5 --isolate -j 2 "
-                    "--log-json 2>err & pid=$!; "
-                    "for i in $(seq 100); do sleep 0.05; grep -q start err && break; done; "
-                    "sleep 0.3; kill -INT -$pid; wait $pid",
-                    attune),
-        130);
-    cr_assert_eq(run_command("cp $(ls out.h5.parts/*.h5 | head -n 1) part.h5"), 0);
-    attune_rows *rows = read_rows("part.h5");
-    for (size_t i = 0; i < attune_rows_count(rows); i++) {
-        cr_assert_eq(attune_rows_get(rows, i).status, ATTUNE_TRACK_OK, "%s",
-                     attune_rows_get(rows, i).error);
+    for (int i = 0; i < 2; i++) {
+        const char *name = cases[i].signal;
+        cr_assert_eq(
+            run_command(
+                "setsid env --default-signal=INT %s embed music -o %s.h5 --isolate -j 2 "
+                "--log-json 2>err & pid=$!; "
+                "for i in $(seq 100); do sleep 0.05; grep -q start err && break; done; "
+                "sleep 0.3; kill -USR2 $(cat /proc/$pid/task/*/children) && kill -%s -$pid; "
+                "wait $pid",
+                attune, name, name),
+            cases[i].code);
+        cr_assert_eq(run_command("cp $(ls %s.h5.parts/*.h5 | head -n 1) part.h5", name), 0);
+        attune_rows *rows = read_rows("part.h5");
+        for (size_t k = 0; k < attune_rows_count(rows); k++) {
+            cr_assert_eq(attune_rows_get(rows, k).status, ATTUNE_TRACK_OK, "%s: %s", name,
+                         attune_rows_get(rows, k).error);
+        }
+        attune_rows_free(rows);
     }
-    attune_rows_free(rows);
 }
 
 Test(isolate, the_role_is_not_for_users)

@@ -307,3 +307,55 @@ Test(again, inputs_from_elsewhere_are_added, .timeout = 60)
     cr_assert(strstr(attune_last_error(), "--prune"), "%s", attune_last_error());
     attune_model_close(model);
 }
+
+static void expect_pruned(const attune_model *model, uint64_t pruned, uint64_t left)
+{
+    attune_job_options options = job_options();
+    job_result r;
+    options.prune = true;
+    cr_assert_eq(run_job_with(options, model, music, 1, "a.h5", &r), ATTUNE_OK, "%s",
+                 attune_last_error());
+    cr_assert_eq(r.progress.pruned, pruned, "%llu", (unsigned long long)r.progress.pruned);
+    attune_rows *rows = read_rows("a.h5");
+    cr_assert_eq(attune_rows_count(rows), left, "%zu", attune_rows_count(rows));
+    attune_rows_free(rows);
+}
+
+/* Entries that are gone are dropped; those of an archive that is damaged may still be there. */
+static void check_pruning(const char *archive)
+{
+    static const char pack[] =
+        "cd music && /usr/bin/python3 -c 'import sys, tarfile, zipfile\n"
+        "z = zipfile.ZipFile(sys.argv[1], \"w\") if \"zip\" in sys.argv[1] else None\n"
+        "t = None if z else tarfile.open(sys.argv[1], \"w\")\n"
+        "[z.write(n) if z else t.add(n) for n in sys.argv[2:]]\n"
+        "(z or t).close()' %s %s";
+    attune_model *model = open_model(43);
+    job_result r;
+    make_archive(); /* its rows: 24 of the folder, 2 of other archives, 6 of this one */
+    shell("rm music/broken.mp3 music/empty.flac");
+    cr_assert_eq(run_command(pack, archive, "0[0-5].wav"), 0);
+    shell("cd music && tar cf 0.tar 00.wav && tar cf z.tar 00.wav");
+    cr_assert_eq(run_job_with(job_options(), model, music, 1, "a.h5", &r), ATTUNE_OK);
+    expect_pruned(model, 0, FILES + 8);
+    cr_assert_eq(run_command(pack, archive, "0[0-3].wav"), 0); /* two entries less */
+    expect_pruned(model, 2, FILES + 6);
+    shell("rm music/00.wav");
+    cr_assert_eq(run_command("truncate -s 70000 music/%s", archive), 0);
+    expect_pruned(model, 1, FILES + 6); /* a file less, and one row more: of what is damaged */
+    cr_assert_eq(run_command("truncate -s 0 music/%s", archive), 0);
+    expect_pruned(model, 0, FILES + 6);
+    cr_assert_eq(run_command("rm music/%s", archive), 0);
+    expect_pruned(model, 5, FILES + 1);
+    attune_model_close(model);
+}
+
+Test(again, prunes_entries_of_a_zip, .timeout = 60)
+{
+    check_pruning("a.zip");
+}
+
+Test(again, prunes_entries_of_a_tar, .timeout = 60)
+{
+    check_pruning("a.tar");
+}

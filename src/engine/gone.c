@@ -1,0 +1,94 @@
+/* gone.c - the names in one archive, and what is not among them. */
+#include "engine/gone.h"
+
+#include "archive/archive.h"
+#include "audio/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void attune_gone_clear(attune_gone *gone)
+{
+    for (size_t i = 0; i < gone->count; i++) {
+        free(gone->names[i]);
+    }
+    free(gone->names);
+    free(gone->archive);
+    *gone = (attune_gone){0};
+}
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool add(attune_gone *gone, const char *name)
+{
+    if (gone->count == gone->capacity) {
+        const size_t capacity = gone->capacity * 2 + 64;
+        char **names = realloc(gone->names, capacity * sizeof(*names));
+        if (!names) {
+            return false;
+        }
+        gone->names = names;
+        gone->capacity = capacity;
+    }
+    gone->names[gone->count] = strdup(name);
+    return gone->names[gone->count] && ++gone->count;
+}
+
+/* Reads the names in gone->archive. */
+static void read_names(attune_gone *gone)
+{
+    attune_archive_walk walk;
+    const int descriptor = open(gone->archive, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0) {
+        return;
+    }
+    const attune_archive_kind kind = attune_archive_kind_of(gone->archive, strlen(gone->archive));
+    bool good = attune_archive_open(&walk, kind, descriptor);
+    while (good && attune_archive_next(&walk)) {
+        if (walk.entry.is_file && !walk.entry.is_outside) {
+            good = add(gone, walk.entry.name);
+        }
+    }
+    gone->complete = good && !walk.reason[0];
+    attune_archive_close(&walk);
+    close(descriptor);
+    if (gone->count > 0) {
+        qsort(gone->names, gone->count, sizeof(*gone->names), compare);
+    }
+}
+
+bool attune_gone_is(attune_gone *gone, const char *path, bool listed)
+{
+    struct stat info;
+    if (lstat(path, &info) == 0) {
+        return false;
+    }
+    if (errno != ENOTDIR) {
+        return errno == ENOENT;
+    }
+    const size_t length = attune_audio_place_of(path).archive_length;
+    if (length == 0) { /* below what is a file now, and no archive */
+        return true;
+    }
+    if (listed) {
+        return false;
+    }
+    if (!gone->archive || strncmp(gone->archive, path, length) != 0 || gone->archive[length]) {
+        attune_gone_clear(gone);
+        gone->archive = strndup(path, length);
+        if (!gone->archive) {
+            return false;
+        }
+        read_names(gone);
+    }
+    const char *name = path + length + 1;
+    return gone->complete && (gone->count == 0 || !bsearch(&name, gone->names, gone->count,
+                                                           sizeof(*gone->names), compare));
+}
