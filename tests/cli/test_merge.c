@@ -229,7 +229,8 @@ Test(shard, shards_merged_are_a_single_run, .timeout = 120)
                  0);
     cr_assert_eq(run_command("%s embed few -o all.h5 --clip 1:5 -q", attune), 3);
     cr_assert_eq(run_command("for i in 1 2 3 4 5 6 7; do %s embed few -o m.h5 --clip 1:5 "
-                             "--shard $i/7 2>err; c=$?; [ $c = 0 ] || [ $c = 3 ] || exit 1; done",
+                             "--shard $i/7 2>err; c=$?; [ $c = 0 ] || [ $c = 3 ] || exit 1; "
+                             "grep -q '()' err && exit 1; done; true",
                              attune),
                  0);
     cr_assert_eq(
