@@ -170,7 +170,8 @@ static void report(const export_arguments *a, const attune_export_counts *counts
         snprintf(left_out, sizeof(left_out), "; %llu without a vector left out",
                  (unsigned long long)counts->left_out);
     }
-    message("%llu rows%s -> %s%s", (unsigned long long)counts->rows, queries, a->output, left_out);
+    message("%llu row%s%s -> %s%s", (unsigned long long)counts->rows, counts->rows == 1 ? "" : "s",
+            queries, a->output, left_out);
 }
 
 int command_export(int argc, char **argv)

@@ -104,7 +104,8 @@ void log_shard(cli_log *log, cli_shard shard, size_t files, size_t all)
         json_object_set_new(event, "all", json_integer((json_int_t)all));
         log_event(event);
     } else {
-        message("shard %d of %d: %zu of %zu files", shard.index, shard.count, files, all);
+        message("shard %d of %d: %zu of %zu file%s", shard.index, shard.count, files, all,
+                all == 1 ? "" : "s");
     }
 }
 
@@ -248,7 +249,7 @@ void log_done(cli_log *log, const attune_job_progress *progress, const attune_sc
     if (log->json) {
         done_json(progress, output);
     } else {
-        char counts[256] = "", passed[64] = "", kept[64] = "";
+        char counts[256] = "", by_status[264] = "", passed[64] = "", kept[64] = "";
         const uint64_t kept_count = progress->by_reason[ATTUNE_JOB_KEPT];
         const size_t ignored = attune_scan_ignored(scan);
         if (ignored > 0) {
@@ -268,8 +269,11 @@ void log_done(cli_log *log, const attune_job_progress *progress, const attune_sc
                                      attune_track_status_name((attune_track_status)s));
             }
         }
-        message("%llu file%s (%s)%s%s, %.2f hours of audio in %.1f s -> %s",
-                (unsigned long long)progress->done, progress->done == 1 ? "" : "s", counts, kept,
+        if (length > 0) {
+            snprintf(by_status, sizeof(by_status), " (%s)", counts);
+        }
+        message("%llu file%s%s%s%s, %.2f hours of audio in %.1f s -> %s",
+                (unsigned long long)progress->done, progress->done == 1 ? "" : "s", by_status, kept,
                 passed, progress->audio_seconds / 3600, progress->wall_seconds, output);
         if (progress->pruned > 0) {
             message("%llu row%s dropped, of files that are gone",

@@ -6,7 +6,7 @@
 #include "cli/cli.h"
 #include "cli/shard.h"
 #include "status/error.h"
-#include "store/new_file.h"
+#include "store/parts.h"
 
 #include <signal.h>
 #include <stddef.h>
@@ -23,12 +23,14 @@ static const char help[] =
     "  -o, --output ALL.h5    file to write; an attune output there is replaced\n"
     "      --last-wins        of tracks in several inputs take the row of the last one in\n"
     "                         the list; otherwise they are an error\n"
-    "      --incomplete       merge shards (OUT-I-of-N.h5) though some of the N are missing\n"
+    "      --incomplete       merge shards (OUT-I-of-N.h5) though some of the N are missing, and\n"
+    "                         inputs whose job is unfinished, without what is in their .parts\n"
     "  -q, --quiet            say nothing unless the command cannot go on\n"
     "  -h, --help             this text\n"
     "\n"
     "Exit: 0 ok, 64 usage, 65 a file that is no output, is damaged or does not fit the\n"
-    "others, 66 a file or shard is missing, 73 cannot create ALL.h5, 74 I/O error.\n";
+    "others, 66 a file or shard is missing or unfinished, 73 cannot create ALL.h5, 74 I/O\n"
+    "error, 75 run again (a job is writing ALL.h5).\n";
 
 enum { OPTION_LAST_WINS = 256, OPTION_INCOMPLETE };
 
@@ -279,17 +281,45 @@ static bool count_row(void *user, const attune_row *row)
     return true;
 }
 
+/* Refuses a file whose job has not come to its end: rows of it are not in it yet. */
+static attune_status check_finished(const char *name, const attune_parts *parts)
+{
+    return attune_parts_empty(parts)
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_ENOINPUT,
+                             "%s has an unfinished job in %s; run it to its end, or give "
+                             "--incomplete to leave that out",
+                             name, parts->folder);
+}
+
+static attune_status check_complete(const merge_arguments *a, const attune_parts *output)
+{
+    attune_status status = shard_check_complete(a->inputs, a->count);
+    for (int i = 0; status == ATTUNE_OK && i < a->count; i++) {
+        attune_parts *parts = NULL;
+        status = attune_parts_look(&parts, a->inputs[i]);
+        if (status == ATTUNE_OK) {
+            status = check_finished(a->inputs[i], parts);
+        }
+        attune_parts_close(parts);
+    }
+    return status == ATTUNE_OK ? check_finished(a->output, output) : status;
+}
+
 static attune_status run(const merge_arguments *a)
 {
     merged m = {0};
+    attune_parts *parts = NULL; /* for the lock: no job may work on the output meanwhile */
     attune_store_writer *writer = NULL;
     uint64_t counts[2] = {0, 0};
-    attune_status status = a->incomplete ? ATTUNE_OK : shard_check_complete(a->inputs, a->count);
+    attune_status status = attune_parts_open(&parts, a->output);
+    if (status == ATTUNE_OK && !a->incomplete) {
+        status = check_complete(a, parts);
+    }
     if (status == ATTUNE_OK) {
         status = merge_attributes(&m, a);
     }
     if (status == ATTUNE_OK) {
-        attune_new_file_sweep(a->output); /* what a merge that was killed left */
         status = attune_store_create(&writer, a->output, &m.attributes);
     }
     if (status == ATTUNE_OK) {
@@ -301,11 +331,13 @@ static attune_status run(const merge_arguments *a)
         status = attune_store_commit(writer);
     }
     attune_store_writer_close(writer);
+    attune_parts_close(parts);
     free_merged(&m);
     if (status == ATTUNE_OK && !a->quiet) {
-        message("%d file%s, %llu rows (%llu with an embedding, %llu without) -> %s", a->count,
-                a->count == 1 ? "" : "s", (unsigned long long)(counts[0] + counts[1]),
-                (unsigned long long)counts[0], (unsigned long long)counts[1], a->output);
+        const unsigned long long rows = counts[0] + counts[1];
+        message("%d file%s, %llu row%s (%llu with an embedding, %llu without) -> %s", a->count,
+                a->count == 1 ? "" : "s", rows, rows == 1 ? "" : "s", (unsigned long long)counts[0],
+                (unsigned long long)counts[1], a->output);
     }
     return status;
 }

@@ -6,8 +6,10 @@
 #include "status/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { PERIOD = 5 /* seconds */, RUNNING = -1 /* instead of an exit code */ };
@@ -87,7 +89,7 @@ static void write_metrics(FILE *file, const cli_metrics *m, const attune_job_pro
                  (double)time(NULL));
 }
 
-/* Writes the file aside and gives it its name. */
+/* Writes the file aside and gives it its name; without `progress`, only sees that it could. */
 static attune_status replace(cli_metrics *m, const attune_job_progress *progress, int code)
 {
     char *aside = NULL;
@@ -96,15 +98,20 @@ static attune_status replace(cli_metrics *m, const attune_job_progress *progress
     }
     FILE *file = fopen(aside, "we");
     bool written = file != NULL;
-    if (file) {
+    if (file && progress) {
         write_metrics(file, m, progress, code);
-        written = !ferror(file);
-        written = fclose(file) == 0 && written && rename(aside, m->path) == 0;
+        written = fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
+    }
+    if (file) {
+        written = fclose(file) == 0 && written;
+    }
+    if (written && progress) {
+        written = rename(aside, m->path) == 0;
     }
     attune_status status =
         written ? ATTUNE_OK
                 : attune_fail(ATTUNE_ECREATE, "%s: cannot write: %s", m->path, strerror(errno));
-    if (file && !written) {
+    if (file && (!written || !progress)) {
         unlink(aside);
     }
     free(aside);
@@ -117,13 +124,22 @@ static attune_status read_last(cli_metrics *m)
 {
     static const char name[] = "attune_last_success_timestamp_seconds{";
     char line[8192];
-    FILE *file = fopen(m->path, "re");
-    if (!file) {
-        return errno == ENOENT ? ATTUNE_OK
-                               : attune_fail(ATTUNE_ECREATE, "%s: %s", m->path, strerror(errno));
+    struct stat info;
+    int fd = open(m->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC); /* no pipe makes it wait */
+    if (fd < 0 && errno == ENOENT) {
+        return ATTUNE_OK;
     }
-    bool ours =
-        fgets(line, sizeof(line), file) && strncmp(line, first_line, sizeof(first_line) - 1) == 0;
+    FILE *file = fd >= 0 && fstat(fd, &info) == 0 ? fdopen(fd, "r") : NULL;
+    if (!file) {
+        attune_status status = attune_fail(ATTUNE_ECREATE, "%s: %s", m->path, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return status;
+    }
+    const bool regular = S_ISREG(info.st_mode), empty = regular && info.st_size == 0;
+    bool ours = regular && fgets(line, sizeof(line), file) &&
+                strncmp(line, first_line, sizeof(first_line) - 1) == 0;
     while (ours && fgets(line, sizeof(line), file)) {
         const char *number = strrchr(line, ' ');
         if (strncmp(line, name, sizeof(name) - 1) == 0 && number) {
@@ -131,23 +147,22 @@ static attune_status read_last(cli_metrics *m)
         }
     }
     fclose(file);
-    return ours ? ATTUNE_OK
-                : attune_fail(ATTUNE_ECREATE,
-                              "%s: exists and holds no metrics of attune; choose "
-                              "another name or remove it",
-                              m->path);
+    return ours || empty ? ATTUNE_OK
+                         : attune_fail(ATTUNE_ECREATE,
+                                       "%s: exists and holds no metrics of attune; choose "
+                                       "another name or remove it",
+                                       m->path);
 }
 
 attune_status metrics_open(cli_metrics *metrics, const char *path, const char *output)
 {
-    const attune_job_progress none = {0};
     *metrics = (cli_metrics){.path = path, .output = output};
     if (!path) {
         return ATTUNE_OK;
     }
     attune_status status = read_last(metrics);
     if (status == ATTUNE_OK) {
-        status = replace(metrics, &none, RUNNING);
+        status = replace(metrics, NULL, RUNNING);
     }
     if (status != ATTUNE_OK) {
         metrics->path = NULL;
@@ -168,15 +183,16 @@ void metrics_update(cli_metrics *metrics, const attune_job_progress *progress)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    if (metrics->path && now.tv_sec - metrics->written.tv_sec >= PERIOD) {
+    if (metrics->path && (!metrics->begun || now.tv_sec - metrics->written.tv_sec >= PERIOD)) {
+        metrics->begun = true;
         write_or_say(metrics, progress, RUNNING);
     }
 }
 
 void metrics_close(cli_metrics *metrics, const attune_job_progress *progress, int code)
 {
-    if (!metrics->path) {
-        return;
+    if (!metrics->path || (code == EXIT_STOPPED && !metrics->begun)) {
+        return; /* another job has the output, and the file */
     }
     if (code == EXIT_OK || code == EXIT_SOME_FAILED) {
         metrics->last_success = time(NULL);

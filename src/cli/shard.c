@@ -80,7 +80,10 @@ attune_status shard_output(char **out, const char *output, cli_shard shard)
 /* A name of the form STEM-I-of-N.h5. */
 typedef struct shard_name {
     const char *name;
-    size_t stem; /* length */
+    char *folder; /* the real one, however the name spells it; malloc'ed */
+    const char *base;
+    size_t stem; /* length of the name's, and of the base's */
+    size_t base_stem;
     cli_shard shard;
 } shard_name;
 
@@ -115,13 +118,30 @@ static bool parse_name(shard_name *out, const char *name)
            out->shard.index <= out->shard.count;
 }
 
+/* Notes the folder of a name of that form. */
+static attune_status find_folder(shard_name *out)
+{
+    const char *slash = strrchr(out->name, '/');
+    char *folder = slash ? strndup(out->name, (size_t)(slash - out->name) + 1) : strdup(".");
+    out->base = slash ? slash + 1 : out->name;
+    out->base_stem = out->stem - (size_t)(out->base - out->name);
+    out->folder = folder ? realpath(folder, NULL) : NULL;
+    if (folder && !out->folder) { /* the name as it is: that it leads nowhere is said later */
+        out->folder = folder;
+        return ATTUNE_OK;
+    }
+    free(folder);
+    return out->folder ? ATTUNE_OK : attune_fail_memory("a path", strlen(out->name));
+}
+
 static int compare_names(const void *left, const void *right)
 {
     const shard_name *a = left, *b = right;
-    const size_t shorter = a->stem < b->stem ? a->stem : b->stem;
-    const int order = strncmp(a->name, b->name, shorter);
-    if (order || a->stem != b->stem) {
-        return order ? order : a->stem < b->stem ? -1 : 1;
+    const size_t shorter = a->base_stem < b->base_stem ? a->base_stem : b->base_stem;
+    int order = strcmp(a->folder, b->folder);
+    order = order ? order : strncmp(a->base, b->base, shorter);
+    if (order || a->base_stem != b->base_stem) {
+        return order ? order : a->base_stem < b->base_stem ? -1 : 1;
     }
     return a->shard.count != b->shard.count ? a->shard.count - b->shard.count
                                             : a->shard.index - b->shard.index;
@@ -129,8 +149,8 @@ static int compare_names(const void *left, const void *right)
 
 static bool same_archive(const shard_name *a, const shard_name *b)
 {
-    return a->shard.count == b->shard.count && a->stem == b->stem &&
-           strncmp(a->name, b->name, a->stem) == 0;
+    return a->shard.count == b->shard.count && a->base_stem == b->base_stem &&
+           strcmp(a->folder, b->folder) == 0 && strncmp(a->base, b->base, a->base_stem) == 0;
 }
 
 /* Looks through the names of one archive's shards, sorted. */
@@ -164,15 +184,22 @@ attune_status shard_check_complete(const char *const *names, int count)
     if (!shards) {
         return attune_fail_memory("names", (size_t)count * sizeof(*shards));
     }
-    for (int i = 0; i < count; i++) {
-        found += parse_name(&shards[found], names[i]);
+    for (int i = 0; status == ATTUNE_OK && i < count; i++) {
+        if (parse_name(&shards[found], names[i])) {
+            status = find_folder(&shards[found++]);
+        }
     }
-    qsort(shards, (size_t)found, sizeof(*shards), compare_names);
+    if (status == ATTUNE_OK) {
+        qsort(shards, (size_t)found, sizeof(*shards), compare_names);
+    }
     for (int first = 0, end = 0; status == ATTUNE_OK && first < found; first = end) {
         for (end = first + 1; end < found && same_archive(&shards[first], &shards[end]);) {
             end++;
         }
         status = check_archive(shards + first, end - first);
+    }
+    for (int i = 0; i < found; i++) {
+        free(shards[i].folder);
     }
     free(shards);
     return status;

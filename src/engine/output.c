@@ -177,7 +177,6 @@ static attune_status start_over(attune_output *output)
 /* Decides whether the output that is there, if any, is added to. */
 static attune_status look_at_output(attune_output *output)
 {
-    struct stat info;
     if (output->options->force) {
         return output->options->dry_run ? ATTUNE_OK : start_over(output);
     }
@@ -187,8 +186,8 @@ static attune_status look_at_output(attune_output *output)
                            "with --force",
                            output->parts->folder);
     }
-    output->extends = stat(output->parts->output, &info) == 0 &&
-                      !attune_parts_marked(output->parts, ATTUNE_MARK_FRESH);
+    output->fresh = attune_parts_marked(output->parts, ATTUNE_MARK_FRESH);
+    output->extends = stat(output->parts->output, &output->found) == 0 && !output->fresh;
     return note_all(output);
 }
 
@@ -317,6 +316,26 @@ static attune_status merge(attune_output *output, attune_store_writer *writer)
     return status;
 }
 
+/* Rows are merged with those that were looked at, and a file that has come since is not replaced,
+ * unless the job started over. */
+static attune_status check_unchanged(const attune_output *output)
+{
+    const struct stat *before = &output->found;
+    struct stat now;
+    if (output->options->force || output->fresh) {
+        return ATTUNE_OK;
+    }
+    if (stat(output->parts->output, &now) != 0) {
+        now = (struct stat){0};
+    }
+    return now.st_dev == before->st_dev && now.st_ino == before->st_ino &&
+                   now.st_size == before->st_size && now.st_mtim.tv_sec == before->st_mtim.tv_sec &&
+                   now.st_mtim.tv_nsec == before->st_mtim.tv_nsec
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_ESTOPPED, "%s: is another file than when this job began",
+                             output->parts->output);
+}
+
 attune_status attune_output_finish(attune_output *output)
 {
     attune_store_writer *writer = NULL;
@@ -328,11 +347,17 @@ attune_status attune_output_finish(attune_output *output)
         return status;
     }
     output->attributes.device = output->devices;
-    status = attune_store_create(&writer, output->parts->output, &output->attributes);
+    status = check_unchanged(output);
+    if (status == ATTUNE_OK) {
+        status = attune_store_create(&writer, output->parts->output, &output->attributes);
+    }
     if (status == ATTUNE_OK) {
         status = merge(output, writer);
     }
     const bool same = output->extends && output->parts->count == 0 && output->pruned == 0;
+    if (status == ATTUNE_OK) {
+        status = check_unchanged(output);
+    }
     if (status == ATTUNE_OK && !same) {
         status = attune_store_commit(writer);
     }

@@ -9,10 +9,14 @@
 #include "engine/known.h"
 #include "store/parts.h"
 
+#include <sys/stat.h>
+
 typedef struct attune_output {
     const attune_job_options *options; /* borrowed, and so must stay */
     attune_parts *parts;
     attune_known *known;
+    struct stat found;                  /* OUT.h5 as it was at first; all zero: was not there */
+    bool fresh;                         /* starts over, as an earlier run that was stopped */
     bool extends;                       /* an OUT.h5 is there whose rows stay */
     attune_store_attributes attributes; /* of all that is written; root is malloc'ed */
     char network[512], created[32];
@@ -35,7 +39,8 @@ attune_status attune_output_commit(attune_output *output, attune_rows *rows);
 /* Absolute name of a row's file; malloc'ed. */
 attune_status attune_output_path(char **out, const attune_output *output, const char *name);
 
-/* Merges what was there and the parts into the output, and removes the parts. */
+/* Merges what was there and the parts into the output, and removes the parts. ATTUNE_ESTOPPED when
+ * the output that is there is no longer the one that was there at first. */
 attune_status attune_output_finish(attune_output *output);
 
 #endif

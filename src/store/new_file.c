@@ -27,7 +27,14 @@ static attune_status check_target(const char *path, attune_new_file_over over)
     if (S_ISDIR(information.st_mode)) {
         return attune_fail(ATTUNE_ECREATE, "%s: is a folder; give the name of a file in it", path);
     }
-    const bool ours = S_ISREG(information.st_mode) && attune_store_is_output(path);
+    bool ours = false;
+    attune_status status = ATTUNE_OK;
+    if (S_ISREG(information.st_mode)) {
+        status = attune_store_is_output(&ours, path);
+    }
+    if (status == ATTUNE_EIO || (status != ATTUNE_OK && over == ATTUNE_OVER_OUTPUT)) {
+        return status;
+    }
     if (over == ATTUNE_OVER_OUTPUT) {
         return ours ? ATTUNE_OK
                     : attune_fail(ATTUNE_ECREATE,

@@ -30,8 +30,9 @@ typedef struct attune_new_file {
 
 #define ATTUNE_NEW_FILE_CLOSED ((attune_new_file){.folder = -1, .fd = -1})
 
-/* Opens the temporary file. `path` must be free or hold an attune output, else ATTUNE_ECREATE; a
- * link is followed, so that what it points to is replaced and not the link. */
+/* Opens the temporary file. `path` must be free or hold an attune output, else ATTUNE_ECREATE, or
+ * ATTUNE_EIO or ATTUNE_EDATA when it cannot be read or is damaged, and so may be one; a link is
+ * followed, so that what it points to is replaced and not the link. */
 attune_status attune_new_file_open(attune_new_file *file, const char *path);
 
 /* The same for a file that is no attune output: it replaces nothing, or, with `replace`, whatever

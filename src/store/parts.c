@@ -275,6 +275,12 @@ bool attune_parts_marked(const attune_parts *parts, const char *mark)
     return marked;
 }
 
+bool attune_parts_empty(const attune_parts *parts)
+{
+    return parts->count == 0 && !attune_parts_marked(parts, ATTUNE_MARK_FRESH) &&
+           !attune_parts_marked(parts, ATTUNE_MARK_DOUBTED);
+}
+
 static attune_status remove_file(const char *path)
 {
     if (unlink(path) != 0 && errno != ENOENT) {
@@ -324,8 +330,7 @@ void attune_parts_close(attune_parts *parts)
     if (parts->lock >= 0) {
         /* Whatever fails here leaves what the next run takes up. A folder in which another job has
          * just made its lock stays. */
-        const bool empty = parts->count == 0 && !attune_parts_marked(parts, ATTUNE_MARK_FRESH) &&
-                           !attune_parts_marked(parts, ATTUNE_MARK_DOUBTED);
+        const bool empty = attune_parts_empty(parts);
         if (empty && join(&lock, parts, "lock") == ATTUNE_OK) {
             unlink(lock);
         }

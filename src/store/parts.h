@@ -1,6 +1,6 @@
 /* parts.h - OUT.h5.parts: what a job that is not finished has done, in committed files.
  *
- *   lock      held with flock by the one job that may write OUT.h5
+ *   lock      held with flock by the one job or merge that may write OUT.h5
  *   0-17.h5   part 17, made by shard 0: a complete output, its rows sorted by path
  *   <mark>    an empty file that tells a later run something, see ATTUNE_MARK_
  *
@@ -38,6 +38,9 @@ attune_status attune_parts_look(attune_parts **out, const char *output);
 attune_status attune_parts_commit(attune_parts *parts, int shard,
                                   const attune_store_attributes *attributes,
                                   const attune_rows *rows);
+
+/* Whether no job is unfinished: there is neither a part nor a mark. */
+bool attune_parts_empty(const attune_parts *parts);
 
 /* Leaves, or looks for, a mark. */
 attune_status attune_parts_mark(attune_parts *parts, const char *mark);

@@ -126,18 +126,29 @@ static bool has_format(attune_h5_file *file)
     return ours;
 }
 
-bool attune_store_is_output(const char *path)
+attune_status attune_store_is_output(bool *ours, const char *path)
 {
     attune_h5_file file = ATTUNE_H5_FILE_CLOSED;
-    if (open_descriptor(&file.fd, path) != ATTUNE_OK) {
-        return false;
+    attune_status status = open_descriptor(&file.fd, path);
+    *ours = false;
+    if (status != ATTUNE_OK) {
+        return status == ATTUNE_EDATA ? ATTUNE_OK : status; /* no HDF5 */
     }
     attune_h5_printing printing = attune_h5_quiet();
-    bool ours = attune_h5_open(&file) && has_format(&file);
+    const htri_t has = attune_h5_open(&file) ? H5Aexists(file.id, "format") : -1;
+    if (has < 0) {
+        attune_h5_note(&file);
+    }
+    *ours = has > 0 && has_format(&file);
+    if (has < 0 || file.error) {
+        status = attune_h5_fail(ATTUNE_EDATA, &file, path,
+                                "an HDF5 file that is damaged or cut short; remove it or restore a "
+                                "copy");
+    }
     attune_h5_close(&file);
-    attune_h5_restore(printing, ours ? ATTUNE_OK : ATTUNE_EDATA);
+    attune_h5_restore(printing, *ours ? ATTUNE_OK : ATTUNE_EDATA);
     close(file.fd);
-    return ours;
+    return status;
 }
 
 static attune_status open_file(attune_store *store)

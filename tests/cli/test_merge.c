@@ -140,6 +140,38 @@ Test(merge, a_missing_shard_is_noticed)
     write_output("a-2-of-3.h5", &attributes, 20, 1, 0);
     merge(attune, 66, "a-3-of-3.h5 is missing", "-o y.h5 a-1-of-3.h5 a-2-of-3.h5");
     merge(attune, 0, "10 rows", "-o x.h5 ./a-1-of-3.h5 ./a-2-of-3.h5 ./a-3-of-3.h5");
+    /* one folder, however it is named; and another */
+    cr_assert_eq(run_command("mkdir sub && ln -s . link && cp a-2-of-3.h5 sub"), 0);
+    merge(attune, 0, "10 rows", "-o x.h5 ./a-1-of-3.h5 link/a-2-of-3.h5 sub/../a-3-of-3.h5");
+    merge(attune, 66, "/a-2-of-3.h5 is missing",
+          "-o x.h5 ./a-1-of-3.h5 sub/a-2-of-3.h5 a-3-of-3.h5");
+}
+
+Test(merge, waits_for_jobs)
+{
+    const char *attune = prepare();
+    const attune_store_attributes attributes = test_attributes(8);
+    char command[200];
+    write_output("a.h5", &attributes, 0, 1, 1);
+    merge(attune, 0, "1 file, 1 row (", "-o x.h5 a.h5");
+    /* a job that is running */
+    snprintf(command, sizeof(command), "flock x.h5.parts/lock %s", attune);
+    cr_assert_eq(run_command("ls | grep -q parts"), 1, "a folder of parts is left");
+    cr_assert_eq(run_command("mkdir x.h5.parts && cp x.h5 before"), 0);
+    write_output("a.h5", &attributes, 0, 1, 2);
+    merge(command, 75, "x.h5: another job is writing it", "-o x.h5 a.h5");
+    same("x.h5", "before");
+    merge(attune, 0, "2 rows", "-o x.h5 a.h5");
+    /* a job that has stopped, on an input and on the output */
+    cr_assert_eq(run_command("test ! -e x.h5.parts && mkdir a.h5.parts"), 0);
+    write_output("a.h5.parts/0-0.h5", &attributes, 5, 1, 5);
+    merge(attune, 66, "a.h5 has an unfinished job in ", "-o y.h5 a.h5");
+    merge(attune, 66, "a.h5.parts; run it to its end", "-o a.h5 x.h5");
+    cr_assert_eq(run_command("test ! -e y.h5 && test ! -e y.h5.parts"), 0);
+    merge(attune, 0, "1 file, 2 rows", "-o y.h5 a.h5 --incomplete");
+    cr_assert_eq(run_command("test -e a.h5.parts/0-0.h5 && ! ls -d y.h5.parts 2>&-"), 0);
+    cr_assert_eq(run_command("rm a.h5.parts/* && touch a.h5.parts/fresh"), 0);
+    merge(attune, 66, "a.h5 has an unfinished job in ", "-o y.h5 a.h5");
 }
 
 Test(shard, mistakes)
@@ -197,7 +229,8 @@ Test(shard, shards_merged_are_a_single_run, .timeout = 120)
                  0);
     cr_assert_eq(run_command("%s embed few -o all.h5 --clip 1:5 -q", attune), 3);
     cr_assert_eq(run_command("for i in 1 2 3 4 5 6 7; do %s embed few -o m.h5 --clip 1:5 "
-                             "--shard $i/7 2>err; c=$?; [ $c = 0 ] || [ $c = 3 ] || exit 1; done",
+                             "--shard $i/7 2>err; c=$?; [ $c = 0 ] || [ $c = 3 ] || exit 1; "
+                             "grep -q '()' err && exit 1; done; true",
                              attune),
                  0);
     cr_assert_eq(

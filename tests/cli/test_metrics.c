@@ -100,17 +100,32 @@ Test(metrics, tell_how_a_run_went, .timeout = 60)
 Test(metrics, are_written_while_a_run_goes_on, .timeout = 120)
 {
     const char *attune = prepare();
-    /* the run begins with reading a list, and waits for it */
-    cr_assert_eq(run_command("mkfifo list; %s embed --files-from list -o out.h5 --clip 0:3 -q "
-                             "--metrics file.prom & pid=$!; i=0; while [ ! -e file.prom ] && [ $i "
-                             "-lt 300 ]; do sleep 0.1; i=$((i+1)); done; cp file.prom begun; "
-                             "ls music/* >list; wait $pid",
-                             attune),
-                 3);
+    /* far more than is done before it is stopped */
+    cr_assert_eq(
+        run_command("mkdir many; for i in $(seq 2000); do ln music/country.mp3 "
+                    "many/$i.mp3; done; %s embed many -o out.h5 -q --metrics file.prom "
+                    "2>err & pid=$!; i=0; while [ ! -e file.prom ] && [ $i -lt 300 ]; do "
+                    "sleep 0.1; i=$((i+1)); done; cp file.prom begun; kill $pid; wait $pid",
+                    attune),
+        143);
     cr_assert_eq(run_command("grep -q '^attune_running{output=\"out.h5\"} 1$' begun && ! grep -q "
                              "'^attune_exit_code' begun"),
                  0);
     cr_assert_eq(sample("attune_running"), 0);
+    cr_assert_eq(sample("attune_exit_code"), 143);
+}
+
+Test(metrics, of_a_running_job_stay, .timeout = 60)
+{
+    const char *attune = prepare();
+    write_file("file.prom", "", 0); /* nothing is as good as no file */
+    cr_assert_eq(run_command("%s embed music -o out.h5 --clip 0:3 -q --metrics file.prom", attune),
+                 3);
+    cr_assert_eq(run_command("cp file.prom before; mkdir out.h5.parts; flock out.h5.parts/lock %s "
+                             "embed music -o out.h5 --clip 0:3 -q --metrics file.prom 2>err",
+                             attune),
+                 75);
+    cr_assert_eq(run_command("cmp file.prom before && ! ls | grep tmp"), 0);
 }
 
 Test(metrics, replace_nothing_else, .timeout = 60)
@@ -123,5 +138,9 @@ Test(metrics, replace_nothing_else, .timeout = 60)
                  0);
     cr_assert_eq(run_command("%s embed music -o out.h5 --metrics no/file.prom 2>err", attune), 73);
     cr_assert_eq(run_command("%s embed music -o out.h5 --metrics music 2>err", attune), 73);
-    cr_assert_eq(run_command("test ! -e out.h5 && test $(wc -l <err) = 1"), 0);
+    cr_assert_eq(
+        run_command("mkfifo pipe; timeout 20 %s embed music -o out.h5 --metrics pipe 2>err",
+                    attune),
+        73);
+    cr_assert_eq(run_command("test -p pipe && test ! -e out.h5 && test $(wc -l <err) = 1"), 0);
 }

@@ -86,7 +86,7 @@ attune_status run_job_with(attune_job_options options, const attune_model *model
     options.scan = scan;
     options.output = output;
     options.command = "test";
-    options.on_track = on_track;
+    options.on_track = options.on_track ? options.on_track : on_track;
     options.on_plan = on_plan;
     options.on_progress = options.on_progress ? options.on_progress : on_progress;
     options.user = result;

@@ -225,6 +225,43 @@ Test(again, one_job_at_a_time, .timeout = 60)
     attune_model_close(model);
 }
 
+static const char *meanwhile; /* a command */
+
+static void run_meanwhile(void *user, const char *name, const attune_track *track)
+{
+    (void)user;
+    (void)name;
+    (void)track;
+    shell(meanwhile);
+}
+
+/* Another program's doing while the job runs: the job merges with what it has looked at, or not. */
+Test(again, output_that_is_replaced_meanwhile_stays, .timeout = 120)
+{
+    attune_model *model = open_model(38);
+    make_archive();
+    expect_job(job_options(), model, "other.h5", FILES + 2, 0, 0, 0);
+    static const char *const cases[] = {"cp other.h5 b.h5 && mv b.h5 a.h5",
+                                        "touch -d 2001-01-01 a.h5", "rm -f a.h5"};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        for (int there = i > 0; there < 2; there++) { /* the first also with no file at first */
+            attune_job_options options = job_options();
+            job_result r;
+            shell("rm -rf a.h5 a.h5.parts && touch music/00.wav");
+            shell(there ? "cp other.h5 a.h5" : "true");
+            meanwhile = cases[i];
+            options.on_track = run_meanwhile;
+            cr_assert_eq(run_job_with(options, model, music, 1, "a.h5", &r), ATTUNE_ESTOPPED);
+            cr_assert(strstr(attune_last_error(), "is another file than when this job began; what "
+                                                  "is done is safe in"),
+                      "%s", attune_last_error());
+            shell("ls a.h5.parts/0-0.h5");
+            shell(i < 2 ? "test -e a.h5" : "test ! -e a.h5");
+        }
+    }
+    attune_model_close(model);
+}
+
 /* A part with other embeddings than its files have, as a broken device would make it. */
 Test(again, parts_that_fail_verification_are_not_believed, .timeout = 60)
 {

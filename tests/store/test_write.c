@@ -108,30 +108,41 @@ Test(write, refuses_what_it_must_not_replace)
     char *folder = temporary_path("folder"), *text = temporary_path("notes.txt");
     char *empty = temporary_path("empty.h5"), *missing = temporary_path("no/such/out.h5");
     char *under_file = temporary_path("notes.txt/out.h5"), *slash = temporary_path("new/");
-    char *other = temporary_path("other.h5");
+    char *other = temporary_path("other.h5"), *cut = temporary_path("cut.h5");
+    char *damaged = temporary_path("damaged.h5");
+    write_test_file(cut, 4, 3, 3);
+    cr_assert_eq(truncate(cut, 3000), 0);
+    write_test_file(damaged, 4, 3, 3);
+    cr_assert_eq(
+        run_command("printf xxxx | dd of='%s' bs=1 seek=40 conv=notrunc status=none", damaged), 0);
     cr_assert_eq(mkdir(folder, 0777), 0);
     write_file(text, "notes\n", 6);
     write_file(empty, "", 0);
     write_file(other, "\x89HDF\r\n\x1a\n and nothing else", 25);
     const struct {
         const char *path, *text;
+        attune_status status;
     } cases[] = {
-        {folder, "is a folder"},
-        {text, "exists and is not an attune output; choose another name or remove it"},
-        {empty, "exists and is not an attune output"},
-        {other, "exists and is not an attune output"},
-        {"/dev/null", "exists and is not an attune output"},
-        {missing, "there is no folder"},
-        {under_file, "Not a directory"},
-        {slash, "names no file"},
-        {"", "names no file"},
-        {"/proc/out.h5", "cannot create a file in its folder"},
+        {folder, "is a folder", ATTUNE_ECREATE},
+        {text, "exists and is not an attune output; choose another name or remove it",
+         ATTUNE_ECREATE},
+        {empty, "exists and is not an attune output", ATTUNE_ECREATE},
+        {other, "damaged or cut short; remove it or restore a copy", ATTUNE_EDATA},
+        {cut, "damaged or cut short; remove it or restore a copy: truncated file", ATTUNE_EDATA},
+        {damaged, "damaged or cut short", ATTUNE_EDATA},
+        {"/proc/self/mem", "cannot read: Input/output error", ATTUNE_EIO},
+        {"/dev/null", "exists and is not an attune output", ATTUNE_ECREATE},
+        {missing, "there is no folder", ATTUNE_ECREATE},
+        {under_file, "Not a directory", ATTUNE_ECREATE},
+        {slash, "names no file", ATTUNE_ECREATE},
+        {"", "names no file", ATTUNE_ECREATE},
+        {"/proc/out.h5", "cannot create a file in its folder", ATTUNE_ECREATE},
     };
     const attune_store_attributes attributes = test_attributes(4);
     size_t names = count_names(temporary_folder());
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         attune_store_writer *writer = NULL;
-        assert_fails(attune_store_create(&writer, cases[i].path, &attributes), ATTUNE_ECREATE,
+        assert_fails(attune_store_create(&writer, cases[i].path, &attributes), cases[i].status,
                      cases[i].text);
         assert_fails(ATTUNE_ECREATE, ATTUNE_ECREATE, cases[i].path); /* the message names it */
         cr_assert_null(writer);
@@ -147,6 +158,8 @@ Test(write, refuses_what_it_must_not_replace)
     free(under_file);
     free(slash);
     free(other);
+    free(cut);
+    free(damaged);
 }
 
 Test(write, refuses_a_folder_without_permission)
