@@ -10,6 +10,11 @@ static volatile sig_atomic_t noted;
 static void on_signal(int number)
 {
     noted = number;
+    if (number != SIGUSR1) { /* any second one ends the process at once */
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
+    }
 }
 
 static void note(int number, int flags)
@@ -28,9 +33,9 @@ void stop_on_usr1(void)
 
 void stop_on_signals(void)
 {
-    note(SIGINT, (int)SA_RESETHAND);
-    note(SIGTERM, (int)SA_RESETHAND);
-    note(SIGHUP, (int)SA_RESETHAND);
+    note(SIGINT, 0);
+    note(SIGTERM, 0);
+    note(SIGHUP, 0);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
 }

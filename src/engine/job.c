@@ -431,10 +431,14 @@ static attune_status run_job(job *j, worker *workers, int count, double start,
 }
 
 /* Says what a job would do. */
-static void plan_job(const job *j, attune_job_progress *progress)
+static attune_status plan_job(const job *j, attune_job_progress *progress)
 {
     const attune_job_options *options = j->options;
     for (size_t i = 0; i < attune_scan_count(options->scan); i++) {
+        if (i % 256 == 0 && options->on_progress && options->on_progress(options->user, progress)) {
+            return attune_fail(ATTUNE_ESTOPPED, "stopped with %zu of %zu files looked at", i,
+                               attune_scan_count(options->scan));
+        }
         attune_track_status status = ATTUNE_TRACK_OK;
         const attune_job_reason reason =
             attune_known_judge(j->output.known, i, options->retry_failed, &status);
@@ -446,6 +450,7 @@ static void plan_job(const job *j, attune_job_progress *progress)
             options->on_plan(options->user, attune_scan_path(options->scan, i), reason);
         }
     }
+    return ATTUNE_OK;
 }
 
 /* An output that is also an input would be replaced by a row that says it is no audio. */
@@ -479,8 +484,7 @@ static attune_status run_with_output(job *j, double start, attune_job_progress *
         return status;
     }
     if (j->options->dry_run) {
-        plan_job(j, progress);
-        return ATTUNE_OK;
+        return plan_job(j, progress);
     }
     workers = calloc((size_t)count, sizeof(*workers));
     status = workers ? ATTUNE_OK : attune_fail_memory("workers", (size_t)count * sizeof(worker));

@@ -61,6 +61,13 @@ static attune_status verify_part(verification *v, const attune_rows *rows)
         if (!attune_track_has_embedding(row.status)) {
             continue;
         }
+        const attune_job_options *options = v->output->options;
+        if (options->on_progress && options->on_progress(options->user, v->progress)) {
+            return attune_fail(ATTUNE_ESTOPPED,
+                               "stopped with %llu tracks verified; all are embedded and safe in "
+                               "%s, run again to verify and finish",
+                               (unsigned long long)v->progress->verified, v->output->parts->folder);
+        }
         v->random = v->random * 6364136223846793005u + 1442695040888963407u;
         if ((v->random >> 33) % v->left-- < v->wanted) {
             status = verify_row(v, &row);
