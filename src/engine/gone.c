@@ -1,11 +1,14 @@
-/* gone.c - the names in one archive, and what is not among them. */
+/* gone.c - what is not there, in a folder or among the names in one archive. */
 #include "engine/gone.h"
 
 #include "archive/archive.h"
 #include "audio/place.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,7 +21,20 @@ void attune_gone_clear(attune_gone *gone)
     }
     free(gone->names);
     free(gone->archive);
+    free(gone->folder);
     *gone = (attune_gone){0};
+}
+
+/* Another archive than the one whose names are held. */
+static void begin_archive(attune_gone *gone, const char *path, size_t length)
+{
+    for (size_t i = 0; i < gone->count; i++) {
+        free(gone->names[i]);
+    }
+    free(gone->archive);
+    gone->archive = strndup(path, length);
+    gone->count = 0;
+    gone->complete = false;
 }
 
 static int compare(const void *a, const void *b)
@@ -64,6 +80,44 @@ static void read_names(attune_gone *gone)
     }
 }
 
+/* Whether there is nothing in a folder; true also where that cannot be known. */
+static bool is_empty(const char *path)
+{
+    DIR *folder = opendir(path);
+    const struct dirent *entry = NULL;
+    int entries = 0;
+    if (!folder) {
+        return true;
+    }
+    while (entries <= 2 && (entry = readdir(folder))) {
+        entries += 1; /* "." and ".." are two */
+    }
+    closedir(folder);
+    return entries <= 2;
+}
+
+/* Whether the deepest folder that there still is of a file that is not there is empty: as a mount
+ * point is with nothing mounted. */
+static bool may_be_unmounted(attune_gone *gone, const char *path)
+{
+    char folder[PATH_MAX];
+    struct stat info;
+    snprintf(folder, sizeof(folder), "%s", path);
+    do {
+        char *slash = strrchr(folder, '/');
+        if (!slash || slash == folder) {
+            return false;
+        }
+        *slash = '\0';
+    } while (stat(folder, &info) != 0);
+    if (!gone->folder || strcmp(gone->folder, folder) != 0) {
+        free(gone->folder);
+        gone->folder = strdup(folder);
+        gone->folder_is_empty = is_empty(folder);
+    }
+    return gone->folder_is_empty;
+}
+
 bool attune_gone_is(attune_gone *gone, const char *path, bool listed)
 {
     struct stat info;
@@ -71,7 +125,7 @@ bool attune_gone_is(attune_gone *gone, const char *path, bool listed)
         return false;
     }
     if (errno != ENOTDIR) {
-        return errno == ENOENT;
+        return errno == ENOENT && !may_be_unmounted(gone, path);
     }
     const size_t length = attune_audio_place_of(path).archive_length;
     if (length == 0) { /* below what is a file now, and no archive */
@@ -81,8 +135,7 @@ bool attune_gone_is(attune_gone *gone, const char *path, bool listed)
         return false;
     }
     if (!gone->archive || strncmp(gone->archive, path, length) != 0 || gone->archive[length]) {
-        attune_gone_clear(gone);
-        gone->archive = strndup(path, length);
+        begin_archive(gone, path, length);
         if (!gone->archive) {
             return false;
         }

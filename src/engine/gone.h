@@ -13,11 +13,14 @@ typedef struct attune_gone {
     bool complete; /* the archive was read to its end */
     char **names;  /* (count,) of its files, in order */
     size_t count, capacity;
+    char *folder; /* looked into last; NULL: none yet */
+    bool folder_is_empty;
 } attune_gone;
 
 /* Whether the file or archive entry `path` is gone. What cannot be known is not: the entries of an
- * archive that is damaged, half copied or not readable. `listed`: the scan has it, and has thus
- * seen it if it is an entry. `gone` begins all zero. */
+ * archive that is damaged, half copied or not readable, and files of a folder in which nothing is,
+ * as in a mount point with nothing mounted. `listed`: the scan has it, and has thus seen it if it
+ * is an entry. `gone` begins all zero. */
 bool attune_gone_is(attune_gone *gone, const char *path, bool listed);
 void attune_gone_clear(attune_gone *gone);
 

@@ -396,3 +396,21 @@ Test(again, prunes_entries_of_a_tar, .timeout = 60)
 {
     check_pruning("a.tar");
 }
+
+/* A folder in which nothing is may be a disk that is not mounted; one that is gone is gone. */
+Test(again, prunes_nothing_of_an_empty_folder, .timeout = 60)
+{
+    attune_model *model = open_model(44);
+    job_result r;
+    make_archive();
+    shell("rm music/broken.mp3 music/empty.flac && mkdir -p music/disk/album && "
+          "mv music/1*.wav music/disk/album");
+    cr_assert_eq(run_job_with(job_options(), model, music, 1, "a.h5", &r), ATTUNE_OK);
+    shell("mv music/disk elsewhere && mkdir music/disk");
+    expect_pruned(model, 0, FILES);
+    shell("touch music/disk/note.txt");
+    expect_pruned(model, 10, FILES - 10);
+    shell("rm music/00.wav && rm -r music/disk");
+    expect_pruned(model, 1, FILES - 11);
+    attune_model_close(model);
+}
