@@ -274,6 +274,45 @@ Test(cpu, loud_frames_are_exact_for_their_size)
     free(features);
 }
 
+/* Recurrent weights so large that states rounded to 16 bits lead elsewhere: fast then is exact. */
+Test(cpu, fast_keeps_its_promise_for_steep_models)
+{
+    attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    n.hidden = n.projection = n.attention = 256;
+    attune_model *model = reference_model(&n, 33);
+    const attune_parameters *p = attune_model_parameters(model);
+    for (int l = 0; l < n.layers; l++) {
+        for (int i = 0; i < 3 * n.hidden * n.hidden; i++) {
+            p->gru[l].weight_hidden[i] *= 8;
+        }
+    }
+    size_t samples = 0;
+    float *pcm = noise(&n, &samples);
+    float *features = malloc((size_t)F * n.features * sizeof(float));
+    float *of[2] = {malloc((size_t)n.embedding * sizeof(float)),
+                    malloc((size_t)n.embedding * sizeof(float))};
+    cr_assert(features && of[0] && of[1]);
+    for (size_t i = 0; i < sizeof(isas) / sizeof(isas[0]); i++) {
+        const attune_kernels *kernels = attune_kernels_cpu_named(isas[i]);
+        for (int k = 0; kernels && k < 2; k++) {
+            void *context =
+                open_device(kernels, model, k ? ATTUNE_PRECISION_FAST : ATTUNE_PRECISION_EXACT);
+            device_features(kernels, context, features, pcm, &n, ATTUNE_FRAMES_PER_CALL);
+            device_embedding(kernels, context, of[k], features, ATTUNE_FRAMES_PER_CALL);
+            kernels->close(context);
+        }
+        for (int e = 0; kernels && e < n.embedding; e++) {
+            cr_assert_lt(fabsf(of[0][e] - of[1][e]), 5e-4f, "%s component %d: %g", isas[i], e,
+                         (double)fabsf(of[0][e] - of[1][e]));
+        }
+    }
+    attune_model_close(model);
+    free(pcm);
+    free(features);
+    free(of[0]);
+    free(of[1]);
+}
+
 /* A softmax whose scores climb by hundreds: the running maximum must rescale what came before. */
 Test(cpu, attention_survives_large_scores)
 {
