@@ -117,8 +117,7 @@ static attune_status embed_trial(void *context, float *embedding)
     uint32_t state = 1;
     float loudness = 2;
     for (size_t i = 0; status == ATTUNE_OK && i < samples; i++) {
-        state = state * 1664525u + 1013904223u;
-        pcm[i] = loudness * ((float)(state >> 8) * 0x1p-23f - 1.0f);
+        pcm[i] = loudness * attune_fixed_noise(&state);
         loudness *= i % (size_t)n->hop_size == 0 ? 0.4f : 1.0f;
     }
     if (status == ATTUNE_OK) {
@@ -171,17 +170,15 @@ static attune_status cpu_open(void **context, const attune_model *model, attune_
     if (status == ATTUNE_OK) {
         status = compare_trials(&agree, *context, exact);
     }
-    if (status != ATTUNE_OK || !agree) {
-        cpu_close(*context);
-        *context = exact;
-        exact = NULL;
-    }
-    cpu_close(exact);
     if (status != ATTUNE_OK) {
         cpu_close(*context);
+        cpu_close(exact);
         *context = NULL;
+        return status;
     }
-    return status;
+    cpu_close(agree ? exact : *context);
+    *context = agree ? *context : exact;
+    return ATTUNE_OK;
 }
 
 #define ATTUNE_TEXT_(x) #x

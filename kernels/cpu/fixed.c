@@ -40,13 +40,6 @@ void attune_fixed_rows(float *out, size_t stride, const float *a, size_t a_strid
     }
 }
 
-/* Uniform noise in [-1, 1): the same on every machine. */
-static float noise(uint32_t *state)
-{
-    *state = *state * 1664525u + 1013904223u;
-    return (float)(*state >> 8) * 0x1p-23f - 1.0f;
-}
-
 /* True if no feature of frames from silent to loud differs from the exact one by more than 1e-3 of
  * the largest, or of 1: the published model's differ by half of that at worst. */
 static bool fits(const attune_fixed *f, float *pcm)
@@ -57,7 +50,7 @@ static bool fits(const attune_fixed *f, float *pcm)
     for (size_t i = 0; i < sizeof(loudness) / sizeof(loudness[0]); i++) {
         float features[C], expected[C], largest = 1, error = 0;
         for (int s = 0; s < f->weights->network.frame_size; s++) {
-            pcm[s] = loudness[i] * noise(&state);
+            pcm[s] = loudness[i] * attune_fixed_noise(&state);
         }
         f->exact(expected, pcm, f->weights, f->exact_scratch, 1);
         f->kernels->frontend(features, pcm, f, 1);

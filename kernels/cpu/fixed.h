@@ -93,6 +93,13 @@ void attune_fixed_rows(float *out, size_t stride, const float *a, size_t a_strid
 
 extern const attune_fixed_kernels attune_fixed_avx512, attune_fixed_avx512vnni;
 
+/* Uniform noise in [-1, 1) to try a model on: the same on every machine. */
+static inline float attune_fixed_noise(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return (float)(*state >> 8) * 0x1p-23f - 1.0f;
+}
+
 /* By name, "avx512vnni" or "avx512"; NULL if this machine or this build has them not. */
 const attune_fixed_kernels *attune_fixed_named(const char *name);
 

@@ -19,7 +19,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     SLOTS = 4096,
@@ -380,12 +379,7 @@ static void wait_for_work(attune_batch_engine *e)
             pthread_cond_wait(&e->work, &e->mutex);
             continue;
         }
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += IDLE_NANOSECONDS;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        if (pthread_cond_timedwait(&e->work, &e->mutex, &until) != 0 &&
+        if (attune_condition_wait(&e->work, &e->mutex, IDLE_NANOSECONDS) != 0 &&
             frames == e->batches[e->open].frames) {
             return;
         }

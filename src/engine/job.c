@@ -287,12 +287,7 @@ static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
     bool stopped = false;
     pthread_mutex_lock(&j->mutex);
     while (j->running > 0 || j->waiting > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += pause;
-        until.tv_sec += until.tv_nsec / 1000000000;
-        until.tv_nsec %= 1000000000;
-        pthread_cond_timedwait(&j->changed, &j->mutex, &until);
+        attune_condition_wait(&j->changed, &j->mutex, pause);
         commit_rows(j, false);
         measure(j, start, progress);
         pthread_mutex_unlock(&j->mutex);
