@@ -38,7 +38,7 @@ static bool is_between(int value, int least, int most)
     return value >= least && value <= most;
 }
 
-static attune_status check_network(const attune_network *n)
+attune_status attune_network_check(const attune_network *n)
 {
     const char *wrong = NULL;
     bool tiny = n->architecture == ATTUNE_ARCHITECTURE_TINY;
@@ -123,7 +123,7 @@ static attune_status place_arrays(attune_model *model)
 attune_status attune_model_create(attune_model **out, const attune_network *network,
                                   const char *name)
 {
-    attune_status status = check_network(network);
+    attune_status status = attune_network_check(network);
     attune_model *model = NULL;
     const char *slash = strrchr(name, '/');
     *out = NULL;

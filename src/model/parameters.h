@@ -46,6 +46,9 @@ struct attune_model {
     char sha256[ATTUNE_SHA256_TEXT];
 };
 
+/* ATTUNE_EINVAL, naming the field, for a shape outside the bounds in attune/model.h. */
+attune_status attune_network_check(const attune_network *network);
+
 /* A model of shape `network` with all parameters zero, for a reader or a trainer to fill in.
  * ATTUNE_EINVAL for a shape outside the bounds in attune/model.h. */
 attune_status attune_model_create(attune_model **out, const attune_network *network,
