@@ -236,6 +236,12 @@ attune_status attune_settings_set(attune_settings *settings, const char *name, c
     return status;
 }
 
+bool attune_settings_given(const attune_settings *settings, const char *name)
+{
+    const int index = find_setting(name, strlen(name));
+    return index >= 0 && settings->set[index];
+}
+
 void attune_settings_complete(attune_settings *settings, attune_stage stage)
 {
     for (int i = 0; i < attune_settings_count; i++) {

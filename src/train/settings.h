@@ -112,6 +112,9 @@ attune_status attune_settings_set(attune_settings *settings, const char *name, c
 attune_status attune_settings_read(attune_settings settings[ATTUNE_STAGE_COUNT], char **text,
                                    const char *path);
 
+/* Whether one was given, by name. */
+bool attune_settings_given(const attune_settings *settings, const char *name);
+
 /* Fills in what was not given. */
 void attune_settings_complete(attune_settings *settings, attune_stage stage);
 

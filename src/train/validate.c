@@ -27,7 +27,6 @@ typedef struct embedding_work {
     attune_engine **engines; /* by thread */
     float **samples;         /* by thread */
     attune_status *status;   /* by piece */
-    char error[512];         /* of piece 0's thread or any: one is enough */
 } embedding_work;
 
 static void embed_piece(void *data, int i, int thread)
@@ -122,12 +121,12 @@ static void measure_triplets(attune_validation *out, const float *rows, float *s
         const int end = first + batch < n ? first + batch : n;
         for (int i = first; i < end; i++) {
             attune_loss_value one;
-            float three[3][1024], unused[3][1024];
+            float three[3 * 1024], unused[3 * 1024];
             for (int k = 0; k < 3; k++) {
-                memcpy(three[0] + (size_t)k * E, rows + ((size_t)k * n + i) * E,
+                memcpy(three + (size_t)k * E, rows + ((size_t)k * n + i) * E,
                        (size_t)E * sizeof(float));
             }
-            attune_loss_triplet(&one, unused[0], three[0], 1, E, settings->margin, 0);
+            attune_loss_triplet(&one, unused, three, 1, E, settings->margin, 0);
             correct += one.correct;
         }
         sum += correct / (end - first);
