@@ -12,6 +12,9 @@
 
 #include "model/trainable.h"
 
+#define ATTUNE_CHECKPOINT_FORMAT_NAME "attune-checkpoint"
+#define ATTUNE_CHECKPOINT_FORMAT_VERSION 1
+
 typedef enum attune_checkpoint_kind {
     ATTUNE_CHECKPOINT_REAL,
     ATTUNE_CHECKPOINT_INTEGER,

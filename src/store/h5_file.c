@@ -7,6 +7,7 @@
 #include <H5FDdevelop.h>
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,40 @@ static hid_t access_list(attune_h5_file *file)
         list = -1;
     }
     return list;
+}
+
+attune_status attune_h5_open_path(int *out, const char *path, const char *wanted)
+{
+    static const char signature[] = "\x89HDF\r\n\x1a\n";
+    char start[sizeof(signature) - 1] = "";
+    struct stat information;
+    /* O_NONBLOCK: a named pipe must not hang us; it means nothing for a regular file. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *out = -1;
+    if (fd < 0) {
+        bool missing = errno == ENOENT || errno == ENOTDIR;
+        return attune_fail(missing ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: cannot open: %s", path,
+                           strerror(errno));
+    }
+    attune_status status = ATTUNE_OK;
+    if (fstat(fd, &information) != 0 || !S_ISREG(information.st_mode)) {
+        status =
+            attune_fail(ATTUNE_EDATA, "%s: is a folder or a device; %s is a file", path, wanted);
+        goto done;
+    }
+    ssize_t got = pread(fd, start, sizeof(start), 0);
+    if (got < 0) {
+        status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
+    } else if (got != (ssize_t)sizeof(start) || memcmp(start, signature, sizeof(start)) != 0) {
+        status = attune_fail(ATTUNE_EDATA, "%s: not an HDF5 file; give %s", path, wanted);
+    }
+done:
+    if (status != ATTUNE_OK) {
+        close(fd);
+        return status;
+    }
+    *out = fd;
+    return ATTUNE_OK;
 }
 
 bool attune_h5_create(attune_h5_file *file)
