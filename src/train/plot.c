@@ -99,8 +99,9 @@ static void write_style(FILE *script)
           "set xlabel 'step'\n"
           "set format x '%.0s%c'\n"
           "set key opaque box lc rgb '#bbbbbb' width 1 height 0.4 samplen 2\n"
-          "set offsets graph 0, graph 0.02, graph 0.05, graph 0.05\n"
-          "set style line 1 lc rgb '#c3cfdd' lw 1.5\n"
+          "set offsets graph 0, graph 0, graph 0.05, graph 0.05\n"
+          "set autoscale xfix\nset xrange [0:*]\n"
+          "set style line 1 lc rgb '#a9bdd4' lw 1.5\n"
           "set style line 2 lc rgb '#1f5fa8' lw 2 pt 7 ps 0.5\n"
           "set style line 3 lc rgb '#d1500f' lw 2 pt 5 ps 0.5\n"
           "set style line 4 lc rgb '#111111' lw 2 pt 6 ps 2\n",

@@ -108,6 +108,7 @@ bool attune_events_write(FILE *file, double wall_time, int64_t step, const char 
     for (int i = 0; i < count; i++) {
         attune__summary_value__init(&scalars[i]);
         scalars[i].tag = (char *)tags[i]; /* packing does not write to it */
+        scalars[i].value_case = ATTUNE__SUMMARY_VALUE__VALUE_SIMPLE_VALUE;
         scalars[i].simple_value = (float)values[i];
         list[i] = &scalars[i];
     }
