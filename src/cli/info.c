@@ -1,7 +1,7 @@
 /* info.c - `attune info`: what a model or an output holds. */
 #include "cli/cli.h"
-#include "cli/log.h"
 #include "status/error.h"
+#include "status/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -77,7 +77,7 @@ static int info_model(const char *path, bool as_json)
         char network[512];
         json_t *object = json_object();
         json_object_set_new(object, "type", json_string("model"));
-        json_object_set_new(object, "name", json_text(attune_model_name(model)));
+        json_object_set_new(object, "name", attune_json_text(attune_model_name(model)));
         json_object_set_new(object, "sha256", json_string(attune_model_sha256(model)));
         json_object_set_new(object, "network",
                             json_loads(attune_network_json(n, network, sizeof(network)), 0, NULL));
@@ -133,19 +133,19 @@ static int output_json(const attune_store_attributes *a, uint64_t rows, const ui
     json_object_set_new(object, "type", json_string("output"));
     json_object_set_new(object, "rows", json_integer((json_int_t)rows));
     json_object_set_new(object, "by_status", statuses);
-    json_object_set_new(object, "model_name", json_text(a->model_name));
-    json_object_set_new(object, "model_sha256", json_text(a->model_sha256));
-    json_object_set_new(object, "network", network ? network : json_text(a->network));
+    json_object_set_new(object, "model_name", attune_json_text(a->model_name));
+    json_object_set_new(object, "model_sha256", attune_json_text(a->model_sha256));
+    json_object_set_new(object, "network", network ? network : attune_json_text(a->network));
     json_object_set_new(object, "embedding", json_integer(a->embedding));
-    json_object_set_new(object, "device", json_text(a->device));
-    json_object_set_new(object, "precision", json_text(a->precision));
+    json_object_set_new(object, "device", attune_json_text(a->device));
+    json_object_set_new(object, "precision", attune_json_text(a->precision));
     json_object_set_new(object, "clip_start", json_real(a->clip_start));
     json_object_set_new(object, "clip_seconds", json_real(a->clip_seconds));
-    json_object_set_new(object, "root", json_text(a->root));
-    json_object_set_new(object, "command", json_text(a->command));
-    json_object_set_new(object, "created", json_text(a->created));
-    json_object_set_new(object, "attune_version", json_text(a->attune_version));
-    json_object_set_new(object, "libav", json_text(a->libav));
+    json_object_set_new(object, "root", attune_json_text(a->root));
+    json_object_set_new(object, "command", attune_json_text(a->command));
+    json_object_set_new(object, "created", attune_json_text(a->created));
+    json_object_set_new(object, "attune_version", attune_json_text(a->attune_version));
+    json_object_set_new(object, "libav", attune_json_text(a->libav));
     return print_json(object);
 }
 

@@ -1,6 +1,7 @@
 /* h5_file.c - the file driver and the error texts. The why is in h5_file.h. */
 #include "store/h5_file.h"
 
+#include "attune/store.h"
 #include "status/error.h"
 
 #if H5_VERSION_GE(1, 13, 0)
@@ -334,4 +335,12 @@ attune_status attune_h5_fail(attune_status status, const attune_h5_file *file, c
     }
     return attune_fail(status, "%s: %s: %s", path, what,
                        file->reason[0] ? file->reason : "HDF5 gives no reason");
+}
+
+/* HDF5 sees to it at its start that the library is the one of the header. */
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+const char *attune_store_versions(void)
+{
+    return "HDF5 " TEXT(H5_VERS_MAJOR) "." TEXT(H5_VERS_MINOR) "." TEXT(H5_VERS_RELEASE);
 }
