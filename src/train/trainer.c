@@ -1,14 +1,14 @@
 /* trainer.c - epochs of steps, each: batch, forward, loss, backward, clip, AdamW.
  *
- * What changes is in one checkpoint struct, which is written as it is; what a checkpoint names
- * beside the arrays is the struct `progress`. */
+ * All that changes is in train/run.h's struct; everything else here is made anew from the settings
+ * when a run goes on. */
 #include "train/trainer.h"
 
 #include "kernels/training.h"
 #include "status/error.h"
-#include "store/checkpoint.h"
 #include "train/loader.h"
 #include "train/optimiser.h"
+#include "train/run.h"
 #include "train/start.h"
 #include "train/teacher.h"
 #include "train/watch.h"
@@ -24,30 +24,14 @@
 
 enum { CHECKPOINT_SECONDS = 300 }; /* within an epoch */
 
-/* ---- the state beside the arrays ---- */
-
-/* X(field): what a checkpoint holds as reals. */
-#define PROGRESS(X)                                                                                \
-    X(epoch)                                                                                       \
-    X(step)                                                                                        \
-    X(all_steps) X(adamw_steps) X(rate) X(plateau_best) X(plateau_bad) X(best_score) X(best_epoch) \
-        X(best_bad) X(sum_loss) X(sum_correct) X(sum_counted) X(averaged) X(seconds) X(finished)
-
-typedef struct progress {
-#define X(field) double field;
-    PROGRESS(X)
-#undef X
-} progress;
-
 typedef struct trainer {
     const attune_settings *settings;
     attune_stage stage;
-    const attune_train_run *run;
+    const attune_train_options *options;
     const attune_train_events *events;
     attune_stage_data data;
-    attune_checkpoint *state; /* parameters, statistics, moments */
-    attune_checkpoint *mean;  /* of the weights after each epoch; NULL without average_from */
-    progress now;
+    attune_run run;
+    bool resumed;
     attune_sampler *sampler;
     attune_loader *loader;
     attune_teacher *teacher;
@@ -56,163 +40,31 @@ typedef struct trainer {
     attune_watch *watch;
     int threads;
     size_t S;
-    int most;                             /* clips of a batch */
-    float *embeddings;                    /* (most, E) */
-    float *embedding_gradients;           /* (most, E) */
-    float *gradients;                     /* (parameter_count) */
-    int32_t *labels;                      /* (3, most): label, family, mixed */
-    double started, epoch_started, saved; /* seconds of the clock */
+    int most;                    /* clips of a batch */
+    float *embeddings;           /* (most, E) */
+    float *embedding_gradients;  /* (most, E) */
+    float *gradients;            /* (parameter_count) */
+    int32_t *labels;             /* (3, most): label, family, mixed */
+    double epoch_started, saved; /* seconds of the run */
     int64_t epoch_clips;
 } trainer;
 
-static double seconds_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
-static attune_status run_path(const trainer *t, char out[4096], const char *name)
-{
-    if (snprintf(out, 4096, "%s/%s", t->run->folder, name) >= 4096) {
-        return attune_fail(ATTUNE_ECREATE, "%s: the name is too long", t->run->folder);
-    }
-    return ATTUNE_OK;
-}
-
-/* ---- checkpoints ---- */
-
-/* The settings that a run cannot change under way, as text. */
-static void describe(char *out, size_t capacity, const attune_settings *settings)
-{
-    static const char *const may_change[] = {"audio", "cache", "threads", "plots", "minutes"};
-    size_t used = 0;
-    for (int i = 0; i < attune_settings_count && used < capacity; i++) {
-        const char *name = attune_settings_table[i].name;
-        char value[1024];
-        bool skip = !name;
-        for (size_t k = 0; !skip && k < sizeof(may_change) / sizeof(may_change[0]); k++) {
-            skip = strcmp(name, may_change[k]) == 0;
-        }
-        if (!skip) {
-            attune_settings_text(value, sizeof(value), settings, i);
-            used += (size_t)snprintf(out + used, capacity - used, "%s = %s\n", name, value);
-        }
-    }
-}
-
-static attune_status set_state(trainer *t, attune_checkpoint *checkpoint)
-{
-    char text[16384];
-    attune_status status = ATTUNE_OK;
-    describe(text, sizeof(text), t->settings);
-#define X(field)                                                                                   \
-    status = status ? status : attune_checkpoint_set_real(checkpoint, #field, t->now.field);
-    PROGRESS(X)
-#undef X
-    status = status ? status : attune_checkpoint_set_text(checkpoint, "settings", text);
-    status = status ? status
-                    : attune_checkpoint_set_text(checkpoint, "stage", attune_stage_name(t->stage));
-    return status ? status : attune_checkpoint_set_integer(checkpoint, "data", t->data.hash);
-}
-
-/* For embedding: no moments. `from` is state or mean. */
-static attune_status write_best(trainer *t, const attune_checkpoint *from)
-{
-    char path[4096];
-    attune_checkpoint best = *t->state;
-    attune_status status = run_path(t, path, "best.h5");
-    status = status ? status : set_state(t, t->state);
-    best = *t->state; /* with its values */
-    best.parameters = from->parameters;
-    best.statistics = from->statistics;
-    best.moment1 = best.moment2 = NULL;
-    return status ? status : attune_checkpoint_write(path, &best);
-}
-
-/* The mean of the weights has a file of its own, named by its epoch: last.h5, which is written
- * behind it, knows which one belongs to it. */
-static attune_status mean_path(const trainer *t, char out[4096], double averaged)
-{
-    char name[64];
-    snprintf(name, sizeof(name), "mean-%.0f.h5", averaged);
-    return run_path(t, out, name);
-}
-
+/* Everything so far, durable. */
 static attune_status save(trainer *t)
 {
-    char path[4096], mean[4096];
     attune_status status = attune_watch_flush(t->watch);
-    if (!status && t->mean && t->now.averaged > 0) {
-        status = mean_path(t, mean, t->now.averaged);
-        status = status ? status : attune_checkpoint_write(mean, t->mean);
-    }
-    t->now.seconds += seconds_now() - t->started;
-    t->started = t->saved = seconds_now();
-    status = status ? status : run_path(t, path, "last.h5");
-    status = status ? status : set_state(t, t->state);
-    status = status ? status : attune_checkpoint_write(path, t->state);
-    if (!status && t->mean && t->now.averaged > 1) {
-        status = mean_path(t, mean, t->now.averaged - 1);
-        if (!status) {
-            (void)unlink(mean); /* of before; it may be gone already */
-        }
-    }
-    return status;
-}
-
-static attune_status restore(trainer *t)
-{
-    char path[4096], mine[16384];
-    const char *its = NULL;
-    uint64_t hash = 0;
-    attune_status status = run_path(t, path, "last.h5");
-    status = status ? status : attune_checkpoint_read(&t->state, path);
-    if (!status && !t->state->moment1) {
-        return attune_fail(ATTUNE_EDATA, "%s: cannot be gone on from: it has no moments", path);
-    }
-#define X(field)                                                                                   \
-    status = status ? status : attune_checkpoint_get_real(&t->now.field, t->state, #field);
-    PROGRESS(X)
-#undef X
-    status = status ? status : attune_checkpoint_get_text(&its, t->state, "settings");
-    status = status ? status : attune_checkpoint_get_integer(&hash, t->state, "data");
-    if (status) {
-        return status;
-    }
-    describe(mine, sizeof(mine), t->settings);
-    for (size_t i = 0, line = 0; mine[i] || its[i]; i++) {
-        line = i > 0 && mine[i - 1] == '\n' ? i : line;
-        if (mine[i] != its[i]) {
-            return attune_fail(
-                ATTUNE_ECONFIG,
-                "%s: was trained with other settings: '%.*s' and now '%.*s'; --resume "
-                "wants the same ones",
-                path, (int)strcspn(its + line, "\n"), its + line, (int)strcspn(mine + line, "\n"),
-                mine + line);
-        }
-    }
-    if (hash != t->data.hash) {
-        return attune_fail(ATTUNE_ECONFIG,
-                           "%s: the tracks or triplets are not those that it was trained on", path);
-    }
-    if (t->mean && t->now.averaged > 0) {
-        attune_checkpoint_close(t->mean);
-        t->mean = NULL;
-        status = mean_path(t, path, t->now.averaged);
-        status = status ? status : attune_checkpoint_read(&t->mean, path);
-    }
-    return status;
+    t->saved = attune_run_seconds(&t->run);
+    return status ? status : attune_run_save(&t->run);
 }
 
 /* ---- opening ---- */
 
 static attune_status allocate(trainer *t)
 {
-    const size_t most = (size_t)t->most, E = (size_t)t->state->trainable.network.embedding;
+    const size_t most = (size_t)t->most, E = (size_t)t->run.weights->trainable.network.embedding;
     t->embeddings = malloc(most * E * sizeof(float));
     t->embedding_gradients = malloc(most * E * sizeof(float));
-    t->gradients = malloc(t->state->trainable.parameter_count * sizeof(float));
+    t->gradients = malloc(t->run.weights->trainable.parameter_count * sizeof(float));
     t->labels = malloc(3 * most * sizeof(*t->labels));
     return t->embeddings && t->embedding_gradients && t->gradients && t->labels
                ? ATTUNE_OK
@@ -246,7 +98,7 @@ static attune_status open_batches(trainer *t)
     const attune_settings *s = t->settings;
     attune_augment_options augment;
     attune_status status = augmentation(&augment, s);
-    t->S = (size_t)(s->seconds * t->state->trainable.network.sample_rate);
+    t->S = (size_t)(s->seconds * t->run.weights->trainable.network.sample_rate);
     const attune_sampler_source source = {
         .tracks = t->data.tracks,
         .samples = t->data.samples,
@@ -260,8 +112,8 @@ static attune_status open_batches(trainer *t)
     if (!status) {
         t->most = attune_sampler_most(t->sampler);
         status = attune_loader_open(&t->loader, t->sampler, t->data.cache, &augment, t->S,
-                                    (uint64_t)s->seed, t->threads, (int64_t)t->now.epoch,
-                                    (int64_t)t->now.step);
+                                    (uint64_t)s->seed, t->threads, (int64_t)t->run.now.epoch,
+                                    (int64_t)t->run.now.step);
     }
     return status;
 }
@@ -278,7 +130,7 @@ static attune_status open_device(trainer *t)
         .dropout_head = (float)s->dropout,
     };
     attune_status status = attune_training_cpu(&t->kernels);
-    return status ? status : t->kernels->open(&t->device, &t->state->trainable, &options);
+    return status ? status : t->kernels->open(&t->device, &t->run.weights->trainable, &options);
 }
 
 static const char *const step_names[] = {
@@ -300,13 +152,13 @@ static attune_status open_watch(trainer *t)
     attune_watch_options_default(&options);
     options.step_names = step_names;
     options.epoch_names = t->data.held ? label_names : triplet_names;
-    options.resume_step = t->run->resume ? (int64_t)t->now.all_steps : -1;
+    options.resume_step = t->resumed ? (int64_t)t->run.now.all_steps : -1;
     options.plots = t->settings->plots;
     options.best = t->data.held ? "val_map" : "val_accuracy";
     options.best_is_highest = true;
     options.warn = warn;
     options.user = t;
-    return attune_watch_open(&t->watch, t->run->folder, &options);
+    return attune_watch_open(&t->watch, t->options->folder, &options);
 }
 
 static attune_status describe_run(trainer *t)
@@ -336,16 +188,16 @@ static attune_status describe_run(trainer *t)
                                   .number = t->data.parts[ATTUNE_PART_VALIDATION].count};
     data[5] = (attune_watch_fact){.name = "validation_tracks", .number = t->data.held_count};
     const attune_watch_description description = {
-        .argument_count = t->run->argument_count,
-        .arguments = t->run->arguments,
+        .argument_count = t->options->argument_count,
+        .arguments = t->options->arguments,
         .seed = (uint64_t)t->settings->seed,
         .device = t->kernels->device,
         .detail = t->kernels->detail,
         .configuration = facts,
         .data = data,
-        .resume_step = t->run->resume ? (int64_t)t->now.all_steps : -1,
+        .resume_step = t->resumed ? (int64_t)t->run.now.all_steps : -1,
     };
-    attune_status status = attune_watch_describe(t->run->folder, &description);
+    attune_status status = attune_watch_describe(t->options->folder, &description);
     free(texts);
     return status;
 }
@@ -360,21 +212,22 @@ static attune_status make_folder(const char *path)
 
 static attune_status open_trainer(trainer *t)
 {
-    attune_status status = make_folder(t->run->folder);
-    status =
-        status ? status
-               : attune_stage_data_open(&t->data, t->settings, t->stage, t->run->folder, t->events);
-    t->now = (progress){.rate = t->settings->rate,
-                        .plateau_best = INFINITY,
-                        .best_score = -INFINITY,
-                        .best_epoch = -1};
+    attune_status status = make_folder(t->options->folder);
+    status = status ? status
+                    : attune_stage_data_open(&t->data, t->settings, t->stage, t->options->folder,
+                                             t->events);
+    t->run.data = t->data.hash;
+    t->run.now = (attune_run_progress){.rate = t->settings->rate,
+                                       .plateau_best = INFINITY,
+                                       .best_score = -INFINITY,
+                                       .best_epoch = -1};
     if (!status && t->settings->average_from > 0) {
-        status = attune_start(&t->mean, t->settings);
+        status = attune_start(&t->run.mean, t->settings);
     }
-    if (!status && t->run->resume) {
-        status = restore(t);
+    if (!status && t->resumed) {
+        status = attune_run_restore(&t->run);
     } else if (!status) {
-        status = attune_start(&t->state, t->settings);
+        status = attune_start(&t->run.weights, t->settings);
     }
     if (!status && t->settings->teacher) {
         status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
@@ -383,7 +236,10 @@ static attune_status open_trainer(trainer *t)
     status = status ? status : allocate(t);
     status = status ? status : open_device(t);
     status = status ? status : open_watch(t);
-    return status ? status : describe_run(t);
+    status = status ? status : describe_run(t);
+    attune_run_start(&t->run);
+    t->saved = t->epoch_started = attune_run_seconds(&t->run);
+    return status || t->resumed ? status : save(t); /* from here on --resume knows the run */
 }
 
 static void close_trainer(trainer *t)
@@ -394,8 +250,8 @@ static void close_trainer(trainer *t)
     attune_loader_close(t->loader);
     attune_sampler_close(t->sampler);
     attune_teacher_close(t->teacher);
-    attune_checkpoint_close(t->mean);
-    attune_checkpoint_close(t->state);
+    attune_checkpoint_close(t->run.mean);
+    attune_checkpoint_close(t->run.weights);
     attune_stage_data_close(&t->data);
     free(t->labels);
     free(t->gradients);
@@ -409,7 +265,7 @@ static attune_status loss_by_label(trainer *t, attune_loss_value *value, const i
                                    const int32_t *families, int B, double weight)
 {
     const attune_settings *s = t->settings;
-    const int E = t->state->trainable.network.embedding;
+    const int E = t->run.weights->trainable.network.embedding;
     return s->loss == ATTUNE_LOSS_CONTRAST
                ? attune_loss_contrast(value, t->embedding_gradients, t->embeddings, labels,
                                       families, B, E, s->temperature, weight)
@@ -423,7 +279,7 @@ static attune_status loss_by_label(trainer *t, attune_loss_value *value, const i
 static attune_status loss_of(trainer *t, attune_loss_value *value, const attune_loaded *batch)
 {
     const attune_settings *s = t->settings;
-    const int B = batch->B, E = t->state->trainable.network.embedding;
+    const int B = batch->B, E = t->run.weights->trainable.network.embedding;
     int32_t *labels = t->labels, *families = labels + t->most, *mixed = families + t->most;
     attune_loss_value second = {0};
     attune_status status = ATTUNE_OK;
@@ -455,18 +311,19 @@ static double rate_now(const trainer *t)
 {
     const attune_settings *s = t->settings;
     const double steps = (double)s->epochs * attune_sampler_steps(t->sampler);
-    double rate = t->now.rate;
+    double rate = t->run.now.rate;
     if (s->schedule == ATTUNE_SCHEDULE_COSINE) {
-        rate *= 0.5 * (1 + cos(3.14159265358979323846 * t->now.all_steps / steps));
+        rate *= 0.5 * (1 + cos(3.14159265358979323846 * t->run.now.all_steps / steps));
     }
-    return t->now.all_steps < (double)s->warmup ? rate * (t->now.all_steps + 1) / (double)s->warmup
-                                                : rate;
+    return t->run.now.all_steps < (double)s->warmup
+               ? rate * (t->run.now.all_steps + 1) / (double)s->warmup
+               : rate;
 }
 
 /* Where the part of the network begins that is trained. */
 static size_t first_trained(const trainer *t)
 {
-    const attune_trainable *trainable = &t->state->trainable;
+    const attune_trainable *trainable = &t->run.weights->trainable;
     int i = 0;
     while (t->settings->freeze && trainable->tensors[i].front_end) {
         i++;
@@ -477,7 +334,7 @@ static size_t first_trained(const trainer *t)
 static attune_status take_step(trainer *t, attune_train_progress *shown)
 {
     const attune_settings *s = t->settings;
-    attune_checkpoint *state = t->state;
+    attune_checkpoint *state = t->run.weights;
     const size_t count = state->trainable.parameter_count;
     attune_loaded loaded;
     attune_loss_value value;
@@ -491,7 +348,7 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
         .B = loaded.B,
         .samples = t->S,
         .groups = triplets ? (int)s->norm_groups : 1,
-        .seed = attune_random_of((uint64_t)s->seed, (uint64_t)t->now.all_steps).state,
+        .seed = attune_random_of((uint64_t)s->seed, (uint64_t)t->run.now.all_steps).state,
     };
     status =
         t->kernels->forward(t->device, t->embeddings, state->statistics, state->parameters, &batch);
@@ -506,38 +363,40 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
     if (!isfinite(norm) || !isfinite(value.loss)) {
         return attune_fail(ATTUNE_EDATA,
                            "the loss is no longer finite at step %.0f; try a lower --rate",
-                           t->now.all_steps);
+                           t->run.now.all_steps);
     }
     if (s->clip_norm > 0) {
         attune_gradient_clip(t->gradients, count, norm, s->clip_norm);
     }
     attune_adamw adamw = {.rate = rate_now(t),
                           .weight_decay = s->weight_decay,
-                          .steps = (uint64_t)t->now.adamw_steps,
+                          .steps = (uint64_t)t->run.now.adamw_steps,
                           .moment1 = state->moment1,
                           .moment2 = state->moment2,
                           .count = count};
     attune_adamw_step(&adamw, state->parameters, t->gradients, first_trained(t));
-    t->now.adamw_steps = (double)adamw.steps;
-    t->now.sum_loss += value.loss * value.counted;
-    t->now.sum_correct += value.correct;
-    t->now.sum_counted += value.counted;
+    t->run.now.adamw_steps = (double)adamw.steps;
+    t->run.now.sum_loss += value.loss * value.counted;
+    t->run.now.sum_correct += value.correct;
+    t->run.now.sum_counted += value.counted;
     t->epoch_clips += loaded.B;
     *shown = (attune_train_progress){
         .stage = t->stage,
-        .epoch = (int64_t)t->now.epoch,
+        .epoch = (int64_t)t->run.now.epoch,
         .epochs = s->epochs,
-        .step = (int64_t)t->now.step + 1,
+        .step = (int64_t)t->run.now.step + 1,
         .steps = attune_sampler_steps(t->sampler),
         .loss = value.loss,
         .accuracy = value.counted ? value.correct / value.counted : NAN,
         .rate = adamw.rate,
         .gradient_norm = norm,
-        .clips_per_second = (double)t->epoch_clips / (seconds_now() - t->epoch_started),
+        .clips_per_second =
+            (double)t->epoch_clips / (attune_run_seconds(&t->run) - t->epoch_started),
     };
     const double row[] = {value.loss,     shown->accuracy, value.positive,
                           value.negative, shown->rate,     norm};
-    return attune_watch_step(t->watch, (int64_t)t->now.all_steps, (int)t->now.epoch, row);
+    return attune_watch_step(t->watch, (int64_t)t->run.now.all_steps + 1, (int)t->run.now.epoch,
+                             row);
 }
 
 /* ---- an epoch ---- */
@@ -556,52 +415,54 @@ static attune_status validate(attune_validation *out, const trainer *t, const at
 /* Takes this epoch's weights into the mean. */
 static void average(trainer *t)
 {
-    const double share = 1 / (t->now.averaged + 1);
-    for (size_t i = 0; i < t->state->trainable.parameter_count; i++) {
-        t->mean->parameters[i] +=
-            (float)(share * ((double)t->state->parameters[i] - t->mean->parameters[i]));
+    const double share = 1 / (t->run.now.averaged + 1);
+    for (size_t i = 0; i < t->run.weights->trainable.parameter_count; i++) {
+        t->run.mean->parameters[i] +=
+            (float)(share * ((double)t->run.weights->parameters[i] - t->run.mean->parameters[i]));
     }
-    for (size_t i = 0; i < t->state->trainable.statistic_count; i++) {
-        t->mean->statistics[i] +=
-            (float)(share * ((double)t->state->statistics[i] - t->mean->statistics[i]));
+    for (size_t i = 0; i < t->run.weights->trainable.statistic_count; i++) {
+        t->run.mean->statistics[i] +=
+            (float)(share * ((double)t->run.weights->statistics[i] - t->run.mean->statistics[i]));
     }
-    t->now.averaged++;
+    t->run.now.averaged++;
 }
 
 /* Notes a validation, and writes best.h5 if it is the best. */
 static attune_status consider(trainer *t, const attune_checkpoint *candidate, double score)
 {
-    attune_best best = {
-        .value = t->now.best_score, .epoch = (int)t->now.best_epoch, .bad = (int)t->now.best_bad};
-    const bool better = attune_best_step(&best, score, (int)t->now.epoch);
-    t->now.best_score = best.value;
-    t->now.best_epoch = best.epoch;
-    t->now.best_bad = best.bad;
-    return better ? write_best(t, candidate) : ATTUNE_OK;
+    attune_best best = {.value = t->run.now.best_score,
+                        .epoch = (int)t->run.now.best_epoch,
+                        .bad = (int)t->run.now.best_bad};
+    const bool better = attune_best_step(&best, score, (int)t->run.now.epoch);
+    t->run.now.best_score = best.value;
+    t->run.now.best_epoch = best.epoch;
+    t->run.now.best_bad = best.bad;
+    return better ? attune_run_save_best(&t->run, candidate) : ATTUNE_OK;
 }
 
 static attune_status note_epoch(trainer *t, const attune_validation *v)
 {
-    const double counted = t->now.sum_counted > 0 ? t->now.sum_counted : 1,
-                 loss = t->now.sum_loss / counted, accuracy = t->now.sum_correct / counted,
-                 seconds = t->now.seconds + seconds_now() - t->started;
-    const double triplets[] = {loss, accuracy, v->triplets.loss, v->score, t->now.rate, seconds},
+    const double counted = t->run.now.sum_counted > 0 ? t->run.now.sum_counted : 1,
+                 loss = t->run.now.sum_loss / counted, accuracy = t->run.now.sum_correct / counted,
+                 seconds = attune_run_seconds(&t->run);
+    const double triplets[] = {loss,     accuracy,        v->triplets.loss,
+                               v->score, t->run.now.rate, seconds},
                  labels[] = {loss,
                              accuracy,
                              v->retrieval.map,
                              v->retrieval.triplet_accuracy,
                              v->retrieval.precision_1,
                              v->retrieval.median_cosine,
-                             t->now.rate,
+                             t->run.now.rate,
                              seconds};
     attune_train_say(t->events,
                      t->data.held ? "epoch %.0f: loss %.4f, held out: MAP %.4f, triplets %.4f, "
                                     "P@1 %.4f, median cosine %.3f"
                                   : "epoch %.0f: loss %.4f, held out: accuracy %.4f, loss %.4f",
-                     t->now.epoch, loss, v->score,
+                     t->run.now.epoch, loss, v->score,
                      t->data.held ? v->retrieval.triplet_accuracy : v->triplets.loss,
                      v->retrieval.precision_1, v->retrieval.median_cosine);
-    return attune_watch_epoch(t->watch, (int64_t)t->now.all_steps - 1, (int)t->now.epoch,
+    return attune_watch_epoch(t->watch, (int64_t)t->run.now.all_steps, (int)t->run.now.epoch,
                               t->data.held ? labels : triplets);
 }
 
@@ -609,69 +470,68 @@ static attune_status finish_epoch(trainer *t)
 {
     const attune_settings *s = t->settings;
     attune_validation held, mean;
-    attune_status status = validate(&held, t, t->state, ATTUNE_PART_VALIDATION);
+    attune_status status = validate(&held, t, t->run.weights, ATTUNE_PART_VALIDATION);
     status = status ? status : note_epoch(t, &held);
-    status = status ? status : consider(t, t->state, held.score);
-    if (!status && t->mean && t->now.epoch + 1 >= (double)s->average_from) {
+    status = status ? status : consider(t, t->run.weights, held.score);
+    if (!status && t->run.mean && t->run.now.epoch + 1 >= (double)s->average_from) {
         average(t);
-        status = validate(&mean, t, t->mean, ATTUNE_PART_VALIDATION);
+        status = validate(&mean, t, t->run.mean, ATTUNE_PART_VALIDATION);
         if (!status) {
             attune_train_say(t->events, "epoch %.0f: mean of %.0f epochs' weights: %.4f",
-                             t->now.epoch, t->now.averaged, mean.score);
-            const double bad = t->now.best_bad; /* an epoch counts once */
-            status = consider(t, t->mean, mean.score);
-            t->now.best_bad = t->now.best_bad > bad ? bad : t->now.best_bad;
+                             t->run.now.epoch, t->run.now.averaged, mean.score);
+            const double bad = t->run.now.best_bad; /* an epoch counts once */
+            status = consider(t, t->run.mean, mean.score);
+            t->run.now.best_bad = t->run.now.best_bad > bad ? bad : t->run.now.best_bad;
         }
     }
     if (!status && s->schedule == ATTUNE_SCHEDULE_PLATEAU) {
         attune_plateau plateau = {.factor = s->factor,
                                   .patience = (int)s->rate_patience,
-                                  .best = t->now.plateau_best,
-                                  .bad = (int)t->now.plateau_bad};
-        t->now.rate *=
+                                  .best = t->run.now.plateau_best,
+                                  .bad = (int)t->run.now.plateau_bad};
+        t->run.now.rate *=
             attune_plateau_step(&plateau, t->data.held ? 1 - held.score : held.triplets.loss);
-        t->now.plateau_best = plateau.best;
-        t->now.plateau_bad = plateau.bad;
+        t->run.now.plateau_best = plateau.best;
+        t->run.now.plateau_bad = plateau.bad;
     }
-    t->now.epoch++;
-    t->now.step = t->now.sum_loss = t->now.sum_correct = t->now.sum_counted = 0;
+    t->run.now.epoch++;
+    t->run.now.step = t->run.now.sum_loss = t->run.now.sum_correct = t->run.now.sum_counted = 0;
     t->epoch_clips = 0;
-    t->epoch_started = seconds_now();
-    t->now.finished = t->now.epoch >= (double)s->epochs || t->now.best_bad >= (double)s->patience;
+    t->epoch_started = attune_run_seconds(&t->run);
+    t->run.now.finished =
+        t->run.now.epoch >= (double)s->epochs || t->run.now.best_bad >= (double)s->patience;
     return status ? status : save(t);
 }
 
 static bool is_out_of_time(const trainer *t)
 {
-    return t->settings->minutes > 0 &&
-           t->now.seconds + seconds_now() - t->started >= 60 * t->settings->minutes;
+    return t->settings->minutes > 0 && attune_run_seconds(&t->run) >= 60 * t->settings->minutes;
 }
 
 static attune_status train_epochs(trainer *t)
 {
     attune_status status = ATTUNE_OK;
-    t->started = t->saved = t->epoch_started = seconds_now();
-    while (!status && !t->now.finished && !(t->now.step == 0 && is_out_of_time(t))) {
+    while (!status && !t->run.now.finished && !(t->run.now.step == 0 && is_out_of_time(t))) {
         attune_train_progress shown;
         status = take_step(t, &shown);
         if (status) {
             break;
         }
-        t->now.step++;
-        t->now.all_steps++;
+        t->run.now.step++;
+        t->run.now.all_steps++;
         if (t->events->on_step) {
             t->events->on_step(t->events->user, &shown);
         }
         const bool stop = t->events->should_stop && t->events->should_stop(t->events->user);
-        if ((int64_t)t->now.step == attune_sampler_steps(t->sampler)) {
+        if ((int64_t)t->run.now.step == attune_sampler_steps(t->sampler)) {
             status = finish_epoch(t);
-        } else if (stop || seconds_now() - t->saved >= CHECKPOINT_SECONDS) {
+        } else if (stop || attune_run_seconds(&t->run) - t->saved >= CHECKPOINT_SECONDS) {
             status = save(t);
         }
-        if (!status && stop && !t->now.finished) {
+        if (!status && stop && !t->run.now.finished) {
             status = attune_fail(ATTUNE_ESTOPPED,
                                  "stopped at epoch %.0f, step %.0f; go on with --resume",
-                                 t->now.epoch, t->now.step);
+                                 t->run.now.epoch, t->run.now.step);
         }
     }
     return status;
@@ -683,10 +543,10 @@ static attune_status test(attune_train_result *out, const trainer *t)
     char path[4096];
     attune_checkpoint *best = NULL;
     attune_status status = ATTUNE_OK;
-    if (t->data.parts[ATTUNE_PART_TEST].count == 0 || t->now.best_epoch < 0) {
+    if (t->data.parts[ATTUNE_PART_TEST].count == 0 || t->run.now.best_epoch < 0) {
         return ATTUNE_OK;
     }
-    status = run_path(t, path, "best.h5");
+    status = attune_run_path(&t->run, path, "best.h5");
     status = status ? status : attune_checkpoint_read(&best, path);
     status = status ? status : validate(&out->test, t, best, ATTUNE_PART_TEST);
     out->tested = !status;
@@ -695,10 +555,14 @@ static attune_status test(attune_train_result *out, const trainer *t)
 }
 
 attune_status attune_train(attune_train_result *out, const attune_settings *settings,
-                           attune_stage stage, const attune_train_run *run,
+                           attune_stage stage, const attune_train_options *options,
                            const attune_train_events *events)
 {
-    trainer t = {.settings = settings, .stage = stage, .run = run, .events = events};
+    trainer t = {.settings = settings,
+                 .stage = stage,
+                 .options = options,
+                 .events = events,
+                 .run = {.folder = options->folder, .settings = settings, .stage = stage}};
     *out = (attune_train_result){0};
     t.threads = settings->threads > 0 ? (int)settings->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
     attune_status status = open_trainer(&t);
@@ -706,9 +570,9 @@ attune_status attune_train(attune_train_result *out, const attune_settings *sett
     attune_status closed = attune_watch_close(t.watch);
     status = status ? status : closed;
     status = status ? status : test(out, &t);
-    out->epochs = (int64_t)t.now.epoch;
-    out->best_epoch = (int64_t)t.now.best_epoch;
-    out->best_score = t.now.best_score;
+    out->epochs = (int64_t)t.run.now.epoch;
+    out->best_epoch = (int64_t)t.run.now.best_epoch;
+    out->best_score = t.run.now.best_score;
     close_trainer(&t);
     return status;
 }

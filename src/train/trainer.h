@@ -11,12 +11,12 @@
 
 #include "train/validate.h"
 
-typedef struct attune_train_run {
+typedef struct attune_train_options {
     const char *folder; /* RUN; made if it is not there */
-    bool resume;        /* go on with what is in it */
+    bool resume;        /* go on with what is in it, if anything is */
     int argument_count; /* for run.json */
     char *const *arguments;
-} attune_train_run;
+} attune_train_options;
 
 typedef struct attune_train_result {
     int64_t epochs;     /* done */
@@ -28,7 +28,7 @@ typedef struct attune_train_result {
 
 /* Settings complete. ATTUNE_ESTOPPED when should_stop said so: RUN/last.h5 is then up to date. */
 attune_status attune_train(attune_train_result *out, const attune_settings *settings,
-                           attune_stage stage, const attune_train_run *run,
+                           attune_stage stage, const attune_train_options *options,
                            const attune_train_events *events);
 
 #endif

@@ -304,3 +304,17 @@ attune_status attune_triplets_split(attune_triplets *triplets, const attune_spli
     free(order);
     return ATTUNE_OK;
 }
+
+attune_status attune_triplets_is_human(bool *out, const char *path)
+{
+    attune_csv *csv = NULL;
+    attune_csv_row row;
+    layout l = {0};
+    *out = false;
+    attune_status status = attune_csv_open(&csv, path);
+    status = status ? status : attune_csv_next(csv, &row);
+    status = status ? status : read_header(&l, csv, &row);
+    *out = !status && l.kind == ATTUNE_TRIPLETS_HUMAN;
+    attune_csv_close(csv);
+    return status;
+}

@@ -13,6 +13,8 @@
 #include "train/split.h"
 #include "train/tracks.h"
 
+#include <stdbool.h>
+
 typedef enum attune_triplet_kind {
     ATTUNE_TRIPLETS_PLAIN,
     ATTUNE_TRIPLETS_SYNTHETIC,
@@ -36,6 +38,9 @@ typedef struct attune_triplets {
 /* Reads a file, and finds or adds its tracks. A file of no known kind, a row of too few fields, or
  * one that names a track twice is ATTUNE_EDATA, with its line. To be freed. */
 attune_status attune_triplets_read(attune_triplets *out, attune_tracks *tracks, const char *path);
+/* Whether a file is of the human kind, by its header. */
+attune_status attune_triplets_is_human(bool *out, const char *path);
+
 void attune_triplets_free(attune_triplets *triplets); /* NULL-safe; also of {0} */
 
 /* Puts them in the order and the parts of attune_split_rows over all triplets of the file, and
