@@ -7,7 +7,7 @@
 #include "store/store_read.h"
 
 #include "status/error.h"
-#include "store/h5_file.h"
+#include "store/h5_attribute.h"
 #include "store/rows.h"
 #include "store/store_format.h"
 #include "store/strings.h"
@@ -20,8 +20,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define ATTRIBUTE_SIZE_MAX (64u << 20) /* bytes; a command line is at most a few MB */
 
 struct attune_store {
     attune_h5_file file;
@@ -80,48 +78,12 @@ done:
     return ATTUNE_OK;
 }
 
-/* Reads a scalar attribute of the root of the given class: a string into a new buffer *text, a
- * number into `number`, of type `memory_type`. */
-static bool read_attribute(attune_h5_file *file, const char *name, H5T_class_t class,
-                           hid_t memory_type, void *number, char **text)
-{
-    bool read = false;
-    hid_t type = -1, space = -1, attribute = H5Aopen(file->id, name, H5P_DEFAULT);
-    if (attribute < 0 || (type = H5Aget_type(attribute)) < 0 ||
-        (space = H5Aget_space(attribute)) < 0 || H5Tget_class(type) != class ||
-        H5Sget_simple_extent_npoints(space) != 1) {
-        goto done;
-    }
-    if (class != H5T_STRING) {
-        read = H5Aread(attribute, memory_type, number) >= 0;
-        goto done;
-    }
-    size_t size = H5Tget_size(type);
-    if (H5Tis_variable_str(type) != 0 || size == 0 || size > ATTRIBUTE_SIZE_MAX) {
-        goto done;
-    }
-    *text = calloc(1, size + 1);
-    read = *text && H5Aread(attribute, type, *text) >= 0;
-done:
-    if (!read) {
-        attune_h5_note(file);
-    }
-    close_space(space);
-    if (type >= 0) {
-        H5Tclose(type);
-    }
-    if (attribute >= 0) {
-        H5Aclose(attribute);
-    }
-    return read;
-}
-
 /* Whether the root says that it is ours. */
 static bool has_format(attune_h5_file *file)
 {
     char *format = NULL;
-    bool ours = read_attribute(file, "format", H5T_STRING, -1, NULL, &format) &&
-                strcmp(format, ATTUNE_FORMAT_NAME) == 0;
+    bool ours =
+        attune_h5_read_text(file, "format", &format) && strcmp(format, ATTUNE_FORMAT_NAME) == 0;
     free(format);
     return ours;
 }
@@ -167,8 +129,7 @@ static attune_status open_file(attune_store *store)
             "%s: an HDF5 file, but not an attune output: no attribute 'format' = '%s'", store->path,
             ATTUNE_FORMAT_NAME);
     }
-    if (!read_attribute(&store->file, "format_version", H5T_INTEGER, H5T_NATIVE_INT, &version,
-                        NULL)) {
+    if (!attune_h5_read_number(&store->file, "format_version", H5T_INTEGER, &version)) {
         return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path,
                               "has no whole number 'format_version'");
     }
@@ -189,14 +150,12 @@ static attune_status read_attributes(attune_store *store)
         bool read = false;
         if (attribute->kind == ATTUNE_ATTRIBUTE_STRING) {
             char *text = NULL;
-            read = read_attribute(&store->file, attribute->name, H5T_STRING, -1, NULL, &text);
+            read = attune_h5_read_text(&store->file, attribute->name, &text);
             *(const char **)value = text;
         } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
-            read = read_attribute(&store->file, attribute->name, H5T_INTEGER, H5T_NATIVE_INT, value,
-                                  NULL);
+            read = attune_h5_read_number(&store->file, attribute->name, H5T_INTEGER, value);
         } else {
-            read = read_attribute(&store->file, attribute->name, H5T_FLOAT, H5T_NATIVE_DOUBLE,
-                                  value, NULL);
+            read = attune_h5_read_number(&store->file, attribute->name, H5T_FLOAT, value);
         }
         if (!read) {
             return attune_fail(
