@@ -100,6 +100,10 @@ typedef struct attune_train_sequence_kernels {
 extern const attune_train_sequence_kernels attune_train_sequence_kernels_baseline,
     attune_train_sequence_kernels_avx2, attune_train_sequence_kernels_avx512;
 
+/* The device that they make with the front ends (training.c). */
+extern const attune_training_kernels attune_training_baseline, attune_training_avx2,
+    attune_training_avx512;
+
 #ifdef ATTUNE_ISA
 /* ---- its parts, each for the clips of one set ---- */
 

@@ -3,7 +3,7 @@
 #include "kernels/cpu/train_sequence.h"
 #include "kernels/kernels.h"
 
-#include "tests/reference/train_reference.h"
+#include "tests/reference/train_sequence_reference.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>

@@ -1,23 +1,16 @@
-/* train_reference.h - the sequence stage in training mode, forward and backward, in plain double
- * precision.
- *
- * Written from its definition, a clip and a step at a time; shares no code with the kernels. */
+/* train_reference.h - the front end in training mode, forward and backward, in plain double
+ * precision; written from its definition (spec: model.md), layer by layer, keeping everything. */
 #ifndef ATTUNE_TESTS_TRAIN_REFERENCE_H
 #define ATTUNE_TESTS_TRAIN_REFERENCE_H
 
-#include "kernels/training.h"
+#include "model/trainable.h"
 
-typedef struct reference_dropout {
-    uint64_t seed;
-    float layers, head;
-} reference_dropout;
-
-/* embeddings (B, E) of features (B, T, C). Where gradients is not NULL, adds to gradients
- * (parameter_count) and feature_gradients (B, T, C) those of the sum of embedding_gradients (B, E)
- * times embeddings. */
-void reference_train_sequence(double *embeddings, double *gradients, double *feature_gradients,
+/* features (F, C) of F frames, normalised by their own statistics, which move the running
+ * `statistics` on; or where `frozen`, by the running ones. Where `gradients` (parameter_count) is
+ * not NULL, adds the front end's, from feature_gradients (F, C). */
+void reference_train_frontend(double *features, double *gradients, double *statistics,
                               const attune_trainable *trainable, const double *parameters,
-                              const double *features, const double *embedding_gradients, int B,
-                              int T, reference_dropout dropout);
+                              const float *const *frames, int F, bool frozen,
+                              const double *feature_gradients);
 
 #endif
