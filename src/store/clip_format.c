@@ -101,15 +101,15 @@ attune_status attune_clip_format_create(attune_clip_extent *out, int fd, const c
     file.fd = fd;
     out->slots = slots;
     bool made =
-        attune_h5_create(&file) && attune_h5_write_text(&file, "format", FORMAT_NAME) &&
-        attune_h5_write_attribute(&file, "format_version", H5T_STD_I32LE, H5T_NATIVE_INT,
-                                  &version) &&
-        attune_h5_write_attribute(&file, "sample_rate", H5T_STD_I32LE, H5T_NATIVE_INT,
-                                  &layout->sample_rate) &&
-        attune_h5_write_attribute(&file, "clip_start", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE,
-                                  &layout->clip_start) &&
-        attune_h5_write_attribute(&file, "clip_seconds", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE,
-                                  &layout->clip_seconds) &&
+        attune_h5_create(&file) && attune_h5_write_text(&file, file.id, "format", FORMAT_NAME) &&
+        attune_h5_write_number(&file, file.id, "format_version", H5T_STD_I32LE, H5T_NATIVE_INT,
+                               &version) &&
+        attune_h5_write_number(&file, file.id, "sample_rate", H5T_STD_I32LE, H5T_NATIVE_INT,
+                               &layout->sample_rate) &&
+        attune_h5_write_number(&file, file.id, "clip_start", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE,
+                               &layout->clip_start) &&
+        attune_h5_write_number(&file, file.id, "clip_seconds", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE,
+                               &layout->clip_seconds) &&
         create_dataset(&file, &out->records_at, "tracks", record_type(), 1, extent) &&
         create_dataset(&file, &out->samples_at, "samples", sample_type(layout->format), 2, extent);
     made = attune_h5_close(&file) && made && !file.error;
@@ -179,9 +179,10 @@ static bool has_format(attune_h5_file *file)
 {
     char *format = NULL;
     int version = 0;
-    const bool ours = attune_h5_read_text(file, "format", &format) &&
+    const bool ours = attune_h5_read_text(file, file->id, "format", &format) &&
                       strcmp(format, FORMAT_NAME) == 0 &&
-                      attune_h5_read_number(file, "format_version", H5T_INTEGER, &version) &&
+                      attune_h5_read_number(file, file->id, "format_version", H5T_INTEGER,
+                                            H5T_NATIVE_INT, &version) &&
                       version == FORMAT_VERSION;
     free(format);
     return ours;
@@ -196,12 +197,16 @@ attune_status attune_clip_format_open(attune_clip_extent *out, attune_clip_layou
     hid_t type = record_type();
     file.fd = fd;
     const bool ours = attune_h5_open(&file) && has_format(&file);
-    const bool good =
-        ours && attune_h5_read_number(&file, "sample_rate", H5T_INTEGER, &layout->sample_rate) &&
-        attune_h5_read_number(&file, "clip_start", H5T_FLOAT, &layout->clip_start) &&
-        attune_h5_read_number(&file, "clip_seconds", H5T_FLOAT, &layout->clip_seconds) &&
-        type >= 0 && find_dataset(&file, &out->records_at, records, "tracks", 1, type) &&
-        find_samples(&file, out, layout, samples) && samples[0] == records[0];
+    const bool good = ours &&
+                      attune_h5_read_number(&file, file.id, "sample_rate", H5T_INTEGER,
+                                            H5T_NATIVE_INT, &layout->sample_rate) &&
+                      attune_h5_read_number(&file, file.id, "clip_start", H5T_FLOAT,
+                                            H5T_NATIVE_DOUBLE, &layout->clip_start) &&
+                      attune_h5_read_number(&file, file.id, "clip_seconds", H5T_FLOAT,
+                                            H5T_NATIVE_DOUBLE, &layout->clip_seconds) &&
+                      type >= 0 &&
+                      find_dataset(&file, &out->records_at, records, "tracks", 1, type) &&
+                      find_samples(&file, out, layout, samples) && samples[0] == records[0];
     if (type >= 0) {
         H5Tclose(type);
     }

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 /* h5_attribute.c - scalar attributes of a file's root and groups. */
-=======
-/* h5_attribute.c - scalar attributes of a file's root. */
->>>>>>> data
 #include "store/h5_attribute.h"
 
 #include <stdlib.h>
@@ -10,22 +6,13 @@
 
 #define TEXT_SIZE_MAX (64u << 20) /* bytes; a command line is at most a few MB */
 
-<<<<<<< HEAD
 bool attune_h5_write_number(attune_h5_file *file, hid_t where, const char *name, hid_t file_type,
                             hid_t memory_type, const void *value)
-=======
-bool attune_h5_write_attribute(attune_h5_file *file, const char *name, hid_t file_type,
-                               hid_t memory_type, const void *value)
->>>>>>> data
 {
     hid_t attribute = -1, space = H5Screate(H5S_SCALAR);
     bool written =
         space >= 0 &&
-<<<<<<< HEAD
         (attribute = H5Acreate2(where, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 &&
-=======
-        (attribute = H5Acreate2(file->id, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 &&
->>>>>>> data
         H5Awrite(attribute, memory_type, value) >= 0;
     if (!written) {
         attune_h5_note(file);
@@ -39,51 +26,30 @@ bool attune_h5_write_attribute(attune_h5_file *file, const char *name, hid_t fil
     return written;
 }
 
-<<<<<<< HEAD
 bool attune_h5_write_text(attune_h5_file *file, hid_t where, const char *name, const char *value)
-=======
-bool attune_h5_write_text(attune_h5_file *file, const char *name, const char *value)
->>>>>>> data
 {
     hid_t type = H5Tcopy(H5T_C_S1);
     bool written = type >= 0 && H5Tset_size(type, strlen(value) + 1) >= 0 &&
                    H5Tset_cset(type, H5T_CSET_UTF8) >= 0 &&
-<<<<<<< HEAD
                    attune_h5_write_number(file, where, name, type, type, value);
-=======
-                   attune_h5_write_attribute(file, name, type, type, value);
->>>>>>> data
     if (type >= 0) {
         H5Tclose(type);
     }
     return written;
 }
 
-<<<<<<< HEAD
 /* Reads a number into `number`, of type `memory_type`, or a text into a new buffer *text. */
 static bool read_attribute(attune_h5_file *file, hid_t where, const char *name, H5T_class_t class,
                            hid_t memory_type, void *number, char **text)
 {
     bool read = false;
     hid_t type = -1, space = -1, attribute = H5Aopen(where, name, H5P_DEFAULT);
-=======
-/* Reads an attribute of one class: a text into a new buffer *text, a number into `number`. */
-static bool read_attribute(attune_h5_file *file, const char *name, H5T_class_t class, void *number,
-                           char **text)
-{
-    bool read = false;
-    hid_t type = -1, space = -1, attribute = H5Aopen(file->id, name, H5P_DEFAULT);
->>>>>>> data
     if (attribute < 0 || (type = H5Aget_type(attribute)) < 0 ||
         (space = H5Aget_space(attribute)) < 0 || H5Tget_class(type) != class ||
         H5Sget_simple_extent_npoints(space) != 1) {
         goto done;
     }
     if (class != H5T_STRING) {
-<<<<<<< HEAD
-=======
-        const hid_t memory_type = class == H5T_INTEGER ? H5T_NATIVE_INT : H5T_NATIVE_DOUBLE;
->>>>>>> data
         read = H5Aread(attribute, memory_type, number) >= 0;
         goto done;
     }
@@ -109,7 +75,6 @@ done:
     return read;
 }
 
-<<<<<<< HEAD
 bool attune_h5_read_number(attune_h5_file *file, hid_t where, const char *name, H5T_class_t class,
                            hid_t memory_type, void *value)
 {
@@ -124,14 +89,4 @@ bool attune_h5_read_text(attune_h5_file *file, hid_t where, const char *name, ch
         *value = NULL;
     }
     return *value != NULL;
-=======
-bool attune_h5_read_number(attune_h5_file *file, const char *name, H5T_class_t class, void *number)
-{
-    return read_attribute(file, name, class, number, NULL);
-}
-
-bool attune_h5_read_text(attune_h5_file *file, const char *name, char **text)
-{
-    return read_attribute(file, name, H5T_STRING, NULL, text);
->>>>>>> data
 }

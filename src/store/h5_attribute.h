@@ -1,19 +1,12 @@
-<<<<<<< HEAD
 /* h5_attribute.h - scalar attributes: numbers, and texts of fixed length.
  *
  * HDF5 keeps texts of fixed length in checksummed metadata; variable ones lie in its global heap,
  * which it reads without checks. Each function is false on failure, with the reason noted. */
-=======
-/* h5_attribute.h - scalar attributes of a file's root: numbers, and texts of fixed length.
- *
- * On failure all return false with the reason noted. */
->>>>>>> data
 #ifndef ATTUNE_SRC_STORE_H5_ATTRIBUTE_H
 #define ATTUNE_SRC_STORE_H5_ATTRIBUTE_H
 
 #include "store/h5_file.h"
 
-<<<<<<< HEAD
 /* To or from `where`, a group of `file` or its root, file->id. */
 bool attune_h5_write_number(attune_h5_file *file, hid_t where, const char *name, hid_t file_type,
                             hid_t memory_type, const void *value);
@@ -24,16 +17,5 @@ bool attune_h5_read_number(attune_h5_file *file, hid_t where, const char *name, 
                            hid_t memory_type, void *value);
 /* *value is malloc'ed; NULL on failure. */
 bool attune_h5_read_text(attune_h5_file *file, hid_t where, const char *name, char **value);
-=======
-bool attune_h5_write_attribute(attune_h5_file *file, const char *name, hid_t file_type,
-                               hid_t memory_type, const void *value);
-bool attune_h5_write_text(attune_h5_file *file, const char *name, const char *value);
-
-/* Reads an attribute of class H5T_INTEGER into an int, or one of H5T_FLOAT into a double. */
-bool attune_h5_read_number(attune_h5_file *file, const char *name, H5T_class_t class, void *number);
-
-/* Reads a text into a new buffer *text, also on failure to be freed. */
-bool attune_h5_read_text(attune_h5_file *file, const char *name, char **text);
->>>>>>> data
 
 #endif

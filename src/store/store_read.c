@@ -41,55 +41,12 @@ static void close_space(hid_t space)
     }
 }
 
-<<<<<<< HEAD
-=======
-/* Opens the descriptor; HDF5 is not asked about what has not its signature. */
-static attune_status open_descriptor(int *out, const char *path)
-{
-    static const char signature[] = "\x89HDF\r\n\x1a\n";
-    char start[sizeof(signature) - 1] = "";
-    struct stat information;
-    /* O_NONBLOCK: a named pipe must not hang us; it means nothing for a regular file. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *out = -1;
-    if (fd < 0) {
-        bool missing = errno == ENOENT || errno == ENOTDIR;
-        return attune_fail(missing ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: cannot open: %s", path,
-                           strerror(errno));
-    }
-    attune_status status = ATTUNE_OK;
-    if (fstat(fd, &information) != 0 || !S_ISREG(information.st_mode)) {
-        status = attune_fail(ATTUNE_EDATA,
-                             "%s: is a folder or a device; an attune output is a file", path);
-        goto done;
-    }
-    ssize_t got = pread(fd, start, sizeof(start), 0);
-    if (got < 0) {
-        status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
-    } else if (got != (ssize_t)sizeof(start) || memcmp(start, signature, sizeof(start)) != 0) {
-        status = attune_fail(ATTUNE_EDATA, "%s: not an HDF5 file; give an output of attune", path);
-    }
-done:
-    if (status != ATTUNE_OK) {
-        close(fd);
-        return status;
-    }
-    *out = fd;
-    return ATTUNE_OK;
-}
-
->>>>>>> data
 /* Whether the root says that it is ours. */
 static bool has_format(attune_h5_file *file)
 {
     char *format = NULL;
-<<<<<<< HEAD
     bool ours = attune_h5_read_text(file, file->id, "format", &format) &&
                 strcmp(format, ATTUNE_FORMAT_NAME) == 0;
-=======
-    bool ours =
-        attune_h5_read_text(file, "format", &format) && strcmp(format, ATTUNE_FORMAT_NAME) == 0;
->>>>>>> data
     free(format);
     return ours;
 }
@@ -110,12 +67,8 @@ static attune_status open_file(attune_store *store)
             "%s: an HDF5 file, but not an attune output: no attribute 'format' = '%s'", store->path,
             ATTUNE_FORMAT_NAME);
     }
-<<<<<<< HEAD
     if (!attune_h5_read_number(&store->file, store->file.id, "format_version", H5T_INTEGER,
                                H5T_NATIVE_INT, &version)) {
-=======
-    if (!attune_h5_read_number(&store->file, "format_version", H5T_INTEGER, &version)) {
->>>>>>> data
         return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path,
                               "has no whole number 'format_version'");
     }
@@ -136,7 +89,6 @@ static attune_status read_attributes(attune_store *store)
         bool read = false;
         if (attribute->kind == ATTUNE_ATTRIBUTE_STRING) {
             char *text = NULL;
-<<<<<<< HEAD
             read = attune_h5_read_text(&store->file, store->file.id, attribute->name, &text);
             *(const char **)value = text;
         } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
@@ -145,14 +97,6 @@ static attune_status read_attributes(attune_store *store)
         } else {
             read = attune_h5_read_number(&store->file, store->file.id, attribute->name, H5T_FLOAT,
                                          H5T_NATIVE_DOUBLE, value);
-=======
-            read = attune_h5_read_text(&store->file, attribute->name, &text);
-            *(const char **)value = text;
-        } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
-            read = attune_h5_read_number(&store->file, attribute->name, H5T_INTEGER, value);
-        } else {
-            read = attune_h5_read_number(&store->file, attribute->name, H5T_FLOAT, value);
->>>>>>> data
         }
         if (!read) {
             return attune_fail(

@@ -34,21 +34,14 @@ static attune_status fail_write(attune_store_writer *writer)
 static bool write_attributes(attune_h5_file *file, const attune_store_attributes *attributes)
 {
     const int version = ATTUNE_FORMAT_VERSION;
-<<<<<<< HEAD
     bool written = attune_h5_write_text(file, file->id, "format", ATTUNE_FORMAT_NAME) &&
                    attune_h5_write_number(file, file->id, "format_version", H5T_STD_I32LE,
                                           H5T_NATIVE_INT, &version);
-=======
-    bool written =
-        attune_h5_write_text(file, "format", ATTUNE_FORMAT_NAME) &&
-        attune_h5_write_attribute(file, "format_version", H5T_STD_I32LE, H5T_NATIVE_INT, &version);
->>>>>>> data
     for (int i = 0; written && i < ATTUNE_ATTRIBUTE_COUNT; i++) {
         const attune_attribute *attribute = &attune_attributes[i];
         const void *value = (const char *)attributes + attribute->offset;
         if (attribute->kind == ATTUNE_ATTRIBUTE_STRING) {
             const char *text = *(const char *const *)value;
-<<<<<<< HEAD
             written = attune_h5_write_text(file, file->id, attribute->name, text ? text : "");
         } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
             written = attune_h5_write_number(file, file->id, attribute->name, H5T_STD_I32LE,
@@ -56,15 +49,6 @@ static bool write_attributes(attune_h5_file *file, const attune_store_attributes
         } else {
             written = attune_h5_write_number(file, file->id, attribute->name, H5T_IEEE_F64LE,
                                              H5T_NATIVE_DOUBLE, value);
-=======
-            written = attune_h5_write_text(file, attribute->name, text ? text : "");
-        } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
-            written = attune_h5_write_attribute(file, attribute->name, H5T_STD_I32LE,
-                                                H5T_NATIVE_INT, value);
-        } else {
-            written = attune_h5_write_attribute(file, attribute->name, H5T_IEEE_F64LE,
-                                                H5T_NATIVE_DOUBLE, value);
->>>>>>> data
         }
     }
     return written;
