@@ -100,7 +100,7 @@ static void play_string(attune_bus *bus, const attune_instrument *n, size_t firs
     float line[STRING_MAX], last = 0, in = 0, out = 0;
     const float blend = 0.5f - 0.45f * n->bright; /* of two neighbours: the loop's low-pass */
     const double period = bus->rate / frequency - blend - 0.1;
-    const int size = period < 2 ? 2 : period >= STRING_MAX ? STRING_MAX - 1 : (int)period;
+    const int size = period >= STRING_MAX ? STRING_MAX - 1 : (int)period;
     const float fraction =
         (float)(period - size) + 0.1f; /* an all-pass tunes by part of a sample */
     const float pass = (1 - fraction) / (1 + fraction);
@@ -130,6 +130,9 @@ void attune_play_note(attune_bus *bus, const attune_instrument *n, double start,
     const size_t first = start < 0 ? 0 : (size_t)(start * bus->rate);
     const size_t stop = first + (size_t)((length + n->release) * bus->rate);
     const size_t end = stop < bus->count ? stop : bus->count;
+    if (frequency > bus->rate / 3) {
+        return; /* too high to be heard, or to be a wave of so few samples */
+    }
     if (n->wave == ATTUNE_WAVE_PLUCK) {
         play_string(bus, n, first, end, frequency, length, 2 * gain);
         return;
