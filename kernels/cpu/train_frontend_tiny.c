@@ -189,6 +189,13 @@ static void resolve4(tiny_group *g, const tiny *t, const float *parameters, bool
 
 /* ---- forward ---- */
 
+static void add(double *sums, const float *from, int count)
+{
+    for (int i = 0; i < count; i++) {
+        sums[i] += (double)from[i];
+    }
+}
+
 static float *g1_of(const tiny_pass *pass, int frame)
 {
     return pass->g1 + (size_t)frame * (size_t)(pass->t->N / 2);
@@ -225,29 +232,34 @@ static void forward3(void *data, int frame, double *sums, float *scratch)
     }
 }
 
-static void add(double *sums, const float *from, int count)
+/* Some k·g3 to count from, so that little is lost where all are alike. */
+static void forward4_pivot(void *data, int frame, double *sums, float *scratch)
 {
-    for (int i = 0; i < count; i++) {
-        sums[i] += (double)from[i];
-    }
+    const tiny_pass *pass = data;
+    const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
+    ATTUNE_KERNEL(attune_tiny_y3)
+    (&tile, &pass->g->layers, g1_of(pass, frame), 0, pass->t->N / 4, false);
+    ATTUNE_KERNEL(attune_tiny_g3)(&tile, &pass->g->layers, false);
+    add(sums, tile.g3 + (T - 1) * C1, C1);
 }
 
-/* sums (32 + 32·32): of k·g3 and of its products */
+/* sums (32 + 32·32): of k·g3 less the pivot, and of its products */
 static void forward4(void *data, int frame, double *sums, float *scratch)
 {
     const tiny_pass *pass = data;
     const int L = pass->t->N / 4;
     const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
     float *sum = tile.sums, *products = sum + C1;
-    memset(sum, 0, (C1 + C1 * C1) * sizeof(float));
+    vf all[C1 / W] = {{0}};
+    memset(products, 0, C1 * C1 * sizeof(float));
     for (int i = 0; i < L; i += T) {
         ATTUNE_KERNEL(attune_tiny_y3)(&tile, &pass->g->layers, g1_of(pass, frame), i, L, false);
         ATTUNE_KERNEL(attune_tiny_g3)(&tile, &pass->g->layers, false);
-        for (int j = 0; j < T * C1; j++) {
-            sum[j % C1] += tile.g3[j];
-        }
+        ATTUNE_EACH(v, C1 / W,
+                    for (int t = 0; t < T; t++) all[v] += load(tile.g3 + t * C1 + v * W);)
         ATTUNE_KERNEL(attune_rows_product)(products, tile.g3, C1, tile.g3, C1, C1, T, C1);
     }
+    ATTUNE_EACH(v, C1 / W, store(sum + v * W, all[v]))
     add(sums, sum, C1 + C1 * C1);
 }
 
@@ -344,17 +356,18 @@ static void normalise2(tiny_group *g, const tiny *t, float *statistics, const fl
     }
 }
 
-/* From the sums over k·g3 and its products. */
+/* From forward4's sums; layers.mean3, which is its pivot, becomes the mean. */
 static void normalise4(tiny_group *g, const tiny *t, float *statistics, const float *parameters,
                        const double *sums, double count)
 {
     const double scale = count * (double)k * (double)k;
-    for (int c = 0; c < C1; c++) {
-        g->mean3[c] = sums[c] / (count * (double)k);
-        g->layers.mean3[c] = (float)(sums[c] / count);
-    }
     for (int i = 0; i < C1 * C1; i++) {
-        g->covariance3[i] = sums[C1 + i] / scale - g->mean3[i / C1] * g->mean3[i % C1];
+        g->covariance3[i] = (sums[C1 + i] - sums[i / C1] * sums[i % C1] / count) / scale;
+    }
+    for (int c = 0; c < C1; c++) {
+        const double mean = (double)g->layers.mean3[c] + sums[c] / count;
+        g->mean3[c] = mean / (double)k;
+        g->layers.mean3[c] = (float)mean;
     }
     for (int d = 0; d < C2; d++) {
         const float *w = parameters + t->conv[3].weight + d * C1;
@@ -398,6 +411,10 @@ static void tiny_forward(void *frontend, float *features, float *statistics,
                                               sums[C1 + c], n3);
     }
     resolve3(g);
+    sums = attune_frames_pass(&t->frames, forward4_pivot, &pass, 1, C1);
+    for (int c = 0; c < C1; c++) {
+        g->layers.mean3[c] = (float)sums[c];
+    }
     sums = attune_frames_pass(&t->frames, forward4, &pass, F, C1 + C1 * C1);
     normalise4(g, t, statistics, parameters, sums, n3);
     resolve4(g, t, parameters, true);
