@@ -8,6 +8,7 @@
 
 #include "attune/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,12 +49,30 @@ typedef struct attune_network {
  * there: ATTUNE_ENOINPUT. On failure *out is NULL. */
 ATTUNE_API attune_status attune_model_open(attune_model **out, const char *path);
 
-/* The same from memory; `name` is used in messages only. */
+/* The same from memory; `name` is used in messages and, without folders, as the model's name. */
 ATTUNE_API attune_status attune_model_parse(attune_model **out, const void *bytes, size_t size,
                                             const char *name);
 
+/* The model that this build of the library contains; ATTUNE_ECONFIG if it contains none. */
+ATTUNE_API attune_status attune_model_open_default(attune_model **out);
+ATTUNE_API bool attune_model_has_default(void);
+
 /* NULL-safe. */
 ATTUNE_API void attune_model_close(attune_model *model);
+
+typedef struct attune_onnx_options {
+    int opset;        /* 20, which has Gelu, or 17, which spells it with Erf; 0: 20 */
+    const char *name; /* written into the file's metadata; NULL: the model's own */
+} attune_onnx_options;
+
+/* The model as an ONNX file, which any runtime reads, in memory: input `audio` (batch, samples) f32
+ * at the network's sample rate, output `embedding` (batch, E) f32, batch and samples of any size.
+ * attune_model_parse gives the same model again, bit for bit. *bytes is for the caller to free().
+ * `options` may be NULL. ATTUNE_EINVAL for another opset; ATTUNE_EDATA for what ONNX, or our reader
+ * of it, cannot express: another sample rate than 22050, values that are not finite. */
+ATTUNE_API attune_status attune_model_write_onnx(void **bytes, size_t *size,
+                                                 const attune_model *model,
+                                                 const attune_onnx_options *options);
 
 /* Borrowed from the model. */
 ATTUNE_API const attune_network *attune_model_network(const attune_model *model);

@@ -117,6 +117,9 @@ ATTUNE_API attune_status attune_store_read_embeddings(attune_store *store, uint6
 ATTUNE_API attune_status attune_store_read_statuses(attune_store *store, uint64_t first,
                                                     uint64_t count, uint8_t *statuses);
 
+/* "HDF5 1.10.8": the version in use. */
+ATTUNE_API const char *attune_store_versions(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -59,5 +59,6 @@ int command_export(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_merge(int argc, char **argv);
 int command_nearest(int argc, char **argv);
+int command_train(int argc, char **argv);
 
 #endif

@@ -2,52 +2,12 @@
 #include "cli/log.h"
 
 #include "cli/cli.h"
+#include "status/json.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
-/* Length of the UTF-8 sequence at `s`, 0 if there is none. jansson judges the finer points
- * (overlong forms, surrogates); this only finds where a sequence would end. */
-static size_t sequence_length(const unsigned char *s)
-{
-    const size_t length = s[0] < 0x80   ? 1
-                          : s[0] < 0xc2 ? 0
-                          : s[0] < 0xe0 ? 2
-                          : s[0] < 0xf0 ? 3
-                          : s[0] < 0xf5 ? 4
-                                        : 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((s[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    return length;
-}
-
-json_t *json_text(const char *bytes)
-{
-    json_t *text = json_string(bytes);
-    if (text) {
-        return text;
-    }
-    char *clean = malloc(3 * strlen(bytes) + 1), *to = clean;
-    if (!clean) {
-        return NULL;
-    }
-    for (const unsigned char *s = (const unsigned char *)bytes; *s;) {
-        const size_t length = sequence_length(s);
-        json_t *piece = length ? json_stringn((const char *)s, length) : NULL;
-        to = piece ? mempcpy(to, s, length) : mempcpy(to, "\xef\xbf\xbd", 3);
-        s += piece ? length : 1;
-        json_decref(piece);
-    }
-    *to = '\0';
-    text = json_string(clean);
-    free(clean);
-    return text;
-}
 
 static void log_event(json_t *event)
 {
@@ -83,9 +43,9 @@ void log_start(cli_log *log, const attune_scan *scan, const char *output, const 
         json_object_set_new(event, "event", json_string("start"));
         json_object_set_new(event, "files", json_integer((json_int_t)attune_scan_count(scan)));
         json_object_set_new(event, "ignored", json_integer((json_int_t)attune_scan_ignored(scan)));
-        json_object_set_new(event, "root", json_text(attune_scan_root(scan)));
-        json_object_set_new(event, "output", json_text(output));
-        json_object_set_new(event, "model", json_text(model));
+        json_object_set_new(event, "root", attune_json_text(attune_scan_root(scan)));
+        json_object_set_new(event, "output", attune_json_text(output));
+        json_object_set_new(event, "model", attune_json_text(model));
         log_event(event);
     }
 }
@@ -118,12 +78,12 @@ void log_track(cli_log *log, const char *name, const attune_track *track)
     if (log->json) {
         json_t *event = json_object();
         json_object_set_new(event, "event", json_string("track"));
-        json_object_set_new(event, "path", json_text(name));
+        json_object_set_new(event, "path", attune_json_text(name));
         json_object_set_new(event, "status", json_string(status));
         json_object_set_new(event, "frames", json_integer(track->frames));
         json_object_set_new(event, "seconds", json_real(track->duration));
         if (*track->error) {
-            json_object_set_new(event, "error", json_text(track->error));
+            json_object_set_new(event, "error", attune_json_text(track->error));
         }
         log_event(event);
     } else if (*track->error || !attune_track_has_embedding(track->status)) {
@@ -185,7 +145,7 @@ void log_planned(cli_log *log, const attune_job_progress *progress, const char *
         json_t *event = json_object();
         json_object_set_new(event, "event", json_string("planned"));
         json_object_set_new(event, "by_reason", reasons_json(progress));
-        json_object_set_new(event, "output", json_text(output));
+        json_object_set_new(event, "output", attune_json_text(output));
         log_event(event);
         return;
     }
@@ -219,7 +179,7 @@ static void done_json(const attune_job_progress *progress, const char *output)
         json_object_set_new(event, "verified", json_integer((json_int_t)progress->verified));
         json_object_set_new(event, "verify_largest", json_real(progress->verify_largest));
     }
-    json_object_set_new(event, "output", json_text(output));
+    json_object_set_new(event, "output", attune_json_text(output));
     log_event(event);
 }
 
@@ -292,7 +252,7 @@ void log_error(cli_log *log)
     if (log->json) {
         json_t *event = json_object();
         json_object_set_new(event, "event", json_string("error"));
-        json_object_set_new(event, "message", json_text(attune_last_error()));
+        json_object_set_new(event, "message", attune_json_text(attune_last_error()));
         log_event(event);
     } else {
         message("%s", attune_last_error());

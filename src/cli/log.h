@@ -19,8 +19,6 @@
 #include "attune/attune.h"
 #include "cli/shard.h"
 
-#include <jansson.h>
-
 typedef struct cli_log {
     bool json;
     bool quiet;
@@ -44,8 +42,5 @@ void log_plan(const char *path, attune_job_reason reason);
 void log_planned(cli_log *log, const attune_job_progress *progress, const char *output);
 /* Whatever ended the command, from attune_last_error. */
 void log_error(cli_log *log);
-
-/* A JSON string of bytes that need not be UTF-8. */
-json_t *json_text(const char *bytes);
 
 #endif

@@ -15,10 +15,12 @@ static const char help[] =
     "together.\n"
     "\n"
     "  embed      audio files and folders to one HDF5 file of embeddings\n"
-    "  export     the vectors of an output as .npy, .csv or for ann-benchmarks\n"
-    "  info       what a model or an output holds\n"
+    "  export     the vectors of an output as .npy, .csv or for ann-benchmarks; the network\n"
+    "             of a checkpoint as ONNX\n"
+    "  info       what a model, a checkpoint or an output holds\n"
     "  merge      several outputs to one\n"
     "  nearest    the tracks nearest to one, by row or by audio file\n"
+    "  train      a network, from triplets or from audio alone\n"
     "\n"
     "  attune COMMAND --help    says more\n"
     "  attune --version         the version of this program and its libraries\n";
@@ -39,9 +41,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"embed", command_embed},     {"export", command_export},
-    {"info", command_info},       {"merge", command_merge},
-    {"nearest", command_nearest}, {"decoder", command_decoder}, /* what --isolate starts */
+    {"embed", command_embed},     {"export", command_export},   {"info", command_info},
+    {"merge", command_merge},     {"nearest", command_nearest}, {"train", command_train},
+    {"decoder", command_decoder}, /* what --isolate starts */
 };
 
 static int dispatch(int argc, char **argv)

@@ -2,8 +2,8 @@
 #include "cli/metrics.h"
 
 #include "cli/cli.h"
-#include "cli/log.h"
 #include "status/error.h"
+#include "status/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@ static const char first_line[] = "# HELP attune_files ";
 /* A label's value: UTF-8, with \\, \" and \n. */
 static void write_value(FILE *file, const char *text)
 {
-    json_t *clean = json_text(text);
+    json_t *clean = attune_json_text(text);
     for (const char *c = clean ? json_string_value(clean) : ""; *c; c++) {
         if (*c == '\n') {
             fputs("\\n", file);

@@ -4,8 +4,8 @@
  * 1, so the cosine is their dot product; it is summed in double, and rows that tie keep the file's
  * order. */
 #include "cli/cli.h"
-#include "cli/log.h"
 #include "status/error.h"
+#include "status/json.h"
 
 #include <limits.h>
 #include <math.h>
@@ -271,7 +271,7 @@ static attune_status print_hits(search *s, const nearest_arguments *a)
         const char *path = attune_rows_get(rows, 0).path;
         if (a->json) {
             json_t *item = json_object();
-            json_object_set_new(item, "path", json_text(path));
+            json_object_set_new(item, "path", attune_json_text(path));
             json_object_set_new(item, "cosine", json_real(s->hits[i].cosine));
             json_object_set_new(item, "row", json_integer((json_int_t)s->hits[i].row));
             json_array_append_new(list, item);
@@ -283,7 +283,7 @@ static attune_status print_hits(search *s, const nearest_arguments *a)
     }
     if (status == ATTUNE_OK && a->json) {
         json_t *object = json_object();
-        json_object_set_new(object, "query", json_text(a->query));
+        json_object_set_new(object, "query", attune_json_text(a->query));
         json_object_set(object, "nearest", list);
         char *text = json_dumps(object, JSON_INDENT(2));
         puts(text ? text : "{}");

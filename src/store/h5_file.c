@@ -1,12 +1,14 @@
 /* h5_file.c - the file driver and the error texts. The why is in h5_file.h. */
 #include "store/h5_file.h"
 
+#include "attune/store.h"
 #include "status/error.h"
 
 #if H5_VERSION_GE(1, 13, 0)
 #include <H5FDdevelop.h>
 #endif
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,6 +213,40 @@ static hid_t access_list(attune_h5_file *file)
     return list;
 }
 
+attune_status attune_h5_open_path(int *out, const char *path, const char *wanted)
+{
+    static const char signature[] = "\x89HDF\r\n\x1a\n";
+    char start[sizeof(signature) - 1] = "";
+    struct stat information;
+    /* O_NONBLOCK: a named pipe must not hang us; it means nothing for a regular file. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *out = -1;
+    if (fd < 0) {
+        bool missing = errno == ENOENT || errno == ENOTDIR;
+        return attune_fail(missing ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: cannot open: %s", path,
+                           strerror(errno));
+    }
+    attune_status status = ATTUNE_OK;
+    if (fstat(fd, &information) != 0 || !S_ISREG(information.st_mode)) {
+        status =
+            attune_fail(ATTUNE_EDATA, "%s: is a folder or a device; %s is a file", path, wanted);
+        goto done;
+    }
+    ssize_t got = pread(fd, start, sizeof(start), 0);
+    if (got < 0) {
+        status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
+    } else if (got != (ssize_t)sizeof(start) || memcmp(start, signature, sizeof(start)) != 0) {
+        status = attune_fail(ATTUNE_EDATA, "%s: not an HDF5 file; give %s", path, wanted);
+    }
+done:
+    if (status != ATTUNE_OK) {
+        close(fd);
+        return status;
+    }
+    *out = fd;
+    return ATTUNE_OK;
+}
+
 bool attune_h5_create(attune_h5_file *file)
 {
     hid_t access = access_list(file), creation = H5Pcreate(H5P_FILE_CREATE);
@@ -299,4 +335,12 @@ attune_status attune_h5_fail(attune_status status, const attune_h5_file *file, c
     }
     return attune_fail(status, "%s: %s: %s", path, what,
                        file->reason[0] ? file->reason : "HDF5 gives no reason");
+}
+
+/* HDF5 sees to it at its start that the library is the one of the header. */
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+const char *attune_store_versions(void)
+{
+    return "HDF5 " TEXT(H5_VERS_MAJOR) "." TEXT(H5_VERS_MINOR) "." TEXT(H5_VERS_RELEASE);
 }

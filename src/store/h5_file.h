@@ -24,6 +24,10 @@ typedef struct attune_h5_file {
 
 #define ATTUNE_H5_FILE_CLOSED ((attune_h5_file){.id = -1, .driver = -1, .fd = -1})
 
+/* Opens the regular file at `path` for reading, if it has HDF5's signature: HDF5 is not asked about
+ * others. ATTUNE_ENOINPUT or ATTUNE_EIO, or ATTUNE_EDATA that says to give `wanted`. */
+attune_status attune_h5_open_path(int *fd, const char *path, const char *wanted);
+
 /* Creates, or opens for reading, the HDF5 file behind `file->fd`. `file` must stay where it is
  * until it is closed. False on failure, with the reason noted. */
 bool attune_h5_create(attune_h5_file *file);

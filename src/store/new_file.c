@@ -2,7 +2,7 @@
 #include "store/new_file.h"
 
 #include "status/error.h"
-#include "store/store_read.h"
+#include "store/file_kind.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -16,9 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* What may be replaced is only what the caller says, by default what attune wrote. */
+/* What may be replaced is only what the caller says. */
 static attune_status check_target(const char *path, attune_new_file_over over)
 {
+    static const char *const names[] = {[ATTUNE_FILE_OUTPUT] = "an attune output",
+                                        [ATTUNE_FILE_CHECKPOINT] = "a checkpoint of attune"};
     struct stat information;
     if (stat(path, &information) != 0) {
         /* ENOENT is the usual case; what else is wrong, opening the folder says better. */
@@ -27,24 +29,27 @@ static attune_status check_target(const char *path, attune_new_file_over over)
     if (S_ISDIR(information.st_mode)) {
         return attune_fail(ATTUNE_ECREATE, "%s: is a folder; give the name of a file in it", path);
     }
-    bool ours = false;
+    attune_file_kind kind = ATTUNE_FILE_OTHER;
     attune_status status = ATTUNE_OK;
     if (S_ISREG(information.st_mode)) {
-        status = attune_store_is_output(&ours, path);
+        status = attune_file_kind_of(&kind, path);
     }
-    if (status == ATTUNE_EIO || (status != ATTUNE_OK && over == ATTUNE_OVER_OUTPUT)) {
+    const bool ours = over == ATTUNE_OVER_OUTPUT || over == ATTUNE_OVER_CHECKPOINT;
+    if (status == ATTUNE_EIO || (status != ATTUNE_OK && ours)) {
         return status;
     }
-    if (over == ATTUNE_OVER_OUTPUT) {
-        return ours ? ATTUNE_OK
-                    : attune_fail(ATTUNE_ECREATE,
-                                  "%s: exists and is not an attune output; choose another name or "
-                                  "remove it",
-                                  path);
+    if (ours) {
+        const attune_file_kind wanted =
+            over == ATTUNE_OVER_OUTPUT ? ATTUNE_FILE_OUTPUT : ATTUNE_FILE_CHECKPOINT;
+        return kind == wanted ? ATTUNE_OK
+                              : attune_fail(ATTUNE_ECREATE,
+                                            "%s: exists and is not %s; choose another name or "
+                                            "remove it",
+                                            path, names[wanted]);
     }
-    if (ours || !S_ISREG(information.st_mode)) {
+    if (kind != ATTUNE_FILE_OTHER || !S_ISREG(information.st_mode)) {
         return attune_fail(ATTUNE_ECREATE, "%s: is %s; choose another name", path,
-                           ours ? "an attune output" : "no file");
+                           kind != ATTUNE_FILE_OTHER ? names[kind] : "no file");
     }
     return over == ATTUNE_OVER_OTHER
                ? ATTUNE_OK
@@ -154,6 +159,11 @@ attune_status attune_new_file_open(attune_new_file *file, const char *path)
     return open_over(file, path, ATTUNE_OVER_OUTPUT);
 }
 
+attune_status attune_new_file_open_checkpoint(attune_new_file *file, const char *path)
+{
+    return open_over(file, path, ATTUNE_OVER_CHECKPOINT);
+}
+
 attune_status attune_new_file_open_other(attune_new_file *file, const char *path, bool replace)
 {
     return open_over(file, path, replace ? ATTUNE_OVER_OTHER : ATTUNE_OVER_NOTHING);
@@ -209,6 +219,38 @@ void attune_new_file_close(attune_new_file *file)
     free(file->name);
     free(file->path);
     *file = ATTUNE_NEW_FILE_CLOSED;
+}
+
+static attune_status write_standard(const void *bytes, size_t size)
+{
+    return fwrite(bytes, 1, size, stdout) == size && fflush(stdout) == 0
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_EIO, "standard output: cannot write: %s", strerror(errno));
+}
+
+attune_status attune_new_file_write(const char *path, const void *bytes, size_t size, bool replace)
+{
+    if (strcmp(path, "-") == 0) {
+        return write_standard(bytes, size);
+    }
+    attune_new_file file;
+    attune_new_file_sweep(path);
+    attune_status status = attune_new_file_open_other(&file, path, replace);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    for (size_t done = 0; status == ATTUNE_OK && done < size;) {
+        const ssize_t put = write(file.fd, (const char *)bytes + done, size - done);
+        if (put < 0 && errno != EINTR) {
+            status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
+        }
+        done += put > 0 ? (size_t)put : 0;
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_new_file_publish(&file);
+    }
+    attune_new_file_close(&file);
+    return status;
 }
 
 /* The folder part of `path` as the system takes it; malloc'ed, NULL without memory. */

@@ -11,12 +11,14 @@
 #include "attune/status.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* What the finished file may replace. */
 typedef enum attune_new_file_over {
-    ATTUNE_OVER_OUTPUT,  /* an attune output */
-    ATTUNE_OVER_NOTHING, /* nothing */
-    ATTUNE_OVER_OTHER,   /* any file that is not an attune output */
+    ATTUNE_OVER_OUTPUT,     /* an attune output */
+    ATTUNE_OVER_NOTHING,    /* nothing */
+    ATTUNE_OVER_OTHER,      /* any file that is neither an attune output nor a checkpoint */
+    ATTUNE_OVER_CHECKPOINT, /* a checkpoint */
 } attune_new_file_over;
 
 typedef struct attune_new_file {
@@ -35,9 +37,15 @@ typedef struct attune_new_file {
  * followed, so that what it points to is replaced and not the link. */
 attune_status attune_new_file_open(attune_new_file *file, const char *path);
 
-/* The same for a file that is no attune output: it replaces nothing, or, with `replace`, whatever
- * file is there but an attune output. */
+/* The same for a checkpoint, in place of nothing or of a checkpoint. */
+attune_status attune_new_file_open_checkpoint(attune_new_file *file, const char *path);
+
+/* The same for any other file: it replaces nothing, or, with `replace`, whatever file is there but
+ * an attune output or a checkpoint. */
 attune_status attune_new_file_open_other(attune_new_file *file, const char *path, bool replace);
+
+/* Writes `size` bytes to such a file, whole or not at all; "-" is standard output. */
+attune_status attune_new_file_write(const char *path, const void *bytes, size_t size, bool replace);
 
 /* Makes the file durable and gives it its name. */
 attune_status attune_new_file_publish(attune_new_file *file);

@@ -4,10 +4,8 @@
  * metadata is found by its checksums, in the structure of strings by strings.c, and anything else
  * in a row by the row's own checksum, whenever whole rows are read. A file that other programs made
  * may go without the column of checksums. */
-#include "store/store_read.h"
-
 #include "status/error.h"
-#include "store/h5_file.h"
+#include "store/h5_attribute.h"
 #include "store/rows.h"
 #include "store/store_format.h"
 #include "store/strings.h"
@@ -20,8 +18,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define ATTRIBUTE_SIZE_MAX (64u << 20) /* bytes; a command line is at most a few MB */
 
 struct attune_store {
     attune_h5_file file;
@@ -45,115 +41,19 @@ static void close_space(hid_t space)
     }
 }
 
-/* Opens the descriptor; HDF5 is not asked about what has not its signature. */
-static attune_status open_descriptor(int *out, const char *path)
-{
-    static const char signature[] = "\x89HDF\r\n\x1a\n";
-    char start[sizeof(signature) - 1] = "";
-    struct stat information;
-    /* O_NONBLOCK: a named pipe must not hang us; it means nothing for a regular file. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    *out = -1;
-    if (fd < 0) {
-        bool missing = errno == ENOENT || errno == ENOTDIR;
-        return attune_fail(missing ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: cannot open: %s", path,
-                           strerror(errno));
-    }
-    attune_status status = ATTUNE_OK;
-    if (fstat(fd, &information) != 0 || !S_ISREG(information.st_mode)) {
-        status = attune_fail(ATTUNE_EDATA,
-                             "%s: is a folder or a device; an attune output is a file", path);
-        goto done;
-    }
-    ssize_t got = pread(fd, start, sizeof(start), 0);
-    if (got < 0) {
-        status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
-    } else if (got != (ssize_t)sizeof(start) || memcmp(start, signature, sizeof(start)) != 0) {
-        status = attune_fail(ATTUNE_EDATA, "%s: not an HDF5 file; give an output of attune", path);
-    }
-done:
-    if (status != ATTUNE_OK) {
-        close(fd);
-        return status;
-    }
-    *out = fd;
-    return ATTUNE_OK;
-}
-
-/* Reads a scalar attribute of the root of the given class: a string into a new buffer *text, a
- * number into `number`, of type `memory_type`. */
-static bool read_attribute(attune_h5_file *file, const char *name, H5T_class_t class,
-                           hid_t memory_type, void *number, char **text)
-{
-    bool read = false;
-    hid_t type = -1, space = -1, attribute = H5Aopen(file->id, name, H5P_DEFAULT);
-    if (attribute < 0 || (type = H5Aget_type(attribute)) < 0 ||
-        (space = H5Aget_space(attribute)) < 0 || H5Tget_class(type) != class ||
-        H5Sget_simple_extent_npoints(space) != 1) {
-        goto done;
-    }
-    if (class != H5T_STRING) {
-        read = H5Aread(attribute, memory_type, number) >= 0;
-        goto done;
-    }
-    size_t size = H5Tget_size(type);
-    if (H5Tis_variable_str(type) != 0 || size == 0 || size > ATTRIBUTE_SIZE_MAX) {
-        goto done;
-    }
-    *text = calloc(1, size + 1);
-    read = *text && H5Aread(attribute, type, *text) >= 0;
-done:
-    if (!read) {
-        attune_h5_note(file);
-    }
-    close_space(space);
-    if (type >= 0) {
-        H5Tclose(type);
-    }
-    if (attribute >= 0) {
-        H5Aclose(attribute);
-    }
-    return read;
-}
-
 /* Whether the root says that it is ours. */
 static bool has_format(attune_h5_file *file)
 {
     char *format = NULL;
-    bool ours = read_attribute(file, "format", H5T_STRING, -1, NULL, &format) &&
+    bool ours = attune_h5_read_text(file, file->id, "format", &format) &&
                 strcmp(format, ATTUNE_FORMAT_NAME) == 0;
     free(format);
     return ours;
 }
 
-attune_status attune_store_is_output(bool *ours, const char *path)
-{
-    attune_h5_file file = ATTUNE_H5_FILE_CLOSED;
-    attune_status status = open_descriptor(&file.fd, path);
-    *ours = false;
-    if (status != ATTUNE_OK) {
-        return status == ATTUNE_EDATA ? ATTUNE_OK : status; /* no HDF5 */
-    }
-    attune_h5_printing printing = attune_h5_quiet();
-    const htri_t has = attune_h5_open(&file) ? H5Aexists(file.id, "format") : -1;
-    if (has < 0) {
-        attune_h5_note(&file);
-    }
-    *ours = has > 0 && has_format(&file);
-    if (has < 0 || file.error) {
-        status = attune_h5_fail(ATTUNE_EDATA, &file, path,
-                                "an HDF5 file that is damaged or cut short; remove it or restore a "
-                                "copy");
-    }
-    attune_h5_close(&file);
-    attune_h5_restore(printing, *ours ? ATTUNE_OK : ATTUNE_EDATA);
-    close(file.fd);
-    return status;
-}
-
 static attune_status open_file(attune_store *store)
 {
-    attune_status status = open_descriptor(&store->file.fd, store->path);
+    attune_status status = attune_h5_open_path(&store->file.fd, store->path, "an output of attune");
     if (status != ATTUNE_OK) {
         return status;
     }
@@ -167,8 +67,8 @@ static attune_status open_file(attune_store *store)
             "%s: an HDF5 file, but not an attune output: no attribute 'format' = '%s'", store->path,
             ATTUNE_FORMAT_NAME);
     }
-    if (!read_attribute(&store->file, "format_version", H5T_INTEGER, H5T_NATIVE_INT, &version,
-                        NULL)) {
+    if (!attune_h5_read_number(&store->file, store->file.id, "format_version", H5T_INTEGER,
+                               H5T_NATIVE_INT, &version)) {
         return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path,
                               "has no whole number 'format_version'");
     }
@@ -189,14 +89,14 @@ static attune_status read_attributes(attune_store *store)
         bool read = false;
         if (attribute->kind == ATTUNE_ATTRIBUTE_STRING) {
             char *text = NULL;
-            read = read_attribute(&store->file, attribute->name, H5T_STRING, -1, NULL, &text);
+            read = attune_h5_read_text(&store->file, store->file.id, attribute->name, &text);
             *(const char **)value = text;
         } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
-            read = read_attribute(&store->file, attribute->name, H5T_INTEGER, H5T_NATIVE_INT, value,
-                                  NULL);
+            read = attune_h5_read_number(&store->file, store->file.id, attribute->name, H5T_INTEGER,
+                                         H5T_NATIVE_INT, value);
         } else {
-            read = read_attribute(&store->file, attribute->name, H5T_FLOAT, H5T_NATIVE_DOUBLE,
-                                  value, NULL);
+            read = attune_h5_read_number(&store->file, store->file.id, attribute->name, H5T_FLOAT,
+                                         H5T_NATIVE_DOUBLE, value);
         }
         if (!read) {
             return attune_fail(

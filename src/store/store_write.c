@@ -6,7 +6,7 @@
  * that 35 rows take some kilobytes and not a chunk of 4,096; and the file's bytes do not depend on
  * how the rows were handed over. */
 #include "status/error.h"
-#include "store/h5_file.h"
+#include "store/h5_attribute.h"
 #include "store/new_file.h"
 #include "store/rows.h"
 #include "store/store_format.h"
@@ -31,55 +31,24 @@ static attune_status fail_write(attune_store_writer *writer)
     return attune_h5_fail(ATTUNE_EIO, &writer->file, writer->target.path, "cannot write");
 }
 
-/* A scalar attribute of the root. */
-static bool write_attribute(attune_h5_file *file, const char *name, hid_t file_type,
-                            hid_t memory_type, const void *value)
-{
-    hid_t attribute = -1, space = H5Screate(H5S_SCALAR);
-    bool written =
-        space >= 0 &&
-        (attribute = H5Acreate2(file->id, name, file_type, space, H5P_DEFAULT, H5P_DEFAULT)) >= 0 &&
-        H5Awrite(attribute, memory_type, value) >= 0;
-    if (!written) {
-        attune_h5_note(file);
-    }
-    if (attribute >= 0) {
-        H5Aclose(attribute);
-    }
-    if (space >= 0) {
-        H5Sclose(space);
-    }
-    return written;
-}
-
-static bool write_string(attune_h5_file *file, const char *name, const char *value)
-{
-    hid_t type = H5Tcopy(H5T_C_S1);
-    bool written = type >= 0 && H5Tset_size(type, strlen(value) + 1) >= 0 &&
-                   H5Tset_cset(type, H5T_CSET_UTF8) >= 0 &&
-                   write_attribute(file, name, type, type, value);
-    if (type >= 0) {
-        H5Tclose(type);
-    }
-    return written;
-}
-
 static bool write_attributes(attune_h5_file *file, const attune_store_attributes *attributes)
 {
     const int version = ATTUNE_FORMAT_VERSION;
-    bool written = write_string(file, "format", ATTUNE_FORMAT_NAME) &&
-                   write_attribute(file, "format_version", H5T_STD_I32LE, H5T_NATIVE_INT, &version);
+    bool written = attune_h5_write_text(file, file->id, "format", ATTUNE_FORMAT_NAME) &&
+                   attune_h5_write_number(file, file->id, "format_version", H5T_STD_I32LE,
+                                          H5T_NATIVE_INT, &version);
     for (int i = 0; written && i < ATTUNE_ATTRIBUTE_COUNT; i++) {
         const attune_attribute *attribute = &attune_attributes[i];
         const void *value = (const char *)attributes + attribute->offset;
         if (attribute->kind == ATTUNE_ATTRIBUTE_STRING) {
             const char *text = *(const char *const *)value;
-            written = write_string(file, attribute->name, text ? text : "");
+            written = attune_h5_write_text(file, file->id, attribute->name, text ? text : "");
         } else if (attribute->kind == ATTUNE_ATTRIBUTE_INTEGER) {
-            written = write_attribute(file, attribute->name, H5T_STD_I32LE, H5T_NATIVE_INT, value);
+            written = attune_h5_write_number(file, file->id, attribute->name, H5T_STD_I32LE,
+                                             H5T_NATIVE_INT, value);
         } else {
-            written =
-                write_attribute(file, attribute->name, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, value);
+            written = attune_h5_write_number(file, file->id, attribute->name, H5T_IEEE_F64LE,
+                                             H5T_NATIVE_DOUBLE, value);
         }
     }
     return written;

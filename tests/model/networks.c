@@ -4,6 +4,7 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -81,6 +82,49 @@ int list_parameters(parameter_array *out, const attune_model *model)
     out[count++] = (parameter_array){"project2_weight", p->project2_weight, embedding * projection};
     out[count++] = (parameter_array){"project2_bias", p->project2_bias, embedding};
     return count;
+}
+
+void check_network(const attune_network *got, const attune_network *want, const char *name,
+                   const char *spelled)
+{
+    cr_assert_eq(got->architecture, want->architecture, "%s, %s", name, spelled);
+    cr_assert_eq(got->pooling, want->pooling, "%s, %s", name, spelled);
+    const int pairs[][2] = {
+        {got->sample_rate, want->sample_rate}, {got->frame_size, want->frame_size},
+        {got->hop_size, want->hop_size},       {got->features, want->features},
+        {got->hidden, want->hidden},           {got->layers, want->layers},
+        {got->attention, want->attention},     {got->projection, want->projection},
+        {got->embedding, want->embedding},
+    };
+    for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+        cr_assert_eq(pairs[i][0], pairs[i][1], "%s, %s: field %zu is %d, not %d", name, spelled, i,
+                     pairs[i][0], pairs[i][1]);
+    }
+}
+
+/* Parameters must be the same bits. With batch normalisation, the builder rounds the unfolded
+ * weight, the shift and the mean to f32, and the reader the folded value: four roundings of 2^-24
+ * of numbers up to about 4. */
+void check_parameters(const attune_model *got, const attune_model *want, bool folded,
+                      const char *name, const char *spelled)
+{
+    parameter_array a[PARAMETER_ARRAYS_MAX], b[PARAMETER_ARRAYS_MAX];
+    int count = list_parameters(a, got);
+    cr_assert_eq(count, list_parameters(b, want));
+    double worst = 0;
+    for (int i = 0; i < count; i++) {
+        for (size_t j = 0; j < a[i].count; j++) {
+            bool convolution = strncmp(a[i].name, "conv", 4) == 0;
+            double error = fabs((double)a[i].data[j] - (double)b[i].data[j]);
+            cr_assert(folded && convolution ? error <= 1e-6 : a[i].data[j] == b[i].data[j],
+                      "%s, %s: %s[%zu] is %.9g, not %.9g", name, spelled, a[i].name, j,
+                      (double)a[i].data[j], (double)b[i].data[j]);
+            worst = error > worst ? error : worst;
+        }
+    }
+    if (folded) {
+        cr_log_info("%s: worst folded parameter differs by %.3g", name, worst);
+    }
 }
 
 attune_model *random_model(const attune_network *network, uint64_t seed)

@@ -4,6 +4,8 @@
 
 #include "model/parameters.h"
 
+#include <stdbool.h>
+
 /* An array of a model's parameters; see attune_parameters. */
 typedef struct parameter_array {
     const char *name;
@@ -28,6 +30,12 @@ typedef struct named_network {
 extern const named_network small_networks[];
 extern const int small_network_count;
 const attune_network *find_network(const char *name); /* one of them; asserts */
+
+/* Assert that a model that was read is the one that was written; `name` and `spelled` say which. */
+void check_network(const attune_network *got, const attune_network *want, const char *name,
+                   const char *spelled);
+void check_parameters(const attune_model *got, const attune_model *want, bool folded,
+                      const char *name, const char *spelled);
 
 /* A model with random parameters; asserts. */
 attune_model *random_model(const attune_network *network, uint64_t seed);

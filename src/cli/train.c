@@ -1,0 +1,420 @@
+/* train.c - `attune train`: triplets, or only audio, in; a network out. */
+#include "cli/cli.h"
+#include "cli/stop.h"
+#include "status/error.h"
+#include "store/checkpoint.h"
+#include "train/trainer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char help_head[] =
+    "Usage: attune train [CONFIG.toml] --audio DIR --triplets FILE... -o RUN [OPTION...]\n"
+    "       attune train [CONFIG.toml] --unlabelled DIR -o RUN [OPTION...]\n"
+    "\n"
+    "Trains a network, from triplets (the anchor is more like the positive than like the\n"
+    "negative) or, --unlabelled, from any audio: parts of a track are more like one another\n"
+    "than like other tracks'. RUN/best.h5 is the network that did best on what was held out;\n"
+    "attune export RUN/best.h5 -o model.onnx makes a model of it.\n"
+    "\n"
+    "  -o, --output RUN           folder to write: checkpoints, logs, curves\n"
+    "      --unlabelled DIR       learn from the audio alone\n"
+    "      --stage STAGE          synthetic, human, or both, the second from the best of the\n"
+    "                             first (default: what the triplet files are)\n"
+    "      --resume               go on with the run in RUN, if there is one: to the same end\n"
+    "                             bit for bit\n"
+    "  -q, --quiet                say nothing unless the command cannot go on\n"
+    "  -h, --help                 this text\n"
+    "\n"
+    "CONFIG.toml has lines `name = value` for all that follows, and sections [synthetic],\n"
+    "[human] and [unlabelled] for a stage's own; options come before it. A default that\n"
+    "depends on the stage stands as synthetic/human/unlabelled.\n";
+
+static const char help_foot[] =
+    "\n"
+    "SIGINT, SIGTERM and SIGUSR1 finish the step and write a checkpoint.\n"
+    "\n"
+    "Exit: 0 trained, 64 usage, 65 bad data, 66 no input, 73 cannot create, 74 I/O error, 75\n"
+    "run again with --resume (SIGUSR1, another run in RUN), 78 no such device, or RUN has\n"
+    "other settings, 130 SIGINT, 143 SIGTERM.\n";
+
+enum { OPTION_UNLABELLED = 1000, OPTION_STAGE, OPTION_RESUME, OPTION_SETTING };
+
+typedef struct train_arguments {
+    attune_settings stages[ATTUNE_STAGE_COUNT];
+    const char *run, *unlabelled, *stage;
+    char *file; /* texts of CONFIG.toml */
+    bool resume, quiet, help;
+    int argc;
+    char **argv;
+} train_arguments;
+
+/* ---- help ---- */
+
+/* `text` in lines that end before column 88, the first from column `from`, others from 29. */
+static void print_wrapped(const char *text, int from)
+{
+    const int indent = 29, width = 88;
+    int column = from;
+    if (column >= indent) {
+        printf("\n");
+        column = 0;
+    }
+    printf("%*s", indent - column, "");
+    column = indent;
+    while (*text) {
+        const int word = (int)strcspn(text, " ");
+        if (column + word > width && column > indent) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        }
+        printf("%.*s", word, text);
+        column += word;
+        text += word;
+        if (*text == ' ') {
+            text++;
+            if (column + 1 + (int)strcspn(text, " ") <= width) {
+                printf(" ");
+                column++;
+            }
+        }
+    }
+    printf("\n");
+}
+
+static void print_setting(const attune_setting *setting)
+{
+    char text[600];
+    const char *const *d = setting->defaults;
+    const char *value = setting->choices ? setting->choices : setting->value;
+    const bool is_switch = setting->kind == ATTUNE_SETTING_SWITCH;
+    const bool many = d[1] || d[2];
+    const int column =
+        printf("      --%s%s%s", setting->name, value ? " " : "", value ? value : "");
+    if (d[0]) {
+        snprintf(text, sizeof(text), "%s (default: %s%s%s%s%s)", setting->help, d[0],
+                 many ? "/" : "", many ? (d[1] ? d[1] : d[0]) : "", many ? "/" : "",
+                 many ? (d[2] ? d[2] : d[0]) : "");
+    } else {
+        snprintf(text, sizeof(text), "%s", setting->help);
+    }
+    if (is_switch) {
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "; --%s=no: not", setting->name);
+    }
+    print_wrapped(text, column);
+}
+
+static int print_help(void)
+{
+    fputs(help_head, stdout);
+    for (int i = 0; i < attune_settings_count; i++) {
+        const attune_setting *setting = &attune_settings_table[i];
+        if (setting->name) {
+            print_setting(setting);
+        } else {
+            printf("\n%s:\n", setting->help + 2);
+        }
+    }
+    fputs(help_foot, stdout);
+    return EXIT_OK;
+}
+
+/* ---- arguments ---- */
+
+/* The settings as options, behind the command's own; ends with zeros. */
+static void list_options(struct option out[ATTUNE_SETTINGS_MAX + 8])
+{
+    static const struct option own[] = {
+        {"output", required_argument, NULL, 'o'},
+        {"unlabelled", required_argument, NULL, OPTION_UNLABELLED},
+        {"stage", required_argument, NULL, OPTION_STAGE},
+        {"resume", no_argument, NULL, OPTION_RESUME},
+        {"quiet", no_argument, NULL, 'q'},
+        {"help", no_argument, NULL, 'h'},
+    };
+    int count = sizeof(own) / sizeof(own[0]);
+    memcpy(out, own, sizeof(own));
+    for (int i = 0; i < attune_settings_count; i++) {
+        const attune_setting *setting = &attune_settings_table[i];
+        if (setting->name) {
+            out[count++] = (struct option){
+                setting->name,
+                setting->kind == ATTUNE_SETTING_SWITCH ? optional_argument : required_argument,
+                NULL, OPTION_SETTING + i};
+        }
+    }
+    out[count] = (struct option){0};
+}
+
+static int take_setting(train_arguments *a, const char *name, const char *text)
+{
+    for (int stage = 0; stage < ATTUNE_STAGE_COUNT; stage++) {
+        if (attune_settings_set(&a->stages[stage], name, text ? text : "yes")) {
+            return usage_error("train", "--%s", attune_last_error());
+        }
+    }
+    return EXIT_OK;
+}
+
+static int take_option(train_arguments *a, int option)
+{
+    switch (option) {
+    case 'o':
+        a->run = optarg;
+        return EXIT_OK;
+    case OPTION_UNLABELLED:
+        a->unlabelled = optarg;
+        return take_setting(a, "audio", optarg);
+    case OPTION_STAGE:
+        a->stage = optarg;
+        return EXIT_OK;
+    case OPTION_RESUME:
+        a->resume = true;
+        return EXIT_OK;
+    case 'q':
+        a->quiet = true;
+        return EXIT_OK;
+    case 'h':
+        a->help = true;
+        return EXIT_OK;
+    default:
+        return take_setting(a, attune_settings_table[option - OPTION_SETTING].name, optarg);
+    }
+}
+
+static int parse_arguments(train_arguments *a, int argc, char **argv)
+{
+    struct option options[ATTUNE_SETTINGS_MAX + 8];
+    int option = 0;
+    list_options(options);
+    optind = 1;
+    while ((option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
+        int code = option == '?' || option == ':'
+                       ? option_error("train", argc, argv, options, option)
+                       : take_option(a, option);
+        if (code != EXIT_OK) {
+            return code;
+        }
+    }
+    if (a->help) {
+        return EXIT_OK;
+    }
+    if (optind + 1 < argc) {
+        return usage_error("train", "one configuration file is enough: %s", argv[optind + 1]);
+    }
+    if (optind < argc) {
+        attune_status status = attune_settings_read(a->stages, &a->file, argv[optind]);
+        if (status) {
+            return fail(status);
+        }
+    }
+    const attune_settings *first = &a->stages[ATTUNE_STAGE_SYNTHETIC];
+    if (!a->run || !*a->run) {
+        return usage_error("train", "no output: name a folder with -o RUN");
+    }
+    if (!first->audio && !a->unlabelled) {
+        return usage_error("train", "no audio: name a folder with --audio or --unlabelled");
+    }
+    if (a->unlabelled ? first->triplets.count > 0 : first->triplets.count == 0) {
+        return usage_error("train", a->unlabelled ? "--unlabelled takes no triplets"
+                                                  : "no triplets: name a file with --triplets, or "
+                                                    "learn without any by --unlabelled");
+    }
+    return EXIT_OK;
+}
+
+/* ---- the run ---- */
+
+/* Who is told of the training. */
+typedef struct listener {
+    bool quiet, progress, shown;
+    double last; /* second of the last progress line */
+} listener;
+
+static void clear_line(listener *l)
+{
+    if (l->shown) {
+        fprintf(stderr, "\r\033[K");
+        l->shown = false;
+    }
+}
+
+static void on_message(void *user, const char *line)
+{
+    listener *l = user;
+    if (!l->quiet) {
+        clear_line(l);
+        message("%s", line);
+    }
+}
+
+/* True a few times a second, on a terminal. */
+static bool is_due(listener *l)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    if (!l->progress || seconds - l->last < 0.2) {
+        return false;
+    }
+    l->last = seconds;
+    l->shown = true;
+    return true;
+}
+
+static void on_decode(void *user, const attune_clip_cache_progress *progress)
+{
+    if (is_due(user)) {
+        fprintf(stderr, "\r\033[Kdecoding %zu of %zu, %zu failed", progress->decoded,
+                progress->tracks, progress->failed);
+    }
+}
+
+static void on_step(void *user, const attune_train_progress *p)
+{
+    if (is_due(user)) {
+        fprintf(stderr,
+                "\r\033[K%s epoch %lld of %lld, step %lld of %lld, loss %.4f, accuracy %.3f, rate "
+                "%.2g, %.0f clips/s",
+                attune_stage_name(p->stage), (long long)p->epoch, (long long)p->epochs,
+                (long long)p->step, (long long)p->steps, p->loss, p->accuracy, p->rate,
+                p->clips_per_second);
+    }
+}
+
+static bool should_stop(void *user)
+{
+    (void)user;
+    return stop_signal() != 0;
+}
+
+static void say_result(listener *l, attune_stage stage, const attune_train_result *result,
+                       const char *folder)
+{
+    char line[600];
+    int used = snprintf(line, sizeof(line), "%s: best epoch %lld of %lld, %.4f; %s/best.h5",
+                        attune_stage_name(stage), (long long)result->best_epoch,
+                        (long long)result->epochs, result->best_score, folder);
+    if (result->tested && used > 0 && used < (int)sizeof(line)) {
+        const attune_loss_value *test = &result->test.triplets;
+        snprintf(line + used, sizeof(line) - (size_t)used,
+                 "\nattune: test: %g of %d triplets, %.4f (mean of batches %.4f), loss %.4f",
+                 test->correct, test->counted, result->test.score, result->test.batch_accuracy,
+                 test->loss);
+    }
+    on_message(l, line);
+}
+
+static attune_status train_stage(train_arguments *a, attune_stage stage, const char *folder,
+                                 const char *from, listener *l)
+{
+    attune_settings *settings = &a->stages[stage];
+    const attune_train_options run = {
+        .folder = folder, .resume = a->resume, .argument_count = a->argc, .arguments = a->argv};
+    const attune_train_events events = {.on_message = on_message,
+                                        .on_decode = on_decode,
+                                        .on_step = on_step,
+                                        .should_stop = should_stop,
+                                        .user = l};
+    attune_train_result result;
+    attune_settings_complete(settings, stage);
+    settings->from = from ? from : settings->from;
+    attune_status status = attune_train(&result, settings, stage, &run, &events);
+    clear_line(l);
+    if (!status) {
+        say_result(l, stage, &result, folder);
+    }
+    return status;
+}
+
+/* Both stages, each in its folder; RUN/best.h5 is the second's. */
+static attune_status train_both(train_arguments *a, listener *l)
+{
+    char first[4096], second[4096], from[4200], best[4096];
+    attune_checkpoint *checkpoint = NULL;
+    snprintf(first, sizeof(first), "%.4000s/synthetic", a->run);
+    snprintf(second, sizeof(second), "%.4000s/human", a->run);
+    snprintf(best, sizeof(best), "%.4000s/best.h5", a->run);
+    snprintf(from, sizeof(from), "%s/best.h5", first);
+    if (mkdir(a->run, 0777) != 0 && errno != EEXIST) {
+        return attune_fail(ATTUNE_ECREATE, "%s: %s", a->run, strerror(errno));
+    }
+    attune_status status = train_stage(a, ATTUNE_STAGE_SYNTHETIC, first, NULL, l);
+    status = status ? status : train_stage(a, ATTUNE_STAGE_HUMAN, second, from, l);
+    snprintf(from, sizeof(from), "%s/best.h5", second);
+    status = status ? status : attune_checkpoint_read(&checkpoint, from);
+    status = status ? status : attune_checkpoint_write(best, checkpoint);
+    attune_checkpoint_close(checkpoint);
+    return status;
+}
+
+/* Which of the stages, as bits, the triplet files are for. */
+static attune_status find_stages(const train_arguments *a, unsigned *stages)
+{
+    const attune_list *files = &a->stages[ATTUNE_STAGE_SYNTHETIC].triplets;
+    *stages = 0;
+    for (int i = 0; i < files->count; i++) {
+        bool human = false;
+        attune_status status = attune_triplets_is_human(&human, files->items[i]);
+        if (status) {
+            return status;
+        }
+        *stages |= 1u << (human ? ATTUNE_STAGE_HUMAN : ATTUNE_STAGE_SYNTHETIC);
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status train(train_arguments *a, listener *l)
+{
+    const unsigned synthetic = 1u << ATTUNE_STAGE_SYNTHETIC, human = 1u << ATTUNE_STAGE_HUMAN;
+    unsigned stages = a->unlabelled ? 0 : synthetic;
+    attune_status status = ATTUNE_OK;
+    if (a->unlabelled) {
+        return train_stage(a, ATTUNE_STAGE_UNLABELLED, a->run, NULL, l);
+    }
+    if (!a->stage) {
+        status = find_stages(a, &stages);
+    } else {
+        stages = strcmp(a->stage, "synthetic") == 0 ? synthetic
+                 : strcmp(a->stage, "human") == 0   ? human
+                                                    : synthetic | human;
+    }
+    if (status) {
+        return status;
+    }
+    return stages == (synthetic | human) ? train_both(a, l)
+           : stages == human             ? train_stage(a, ATTUNE_STAGE_HUMAN, a->run, NULL, l)
+                                         : train_stage(a, ATTUNE_STAGE_SYNTHETIC, a->run, NULL, l);
+}
+
+int command_train(int argc, char **argv)
+{
+    train_arguments a = {.argc = argc, .argv = argv};
+    int code = parse_arguments(&a, argc, argv);
+    if (a.help && code == EXIT_OK) {
+        return print_help();
+    }
+    if (code == EXIT_OK && a.stage && strcmp(a.stage, "synthetic") != 0 &&
+        strcmp(a.stage, "human") != 0 && strcmp(a.stage, "both") != 0) {
+        code = usage_error("train", "--stage %s: not synthetic, human or both", a.stage);
+    }
+    if (code == EXIT_OK) {
+        listener l = {.quiet = a.quiet, .progress = !a.quiet && isatty(STDERR_FILENO)};
+        stop_on_usr1();
+        stop_on_signals();
+        attune_status status = train(&a, &l);
+        if (status == ATTUNE_ESTOPPED && stop_signal()) {
+            on_message(&l, attune_last_error());
+            code = stop_exit_code();
+        } else if (status) {
+            clear_line(&l);
+            code = fail(status);
+        }
+    }
+    free(a.file);
+    return code;
+}

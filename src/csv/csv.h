@@ -1,0 +1,33 @@
+/* csv.h - CSV files, row by row, with the line each row begins in.
+ *
+ * Commas, fields in quotes, quotes in them doubled, line ends of any kind; spaces around a field
+ * without quotes are dropped, and so are empty lines and a byte order mark. Whatever else a file
+ * may hold is bad data, said with its line: a quote that is never closed or stands in mid-field, a
+ * NUL byte, a row beyond 16 MiB. Texts are the file's raw bytes. */
+#ifndef ATTUNE_SRC_CSV_CSV_H
+#define ATTUNE_SRC_CSV_CSV_H
+
+#include "attune/status.h"
+
+#include <stddef.h>
+
+#define ATTUNE_CSV_ROW_MAX ((size_t)16 << 20) /* bytes of a row in the file */
+
+typedef struct attune_csv attune_csv;
+
+typedef struct attune_csv_row {
+    size_t line;               /* where it begins, from 1 */
+    size_t count;              /* fields; 0 behind the last row */
+    const char *const *fields; /* (count), valid until the next row is read */
+} attune_csv_row;
+
+/* ATTUNE_ENOINPUT when there is no such file. `path` is borrowed. On failure *out is NULL. */
+attune_status attune_csv_open(attune_csv **out, const char *path);
+void attune_csv_close(attune_csv *csv); /* NULL-safe */
+
+attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row);
+
+/* ATTUNE_EDATA with "<path>, line <of the row read last>: " before the text. */
+attune_status attune_csv_refuse(const attune_csv *csv, const char *format, ...) ATTUNE_PRINTF(2, 3);
+
+#endif

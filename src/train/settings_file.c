@@ -1,0 +1,248 @@
+/* settings_file.c - a configuration file: the subset of TOML that settings.h describes. */
+#include "train/settings.h"
+
+#include "status/error.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { FILE_MAX = 1 << 20, EVERY_STAGE = ATTUNE_STAGE_COUNT };
+
+typedef struct reader {
+    attune_settings *settings; /* by stage */
+    const char *path;
+    char *at;
+    int line;
+    int stage;     /* of the section, or EVERY_STAGE */
+    bool sections; /* this pass takes what stands in sections; the other what does not */
+    bool given[ATTUNE_STAGE_COUNT][ATTUNE_SETTINGS_MAX]; /* before this pass */
+} reader;
+
+static attune_status wrong(const reader *r, const char *what)
+{
+    return attune_fail(ATTUNE_EDATA, "%s:%d: %s", r->path, r->line, what);
+}
+
+/* Over blanks, and with `lines` over comments and line ends too. */
+static void skip(reader *r, bool lines)
+{
+    for (;;) {
+        r->at += strspn(r->at, " \t\r");
+        if (*r->at == '#') {
+            r->at += strcspn(r->at, "\n");
+        }
+        if (*r->at != '\n' || !lines) {
+            return;
+        }
+        r->line++;
+        r->at++;
+    }
+}
+
+/* A quoted string, its escapes undone in place; NULL if it is none. */
+static char *quoted(reader *r)
+{
+    const char quote = *r->at;
+    char *start = ++r->at, *to = start;
+    for (; *r->at && *r->at != quote; r->at++) {
+        if (*r->at == '\n') {
+            return NULL;
+        }
+        if (*r->at == '\\' && quote == '"') {
+            r->at++;
+            if (!strchr("\"\\", *r->at) || !*r->at) {
+                return NULL; /* of TOML's other escapes no path or name has need */
+            }
+        }
+        *to++ = *r->at;
+    }
+    if (*r->at != quote) {
+        return NULL;
+    }
+    r->at++;
+    *to = '\0';
+    return start;
+}
+
+static attune_status set(reader *r, const char *name, const char *text)
+{
+    const bool in_section = r->stage != EVERY_STAGE;
+    for (int i = 0; i < ATTUNE_STAGE_COUNT && in_section == r->sections; i++) {
+        int index = 0;
+        while (index < attune_settings_count && (!attune_settings_table[index].name ||
+                                                 strcmp(attune_settings_table[index].name, name))) {
+            index++;
+        }
+        if (index < attune_settings_count && r->given[i][index]) {
+            continue;
+        }
+        if ((!in_section || i == r->stage) && attune_settings_set(&r->settings[i], name, text)) {
+            char why[300];
+            snprintf(why, sizeof(why), "%s", attune_last_error());
+            return wrong(r, why);
+        }
+    }
+    return ATTUNE_OK;
+}
+
+/* A bare word, number or string; *text stays valid. The character behind it may be overwritten with
+ * NUL, and is in *behind. */
+static attune_status scalar(reader *r, char **text, char *behind)
+{
+    if (*r->at == '"' || *r->at == '\'') {
+        *text = quoted(r);
+        *behind = *r->at;
+        return *text ? ATTUNE_OK
+                     : wrong(r, "a string without its end, or with an escape but \\\" and \\\\");
+    }
+    *text = r->at;
+    r->at += strcspn(r->at, " \t\r\n#,]");
+    *behind = *r->at;
+    if (r->at == *text) {
+        return wrong(r, "there is no value");
+    }
+    *r->at = '\0';
+    return ATTUNE_OK;
+}
+
+static attune_status value(reader *r, const char *name)
+{
+    const bool array = *r->at == '[';
+    attune_status status = ATTUNE_OK;
+    char *text = NULL, behind = 0;
+    if (!array) {
+        status = scalar(r, &text, &behind);
+        status = status ? status : set(r, name, text);
+        *r->at = behind;
+        return status;
+    }
+    r->at++;
+    for (;;) {
+        skip(r, true);
+        if (*r->at == ']') {
+            r->at++;
+            return ATTUNE_OK;
+        }
+        status = scalar(r, &text, &behind);
+        status = status ? status : set(r, name, text);
+        if (status) {
+            return status;
+        }
+        *r->at = behind;
+        skip(r, true);
+        if (*r->at == ',') {
+            r->at++;
+        } else if (*r->at != ']') {
+            return wrong(r, "an array has commas between its values and ] behind them");
+        }
+    }
+}
+
+static attune_status section(reader *r)
+{
+    char *name = r->at + 1;
+    const size_t length = strcspn(name, "]\n");
+    for (int i = 0; i < ATTUNE_STAGE_COUNT; i++) {
+        if (strlen(attune_stage_name((attune_stage)i)) == length && name[length] == ']' &&
+            strncmp(name, attune_stage_name((attune_stage)i), length) == 0) {
+            r->stage = i;
+            r->at = name + length + 1;
+            return ATTUNE_OK;
+        }
+    }
+    return wrong(r, "a section is [synthetic], [human] or [unlabelled]");
+}
+
+/* One pass over the text: what stands in sections, or what does not. */
+static attune_status read_pass(reader *r, char *text, bool sections)
+{
+    r->at = text;
+    r->line = 1;
+    r->stage = EVERY_STAGE;
+    r->sections = sections;
+    for (int i = 0; i < ATTUNE_STAGE_COUNT; i++) {
+        memcpy(r->given[i], r->settings[i].set, sizeof(r->given[i]));
+    }
+    for (skip(r, true); *r->at; skip(r, true)) {
+        attune_status status = ATTUNE_OK;
+        if (*r->at == '[') {
+            status = section(r);
+        } else {
+            char name[64];
+            const size_t length =
+                strspn(r->at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+            snprintf(name, sizeof(name), "%.*s", (int)(length < 63 ? length : 63), r->at);
+            r->at += length;
+            skip(r, false);
+            if (length == 0 || *r->at != '=') {
+                return wrong(r, "a line is name = value, or [section]");
+            }
+            r->at++;
+            skip(r, false);
+            status = value(r, name);
+        }
+        if (status) {
+            return status;
+        }
+        skip(r, false);
+        if (*r->at && *r->at != '\n') {
+            return wrong(r, "there is more behind the value");
+        }
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status read_text(char **out, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    size_t size = 0;
+    *out = NULL;
+    if (!file) {
+        return attune_fail(errno == ENOENT ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: %s", path,
+                           strerror(errno));
+    }
+    char *text = malloc(FILE_MAX + 1);
+    attune_status status = text ? ATTUNE_OK : attune_fail_memory("a configuration", FILE_MAX);
+    if (!status) {
+        size = fread(text, 1, FILE_MAX, file);
+        text[size] = '\0';
+    }
+    if (!status && ferror(file)) {
+        status = attune_fail(ATTUNE_EIO, "%s: %s", path, strerror(errno));
+    } else if (!status && (size == FILE_MAX || strlen(text) != size)) {
+        status = attune_fail(ATTUNE_EDATA, "%s: not a configuration file: %s", path,
+                             size == FILE_MAX ? "too long" : "not text");
+    }
+    fclose(file);
+    if (status) {
+        free(text);
+        return status;
+    }
+    *out = text;
+    return ATTUNE_OK;
+}
+
+/* Two passes over two copies, as reading cuts the text into strings: sections come first, since
+ * what is given stays. */
+attune_status attune_settings_read(attune_settings settings[ATTUNE_STAGE_COUNT], char **text,
+                                   const char *path)
+{
+    reader r = {.settings = settings, .path = path};
+    attune_status status = read_text(text, path);
+    if (status) {
+        return status;
+    }
+    const size_t size = strlen(*text) + 1;
+    char *both = realloc(*text, 2 * size);
+    if (!both) {
+        return attune_fail_memory("a configuration", 2 * size);
+    }
+    *text = both;
+    memcpy(both + size, both, size);
+    status = read_pass(&r, both, true);
+    return status ? status : read_pass(&r, both + size, false);
+}

@@ -1,0 +1,307 @@
+/* stage_data.c - from files named on a command line to clips in memory's reach. */
+#include "train/stage_data.h"
+
+#include "model/random.h"
+#include "status/error.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void attune_train_say(const attune_train_events *events, const char *format, ...)
+{
+    char line[1024];
+    va_list arguments;
+    if (events->on_message) {
+        va_start(arguments, format);
+        vsnprintf(line, sizeof(line), format, arguments);
+        va_end(arguments);
+        events->on_message(events->user, line);
+    }
+}
+
+/* ---- triplets ---- */
+
+static attune_status append(attune_triplet_set *set, const attune_triplet *triplets, uint32_t count)
+{
+    attune_triplet *more = realloc(set->triplets, ((size_t)set->count + count + 1) * sizeof(*more));
+    if (!more) {
+        return attune_fail_memory("triplets", (set->count + count) * sizeof(*more));
+    }
+    set->triplets = more;
+    memcpy(more + set->count, triplets, count * sizeof(*triplets));
+    set->count += count;
+    return ATTUNE_OK;
+}
+
+/* One file into its part, or split into all; `part` is ATTUNE_PART_COUNT then. */
+static attune_status read_triplets(attune_stage_data *data, const char *path, attune_stage stage,
+                                   attune_part part, const attune_train_events *events)
+{
+    attune_triplets read = {0};
+    const attune_split_options none = {.held_out = 0}, published = stage == ATTUNE_STAGE_HUMAN
+                                                                       ? ATTUNE_SPLIT_HUMAN
+                                                                       : ATTUNE_SPLIT_SYNTHETIC;
+    attune_status status = attune_triplets_read(&read, data->tracks, path);
+    const bool is_human = read.kind == ATTUNE_TRIPLETS_HUMAN;
+    if (!status && part == ATTUNE_PART_COUNT && read.kind != ATTUNE_TRIPLETS_PLAIN &&
+        is_human != (stage == ATTUNE_STAGE_HUMAN)) {
+        goto done; /* the other stage's */
+    }
+    if (!status) {
+        status = attune_triplets_split(&read, part == ATTUNE_PART_COUNT ? &published : &none);
+    }
+    for (int p = 0; !status && p < ATTUNE_PART_COUNT; p++) {
+        attune_triplet_set *set = &data->parts[part == ATTUNE_PART_COUNT ? p : (int)part];
+        status = append(set, read.triplets + read.start[p], read.start[p + 1] - read.start[p]);
+    }
+    if (!status && (read.unlabelled > 0 || read.skipped > 0)) {
+        attune_train_say(events, "%s: %u rows not judged, %u left out for missing tracks", path,
+                         read.unlabelled, read.skipped);
+    }
+done:
+    attune_triplets_free(&read);
+    return status;
+}
+
+static attune_status read_all_triplets(attune_stage_data *data, const attune_settings *settings,
+                                       attune_stage stage, const attune_train_events *events)
+{
+    const bool given = settings->validation_triplets.count > 0;
+    const attune_list *lists[] = {&settings->triplets, &settings->validation_triplets,
+                                  &settings->test_triplets};
+    const attune_part parts[] = {given ? ATTUNE_PART_TRAIN : ATTUNE_PART_COUNT,
+                                 ATTUNE_PART_VALIDATION, ATTUNE_PART_TEST};
+    for (int l = 0; l < 3; l++) {
+        for (int i = 0; i < lists[l]->count; i++) {
+            attune_status status = read_triplets(data, lists[l]->items[i], stage, parts[l], events);
+            if (status) {
+                return status;
+            }
+        }
+    }
+    if (data->parts[ATTUNE_PART_TRAIN].count == 0 ||
+        data->parts[ATTUNE_PART_VALIDATION].count == 0) {
+        return attune_fail(ATTUNE_EDATA,
+                           "stage %s: %u triplets to train on and %u to choose by are too few",
+                           attune_stage_name(stage), data->parts[ATTUNE_PART_TRAIN].count,
+                           data->parts[ATTUNE_PART_VALIDATION].count);
+    }
+    return ATTUNE_OK;
+}
+
+/* ---- tracks without triplets ---- */
+
+/* Which part of the data a track belongs to: the manifest's word for it, or chance. */
+static attune_part part_of(const attune_stage_data *data, const attune_settings *settings,
+                           uint32_t track)
+{
+    const int32_t split = attune_tracks_entries(data->tracks)[track].label[ATTUNE_LABEL_SPLIT];
+    if (split < 0) {
+        attune_random random = attune_random_of((uint64_t)settings->seed + 1, track);
+        return attune_random_uniform(&random) < settings->held_out ? ATTUNE_PART_VALIDATION
+                                                                   : ATTUNE_PART_TRAIN;
+    }
+    const char *name = attune_tracks_label_name(data->tracks, ATTUNE_LABEL_SPLIT, split);
+    return strncmp(name, "train", 5) == 0 ? ATTUNE_PART_TRAIN
+           : strncmp(name, "val", 3) == 0 ? ATTUNE_PART_VALIDATION
+                                          : ATTUNE_PART_TEST;
+}
+
+static attune_status choose_tracks(attune_stage_data *data, const attune_settings *settings,
+                                   const attune_train_events *events)
+{
+    const uint32_t count = attune_tracks_count(data->tracks);
+    uint32_t failed = 0;
+    data->chosen = calloc((size_t)count + 1, sizeof(*data->chosen));
+    data->held = calloc((size_t)count + 1, sizeof(*data->held));
+    if (!data->chosen || !data->held) {
+        return attune_fail_memory("a list of tracks", count * sizeof(*data->chosen));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const attune_part part = part_of(data, settings, i);
+        if (data->samples[i] == 0) {
+            failed++;
+        } else if (part == ATTUNE_PART_TRAIN) {
+            data->chosen[data->chosen_count++] = i;
+        } else if (part == ATTUNE_PART_VALIDATION) {
+            data->held[data->held_count++] = i;
+        }
+    }
+    attune_train_say(events, "%u tracks to train on, %u to choose by, %u broken and left out",
+                     data->chosen_count, data->held_count, failed);
+    return data->held_count >= 2 ? ATTUNE_OK
+                                 : attune_fail(ATTUNE_EDATA,
+                                               "%s: %u tracks to choose by are too few; give more "
+                                               "tracks, or a larger --held-out",
+                                               settings->audio, data->held_count);
+}
+
+/* ---- clips ---- */
+
+typedef struct decoding {
+    const attune_stage_data *data;
+    const attune_train_events *events;
+    size_t failed;
+    char list[600];
+} decoding;
+
+static void on_track(void *user, size_t track, attune_track_status status, const char *error)
+{
+    decoding *d = user;
+    const char *id = attune_tracks_entries(d->data->tracks)[track].id;
+    if (!attune_track_has_embedding(status)) {
+        const size_t used = strlen(d->list);
+        if (d->failed++ < 10) {
+            snprintf(d->list + used, sizeof(d->list) - used, "%s%s", used ? ", " : "", id);
+        }
+        attune_train_say(d->events, "%s: %s", id, error);
+    }
+}
+
+static bool on_progress(void *user, const attune_clip_cache_progress *progress)
+{
+    const decoding *d = user;
+    if (d->events->on_decode) {
+        d->events->on_decode(d->events->user, progress);
+    }
+    return d->events->should_stop && d->events->should_stop(d->events->user);
+}
+
+static attune_status open_cache(attune_stage_data *data, const attune_settings *settings,
+                                attune_stage stage, const char *run,
+                                const attune_train_events *events)
+{
+    const uint32_t count = attune_tracks_count(data->tracks);
+    decoding d = {.data = data, .events = events};
+    char path[4096];
+    attune_clip_cache_options options;
+    attune_clip_cache_options_default(&options);
+    options.clip_seconds = settings->keep_seconds;
+    options.threads = (int)settings->threads;
+    options.on_track = on_track;
+    options.on_progress = on_progress;
+    options.user = &d;
+    snprintf(path, sizeof(path), "%s/clips.h5", run);
+    attune_status status =
+        attune_clip_cache_open(&data->cache, settings->cache ? settings->cache : path,
+                               attune_tracks_places(data->tracks), count, &options);
+    if (status) {
+        return status;
+    }
+    data->samples = calloc((size_t)count + 1, sizeof(*data->samples));
+    if (!data->samples) {
+        return attune_fail_memory("the clips' lengths", count * sizeof(*data->samples));
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        data->samples[i] = attune_clip_cache_samples(data->cache, i);
+    }
+    if (d.failed > 0 && stage != ATTUNE_STAGE_UNLABELLED && !settings->skip_missing) {
+        return attune_fail(ATTUNE_EDATA,
+                           "%zu tracks cannot be decoded: %s%s; mend them, or --skip-missing",
+                           d.failed, d.list, d.failed > 10 ? ", ..." : "");
+    }
+    return ATTUNE_OK;
+}
+
+/* Leaves out triplets of tracks that gave no clip. */
+static void drop_broken(attune_stage_data *data, const attune_train_events *events)
+{
+    uint32_t dropped = 0;
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        attune_triplet_set *set = &data->parts[p];
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < set->count; i++) {
+            const attune_triplet *t = &set->triplets[i];
+            if (data->samples[t->anchor] && data->samples[t->positive] &&
+                data->samples[t->negative]) {
+                set->triplets[kept++] = *t;
+            }
+        }
+        dropped += set->count - kept;
+        set->count = kept;
+    }
+    if (dropped > 0) {
+        attune_train_say(events, "%u triplets left out for broken tracks", dropped);
+    }
+}
+
+/* FNV-1a over what the batches depend on. */
+static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
+{
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < size; i++) {
+        hash = (hash ^ at[i]) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+static uint64_t hash_data(const attune_stage_data *data)
+{
+    const uint32_t count = attune_tracks_count(data->tracks);
+    const attune_tracks_entry *tracks = attune_tracks_entries(data->tracks);
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (uint32_t i = 0; i < count; i++) {
+        hash = hash_bytes(hash, tracks[i].id, strlen(tracks[i].id) + 1);
+        hash = hash_bytes(hash, tracks[i].label, sizeof(tracks[i].label));
+    }
+    hash = hash_bytes(hash, data->samples, count * sizeof(*data->samples));
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        hash = hash_bytes(hash, data->parts[p].triplets,
+                          data->parts[p].count * sizeof(attune_triplet));
+    }
+    hash = hash_bytes(hash, data->chosen, data->chosen_count * sizeof(*data->chosen));
+    return hash_bytes(hash, data->held, data->held_count * sizeof(*data->held));
+}
+
+attune_status attune_stage_data_open(attune_stage_data *out, const attune_settings *settings,
+                                     attune_stage stage, const char *run,
+                                     const attune_train_events *events)
+{
+    const bool unlabelled = stage == ATTUNE_STAGE_UNLABELLED;
+    *out = (attune_stage_data){0};
+    attune_status status = attune_tracks_open(&out->tracks, settings->audio);
+    if (!status && settings->manifest) {
+        status = attune_tracks_add_manifest(out->tracks, settings->manifest);
+    } else if (!status && unlabelled) {
+        status = attune_tracks_add_all(out->tracks);
+    }
+    if (!status && !unlabelled) {
+        status = read_all_triplets(out, settings, stage, events);
+    }
+    if (!status && attune_tracks_missing(out->tracks) > 0 && settings->skip_missing) {
+        attune_train_say(events, "%u tracks are missing and left out",
+                         attune_tracks_missing(out->tracks));
+    } else if (!status) {
+        status = attune_tracks_check(out->tracks);
+    }
+    status = status ? status : open_cache(out, settings, stage, run, events);
+    if (!status && unlabelled) {
+        status = choose_tracks(out, settings, events);
+    } else if (!status) {
+        drop_broken(out, events);
+        attune_train_say(events, "%u triplets to train on, %u to choose by, %u to test with",
+                         out->parts[ATTUNE_PART_TRAIN].count,
+                         out->parts[ATTUNE_PART_VALIDATION].count,
+                         out->parts[ATTUNE_PART_TEST].count);
+    }
+    if (!status) {
+        out->hash = hash_data(out);
+    }
+    return status;
+}
+
+void attune_stage_data_close(attune_stage_data *data)
+{
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        free(data->parts[p].triplets);
+    }
+    free(data->chosen);
+    free(data->held);
+    free(data->samples);
+    attune_clip_cache_close(data->cache);
+    attune_tracks_close(data->tracks);
+    *data = (attune_stage_data){0};
+}

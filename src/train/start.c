@@ -1,0 +1,70 @@
+/* start.c - random parameters, or a checkpoint's. */
+#include "train/start.h"
+
+#include "status/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What settings ask for and a network is not, where they were given; NULL if nothing. */
+static const char *difference(const attune_settings *settings, const attune_network *network)
+{
+    attune_network wanted;
+    attune_settings_network(&wanted, settings);
+    const struct {
+        const char *name;
+        bool same;
+    } fields[] = {
+        {"network", wanted.architecture == network->architecture},
+        {"frame", wanted.frame_size == network->frame_size},
+        {"half-hop",
+         (wanted.hop_size < wanted.frame_size) == (network->hop_size < network->frame_size)},
+        {"hidden", wanted.hidden == network->hidden},
+        {"layers", wanted.layers == network->layers},
+        {"pooling", wanted.pooling == network->pooling},
+        {"embedding", wanted.embedding == network->embedding},
+    };
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        if (!fields[i].same && attune_settings_given(settings, fields[i].name)) {
+            return fields[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* A new training of the network in a checkpoint. */
+static attune_status start_from(attune_checkpoint **out, const attune_settings *settings)
+{
+    attune_checkpoint *from = NULL;
+    attune_status status = attune_checkpoint_read(&from, settings->from);
+    const char *name = status ? NULL : difference(settings, &from->trainable.network);
+    if (name) {
+        status =
+            attune_fail(ATTUNE_ECONFIG, "%s: its network has another --%s", settings->from, name);
+    }
+    status = status ? status : attune_checkpoint_create(out, &from->trainable.network, true);
+    if (!status) {
+        memcpy((*out)->parameters, from->parameters,
+               from->trainable.parameter_count * sizeof(float));
+        memcpy((*out)->statistics, from->statistics,
+               from->trainable.statistic_count * sizeof(float));
+    }
+    attune_checkpoint_close(from);
+    return status;
+}
+
+attune_status attune_start(attune_checkpoint **out, const attune_settings *settings)
+{
+    attune_network network;
+    *out = NULL;
+    if (settings->from) {
+        return start_from(out, settings);
+    }
+    attune_settings_network(&network, settings);
+    attune_status status = attune_checkpoint_create(out, &network, true);
+    if (!status) {
+        attune_trainable_initialise((*out)->parameters, (*out)->statistics, &(*out)->trainable,
+                                    (uint64_t)settings->seed);
+    }
+    return status;
+}

@@ -1,0 +1,434 @@
+/* tracks.c - names to files by way of two tables, of ids and of paths. The idea is in tracks.h. */
+#include "train/tracks.h"
+
+#include "attune/job.h"
+#include "csv/csv.h"
+#include "engine/scan.h"
+#include "status/error.h"
+#include "train/names.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct attune_tracks {
+    attune_scan *scan;
+    attune_names paths;           /* number i is file i of the scan */
+    attune_names ids;             /* of all files */
+    uint32_t *file_of_id;         /* (ids.count): the first file */
+    uint32_t *other_of_id;        /* (ids.count): another one, or ATTUNE_NO_TRACK */
+    uint32_t *id_of_file;         /* (files) */
+    uint32_t *track_of_file;      /* (files), or ATTUNE_NO_TRACK */
+    attune_tracks_entry *entries; /* (capacity) */
+    attune_audio_place *places;   /* (capacity) */
+    bool *listed;                 /* (capacity): in a manifest */
+    uint32_t count, capacity;
+    attune_names labels[ATTUNE_LABEL_COUNT];
+    attune_names missing;
+};
+
+static const char *const label_columns[ATTUNE_LABEL_COUNT] = {
+#define ATTUNE_X(name, column) column,
+    ATTUNE_LABELS(ATTUNE_X)
+#undef ATTUNE_X
+};
+
+/* An id as the table of ids has it: a number without leading zeros. */
+static const char *plain_id(const char *id)
+{
+    const size_t length = strlen(id);
+    if (length > 0 && strspn(id, "0123456789") == length) {
+        const size_t zeros = strspn(id, "0");
+        return id + (zeros < length ? zeros : length - 1);
+    }
+    return id;
+}
+
+/* A file name's part before its extension; `out` has PATH_MAX bytes. */
+static const char *stem_of(char *out, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    const size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    snprintf(out, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
+    return plain_id(out);
+}
+
+/* Enters file `file` of the scan. */
+static attune_status index_file(attune_tracks *tracks, uint32_t file)
+{
+    char stem[PATH_MAX];
+    const char *path = attune_scan_path(tracks->scan, file);
+    uint32_t number = 0, id = 0;
+    attune_status status = attune_names_add(&number, &tracks->paths, path);
+    if (status == ATTUNE_OK) {
+        status = attune_names_add(&id, &tracks->ids, stem_of(stem, path));
+    }
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    if (tracks->file_of_id[id] == ATTUNE_NO_TRACK) {
+        tracks->file_of_id[id] = file;
+    } else {
+        tracks->other_of_id[id] = file;
+    }
+    tracks->id_of_file[file] = id;
+    return ATTUNE_OK;
+}
+
+static attune_status index_files(attune_tracks *tracks)
+{
+    const size_t files = attune_scan_count(tracks->scan), size = files * sizeof(uint32_t);
+    attune_status status = ATTUNE_OK;
+    if (files >= UINT32_MAX / 8) {
+        return attune_fail(ATTUNE_EINVAL, "%s: %zu files are too many to train with",
+                           attune_scan_root(tracks->scan), files);
+    }
+    tracks->file_of_id = malloc(size);
+    tracks->other_of_id = malloc(size);
+    tracks->id_of_file = malloc(size);
+    tracks->track_of_file = malloc(size);
+    if (!tracks->file_of_id || !tracks->other_of_id || !tracks->id_of_file ||
+        !tracks->track_of_file) {
+        return attune_fail_memory("files", size);
+    }
+    memset(tracks->file_of_id, 0xff, size); /* ATTUNE_NO_TRACK */
+    memset(tracks->other_of_id, 0xff, size);
+    memset(tracks->track_of_file, 0xff, size);
+    for (uint32_t i = 0; status == ATTUNE_OK && i < files; i++) {
+        status = index_file(tracks, i);
+    }
+    return status;
+}
+
+attune_status attune_tracks_open(attune_tracks **out, const char *folder)
+{
+    attune_tracks *tracks = *out = calloc(1, sizeof(*tracks));
+    if (!tracks) {
+        return attune_fail_memory("tracks", sizeof(*tracks));
+    }
+    attune_status status = attune_scan_create(&tracks->scan);
+    if (status == ATTUNE_OK) {
+        status = attune_scan_add(tracks->scan, folder);
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_scan_finish(tracks->scan);
+    }
+    if (status == ATTUNE_OK) {
+        status = index_files(tracks);
+    }
+    if (status != ATTUNE_OK) {
+        attune_tracks_close(tracks);
+        *out = NULL;
+    }
+    return status;
+}
+
+void attune_tracks_close(attune_tracks *tracks)
+{
+    if (tracks) {
+        attune_scan_free(tracks->scan);
+        attune_names_free(&tracks->paths);
+        attune_names_free(&tracks->ids);
+        attune_names_free(&tracks->missing);
+        for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
+            attune_names_free(&tracks->labels[i]);
+        }
+        free(tracks->file_of_id);
+        free(tracks->other_of_id);
+        free(tracks->id_of_file);
+        free(tracks->track_of_file);
+        free(tracks->entries);
+        free(tracks->places);
+        free(tracks->listed);
+        free(tracks);
+    }
+}
+
+static attune_status grow(attune_tracks *tracks)
+{
+    const size_t capacity = tracks->capacity ? (size_t)tracks->capacity * 2 : 256;
+    attune_tracks_entry *entries = realloc(tracks->entries, capacity * sizeof(*entries));
+    tracks->entries = entries ? entries : tracks->entries;
+    attune_audio_place *places = realloc(tracks->places, capacity * sizeof(*places));
+    tracks->places = places ? places : tracks->places;
+    bool *listed = realloc(tracks->listed, capacity * sizeof(*listed));
+    tracks->listed = listed ? listed : tracks->listed;
+    if (!entries || !places || !listed) {
+        return attune_fail_memory("tracks", capacity * sizeof(*entries));
+    }
+    tracks->capacity = (uint32_t)capacity;
+    return ATTUNE_OK;
+}
+
+/* The track of a file of the scan, added if it is new. */
+static attune_status take_file(uint32_t *out, attune_tracks *tracks, uint32_t file)
+{
+    uint32_t *track = &tracks->track_of_file[file];
+    if (*track == ATTUNE_NO_TRACK) {
+        const attune_status status = tracks->count == tracks->capacity ? grow(tracks) : ATTUNE_OK;
+        if (status != ATTUNE_OK) {
+            return status;
+        }
+        *track = tracks->count++;
+        tracks->places[*track] = attune_scan_place(tracks->scan, file);
+        tracks->listed[*track] = false;
+        attune_tracks_entry *entry = &tracks->entries[*track];
+        *entry = (attune_tracks_entry){.id = tracks->ids.texts[tracks->id_of_file[file]],
+                                       .path = tracks->places[*track].path};
+        for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
+            entry->label[i] = -1;
+        }
+    }
+    *out = *track;
+    return ATTUNE_OK;
+}
+
+attune_status attune_tracks_add_all(attune_tracks *tracks)
+{
+    const size_t files = attune_scan_count(tracks->scan);
+    attune_status status = ATTUNE_OK;
+    for (uint32_t i = 0, track = 0; status == ATTUNE_OK && i < files; i++) {
+        status = take_file(&track, tracks, i);
+    }
+    return status;
+}
+
+/* The file of the scan at a path, absolute or below the folder, whichever way it is spelled. */
+static uint32_t file_at(const attune_tracks *tracks, const char *name)
+{
+    char path[PATH_MAX], real[PATH_MAX];
+    const char *root = name[0] == '/' ? "" : attune_scan_root(tracks->scan);
+    const int length = snprintf(path, sizeof(path), "%s%s%s", root,
+                                *root && root[strlen(root) - 1] != '/' ? "/" : "", name);
+    if (!*name || length < 0 || (size_t)length >= sizeof(path)) {
+        return ATTUNE_NO_TRACK;
+    }
+    const uint32_t file = attune_names_find(&tracks->paths, path);
+    return file != ATTUNE_NO_NAME || !realpath(path, real)
+               ? file
+               : attune_names_find(&tracks->paths, real);
+}
+
+/* The file with an id; ATTUNE_NO_TRACK if there is none. */
+static attune_status file_called(uint32_t *out, const attune_tracks *tracks, const char *id)
+{
+    const uint32_t number = attune_names_find(&tracks->ids, plain_id(id));
+    *out = number == ATTUNE_NO_NAME ? ATTUNE_NO_TRACK : tracks->file_of_id[number];
+    if (number != ATTUNE_NO_NAME && tracks->other_of_id[number] != ATTUNE_NO_TRACK) {
+        return attune_fail(ATTUNE_EDATA,
+                           "%.60s: is two files, %.300s and %.300s; name them by "
+                           "their paths, or a folder that holds one of them",
+                           id, attune_scan_path(tracks->scan, *out),
+                           attune_scan_path(tracks->scan, tracks->other_of_id[number]));
+    }
+    return ATTUNE_OK;
+}
+
+/* What a name of any kind names. Only what has no slash can be an id. */
+static attune_status look_up(uint32_t *out, const attune_tracks *tracks, const char *name)
+{
+    char stem[PATH_MAX];
+    *out = file_at(tracks, name);
+    if (*out != ATTUNE_NO_TRACK || !*name || strchr(name, '/')) {
+        return ATTUNE_OK;
+    }
+    const attune_status status = file_called(out, tracks, name);
+    return status == ATTUNE_OK && *out == ATTUNE_NO_TRACK
+               ? file_called(out, tracks, stem_of(stem, name))
+               : status;
+}
+
+static attune_status note_missing(attune_tracks *tracks, const char *name)
+{
+    uint32_t number = 0;
+    return attune_names_add(&number, &tracks->missing, name);
+}
+
+attune_status attune_tracks_find(uint32_t *out, attune_tracks *tracks, const char *name)
+{
+    uint32_t file = ATTUNE_NO_TRACK;
+    *out = ATTUNE_NO_TRACK;
+    const attune_status status = look_up(&file, tracks, name);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    return file == ATTUNE_NO_TRACK ? note_missing(tracks, name) : take_file(out, tracks, file);
+}
+
+uint32_t attune_tracks_missing(const attune_tracks *tracks)
+{
+    return tracks->missing.count;
+}
+
+attune_status attune_tracks_check(const attune_tracks *tracks)
+{
+    enum { SHOWN = 10, NAME = 48 };
+    char list[SHOWN * (NAME + 2) + 32] = "";
+    size_t length = 0;
+    const uint32_t count = tracks->missing.count;
+    for (uint32_t i = 0; i < count && i < SHOWN; i++) {
+        length += (size_t)snprintf(list + length, sizeof(list) - length, "%s%.*s", i ? ", " : "",
+                                   NAME, tracks->missing.texts[i]);
+    }
+    if (count > SHOWN) {
+        snprintf(list + length, sizeof(list) - length, " and %u more", count - SHOWN);
+    }
+    return count == 0 ? ATTUNE_OK
+                      : attune_fail(ATTUNE_ENOINPUT,
+                                    "%.200s: has no file of %u tracks that were named: %s; name "
+                                    "another folder, or --skip-missing",
+                                    attune_scan_root(tracks->scan), count, list);
+}
+
+/* ---- manifests ---- */
+
+enum { COLUMN_ID = ATTUNE_LABEL_COUNT, COLUMN_PATH, COLUMN_COUNT };
+
+/* Where the columns are; SIZE_MAX: not there. */
+typedef struct manifest {
+    size_t at[COLUMN_COUNT];
+    size_t width;
+} manifest;
+
+static int column_called(const char *name)
+{
+    for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
+        if (strcmp(name, label_columns[i]) == 0) {
+            return i;
+        }
+    }
+    return strcmp(name, "id") == 0 || strcmp(name, "track_id") == 0 ? COLUMN_ID
+           : strcmp(name, "path") == 0                              ? COLUMN_PATH
+                                                                    : COLUMN_COUNT;
+}
+
+static attune_status read_header(manifest *m, attune_csv *csv)
+{
+    attune_csv_row row;
+    const attune_status status = attune_csv_next(csv, &row);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    m->width = row.count;
+    for (int i = 0; i < COLUMN_COUNT; i++) {
+        m->at[i] = SIZE_MAX;
+    }
+    for (size_t i = 0; i < row.count; i++) {
+        const int column = column_called(row.fields[i]);
+        if (column < COLUMN_COUNT && m->at[column] != SIZE_MAX) {
+            return attune_csv_refuse(csv, "the column %.40s stands in the header twice",
+                                     row.fields[i]);
+        }
+        if (column < COLUMN_COUNT) {
+            m->at[column] = i;
+        }
+    }
+    return m->at[COLUMN_ID] == SIZE_MAX && m->at[COLUMN_PATH] == SIZE_MAX
+               ? attune_csv_refuse(csv, "has no column \"id\" or \"path\"; a manifest begins with "
+                                        "a line that names its columns")
+               : ATTUNE_OK;
+}
+
+static const char *field(const manifest *m, const attune_csv_row *row, int column)
+{
+    return m->at[column] == SIZE_MAX ? "" : row->fields[m->at[column]];
+}
+
+static attune_status set_labels(attune_tracks *tracks, uint32_t track, const manifest *m,
+                                const attune_csv_row *row)
+{
+    attune_status status = ATTUNE_OK;
+    for (int i = 0; status == ATTUNE_OK && i < ATTUNE_LABEL_COUNT; i++) {
+        const char *value = field(m, row, i);
+        uint32_t number = 0;
+        if (*value) {
+            status = attune_names_add(&number, &tracks->labels[i], value);
+            tracks->entries[track].label[i] = (int32_t)number;
+        }
+    }
+    return status;
+}
+
+static attune_status add_row(attune_tracks *tracks, const manifest *m, const attune_csv *csv,
+                             const attune_csv_row *row)
+{
+    if (row->count != m->width) {
+        return attune_csv_refuse(csv, "has %zu fields, and the header %zu", row->count, m->width);
+    }
+    const char *path = field(m, row, COLUMN_PATH), *id = field(m, row, COLUMN_ID);
+    const char *name = *id ? id : path;
+    if (!*name) {
+        return attune_csv_refuse(csv, "names no track");
+    }
+    uint32_t file = file_at(tracks, path), track = 0;
+    attune_status status = file == ATTUNE_NO_TRACK ? look_up(&file, tracks, name) : ATTUNE_OK;
+    if (status == ATTUNE_OK && file == ATTUNE_NO_TRACK) {
+        return note_missing(tracks, name);
+    }
+    if (status == ATTUNE_OK) {
+        status = take_file(&track, tracks, file);
+    }
+    if (status == ATTUNE_OK && tracks->listed[track]) {
+        return attune_csv_refuse(csv, "the track %.60s is listed twice", name);
+    }
+    if (status == ATTUNE_OK) {
+        tracks->listed[track] = true;
+        status = set_labels(tracks, track, m, row);
+    }
+    return status;
+}
+
+attune_status attune_tracks_add_manifest(attune_tracks *tracks, const char *path)
+{
+    attune_csv *csv = NULL;
+    attune_csv_row row = {0};
+    manifest m = {0};
+    attune_status status = attune_csv_open(&csv, path);
+    if (status == ATTUNE_OK) {
+        status = read_header(&m, csv);
+    }
+    for (bool more = true; status == ATTUNE_OK && more;) {
+        status = attune_csv_next(csv, &row);
+        more = row.count > 0;
+        if (status == ATTUNE_OK && more) {
+            status = add_row(tracks, &m, csv, &row);
+        }
+    }
+    attune_csv_close(csv);
+    return status;
+}
+
+/* ---- the table ---- */
+
+uint32_t attune_tracks_count(const attune_tracks *tracks)
+{
+    return tracks->count;
+}
+
+const attune_tracks_entry *attune_tracks_entries(const attune_tracks *tracks)
+{
+    return tracks->entries;
+}
+
+const attune_audio_place *attune_tracks_places(const attune_tracks *tracks)
+{
+    return tracks->places;
+}
+
+int32_t attune_tracks_label_count(const attune_tracks *tracks, attune_label label)
+{
+    return (int32_t)tracks->labels[label].count;
+}
+
+const char *attune_tracks_label_name(const attune_tracks *tracks, attune_label label, int32_t value)
+{
+    return tracks->labels[label].texts[value];
+}
+
+int32_t attune_tracks_label_value(const attune_tracks *tracks, attune_label label, const char *name)
+{
+    const uint32_t value = attune_names_find(&tracks->labels[label], name);
+    return value == ATTUNE_NO_NAME ? -1 : (int32_t)value;
+}

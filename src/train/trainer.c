@@ -1,0 +1,578 @@
+/* trainer.c - epochs of steps, each: batch, forward, loss, backward, clip, AdamW.
+ *
+ * All that changes is in train/run.h's struct; everything else here is made anew from the settings
+ * when a run goes on. */
+#include "train/trainer.h"
+
+#include "kernels/training.h"
+#include "status/error.h"
+#include "train/loader.h"
+#include "train/optimiser.h"
+#include "train/run.h"
+#include "train/start.h"
+#include "train/teacher.h"
+#include "train/watch.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CHECKPOINT_SECONDS = 300 }; /* within an epoch */
+
+typedef struct trainer {
+    const attune_settings *settings;
+    attune_stage stage;
+    const attune_train_options *options;
+    const attune_train_events *events;
+    attune_stage_data data;
+    attune_run run;
+    bool resumed;
+    attune_sampler *sampler;
+    attune_loader *loader;
+    attune_teacher *teacher;
+    const attune_training_kernels *kernels;
+    void *device;
+    attune_watch *watch;
+    int threads;
+    size_t S;
+    int most;                    /* clips of a batch */
+    float *embeddings;           /* (most, E) */
+    float *embedding_gradients;  /* (most, E) */
+    float *gradients;            /* (parameter_count) */
+    int32_t *labels;             /* (3, most): label, family, mixed */
+    double epoch_started, saved; /* seconds of the run */
+    int64_t epoch_clips;
+} trainer;
+
+/* Everything so far, durable. */
+static attune_status save(trainer *t)
+{
+    attune_status status = attune_watch_flush(t->watch);
+    t->saved = attune_run_seconds(&t->run);
+    return status ? status : attune_run_save(&t->run);
+}
+
+/* ---- opening ---- */
+
+static attune_status allocate(trainer *t)
+{
+    const size_t most = (size_t)t->most, E = (size_t)t->run.weights->trainable.network.embedding;
+    t->embeddings = malloc(most * E * sizeof(float));
+    t->embedding_gradients = malloc(most * E * sizeof(float));
+    t->gradients = malloc(t->run.weights->trainable.parameter_count * sizeof(float));
+    t->labels = malloc(3 * most * sizeof(*t->labels));
+    return t->embeddings && t->embedding_gradients && t->gradients && t->labels
+               ? ATTUNE_OK
+               : attune_fail_memory("a batch's embeddings", most * E * sizeof(float));
+}
+
+/* A setting's largest change as the range that augment.h draws from. */
+static attune_augment_range around(double middle, double most)
+{
+    return (attune_augment_range){.probability = most > 0 ? 1 : 0,
+                                  .low = (float)(middle - most),
+                                  .high = (float)(middle + most)};
+}
+
+static attune_status augmentation(attune_augment_options *out, const attune_settings *s)
+{
+    *out = (attune_augment_options){
+        .gain = around(0, s->gain),
+        .equaliser = around(0, s->equaliser),
+        .speed = around(1, s->speed),
+        .tempo = around(1, s->tempo),
+        .noise = {.probability = s->noise > 0 ? 0.5f : 0,
+                  .low = (float)s->noise,
+                  .high = (float)s->noise + 30},
+    };
+    return attune_augment_check(out);
+}
+
+static attune_status open_batches(trainer *t)
+{
+    const attune_settings *s = t->settings;
+    attune_augment_options augment;
+    attune_status status = augmentation(&augment, s);
+    t->S = (size_t)(s->seconds * t->run.weights->trainable.network.sample_rate);
+    const attune_sampler_source source = {
+        .tracks = t->data.tracks,
+        .samples = t->data.samples,
+        .span = attune_augment_source_max(&augment, t->S),
+        .triplets = t->data.parts[ATTUNE_PART_TRAIN].triplets,
+        .triplet_count = t->data.parts[ATTUNE_PART_TRAIN].count,
+        .chosen = t->data.chosen,
+        .chosen_count = t->data.chosen_count,
+    };
+    status = status ? status : attune_sampler_open(&t->sampler, s, &source);
+    if (!status) {
+        t->most = attune_sampler_most(t->sampler);
+        status = attune_loader_open(&t->loader, t->sampler, t->data.cache, &augment, t->S,
+                                    (uint64_t)s->seed, t->threads, (int64_t)t->run.now.epoch,
+                                    (int64_t)t->run.now.step);
+    }
+    return status;
+}
+
+static attune_status open_device(trainer *t)
+{
+    const attune_settings *s = t->settings;
+    const attune_training_options options = {
+        .threads = t->threads,
+        .clips = t->most,
+        .samples = t->S,
+        .frozen_front_end = s->freeze,
+        .dropout_layers = (float)s->dropout,
+        .dropout_head = (float)s->dropout,
+    };
+    attune_status status = attune_training_cpu(&t->kernels);
+    return status ? status : t->kernels->open(&t->device, &t->run.weights->trainable, &options);
+}
+
+static const char *const step_names[] = {
+    "loss", "accuracy", "positive_distance", "negative_distance", "rate", "gradient_norm", NULL};
+static const char *const triplet_names[] = {
+    "train_loss", "train_accuracy", "val_loss", "val_accuracy", "rate", "seconds", NULL};
+static const char *const label_names[] = {"train_loss",   "train_accuracy",  "val_map",
+                                          "val_accuracy", "val_precision_1", "val_median_cosine",
+                                          "rate",         "seconds",         NULL};
+
+static void warn(void *user, const char *message)
+{
+    attune_train_say(((trainer *)user)->events, "%s", message);
+}
+
+static attune_status open_watch(trainer *t)
+{
+    attune_watch_options options;
+    attune_watch_options_default(&options);
+    options.step_names = step_names;
+    options.epoch_names = t->data.held ? label_names : triplet_names;
+    options.resume_step = t->resumed ? (int64_t)t->run.now.all_steps : -1;
+    options.plots = t->settings->plots;
+    options.best = t->data.held ? "val_map" : "val_accuracy";
+    options.best_is_highest = true;
+    options.warn = warn;
+    options.user = t;
+    return attune_watch_open(&t->watch, t->options->folder, &options);
+}
+
+static attune_status describe_run(trainer *t)
+{
+    attune_watch_fact facts[ATTUNE_SETTINGS_MAX + 1] = {{0}}, data[8] = {{0}};
+    char(*texts)[1024] = malloc(ATTUNE_SETTINGS_MAX * sizeof(*texts));
+    char hash[32];
+    int count = 0;
+    if (!texts) {
+        return attune_fail_memory("a run's description", ATTUNE_SETTINGS_MAX * sizeof(*texts));
+    }
+    for (int i = 0; i < attune_settings_count; i++) {
+        if (attune_settings_table[i].name) {
+            attune_settings_text(texts[count], sizeof(texts[count]), t->settings, i);
+            facts[count] =
+                (attune_watch_fact){.name = attune_settings_table[i].name, .text = texts[count]};
+            count++;
+        }
+    }
+    snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)t->data.hash);
+    data[0] = (attune_watch_fact){.name = "hash", .text = hash};
+    data[1] = (attune_watch_fact){.name = "tracks", .number = attune_tracks_count(t->data.tracks)};
+    data[2] = (attune_watch_fact){.name = "train_triplets",
+                                  .number = t->data.parts[ATTUNE_PART_TRAIN].count};
+    data[3] = (attune_watch_fact){.name = "train_tracks", .number = t->data.chosen_count};
+    data[4] = (attune_watch_fact){.name = "validation_triplets",
+                                  .number = t->data.parts[ATTUNE_PART_VALIDATION].count};
+    data[5] = (attune_watch_fact){.name = "validation_tracks", .number = t->data.held_count};
+    const attune_watch_description description = {
+        .argument_count = t->options->argument_count,
+        .arguments = t->options->arguments,
+        .seed = (uint64_t)t->settings->seed,
+        .device = t->kernels->device,
+        .detail = t->kernels->detail,
+        .configuration = facts,
+        .data = data,
+        .resume_step = t->resumed ? (int64_t)t->run.now.all_steps : -1,
+    };
+    attune_status status = attune_watch_describe(t->options->folder, &description);
+    free(texts);
+    return status;
+}
+
+static attune_status make_folder(const char *path)
+{
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+        return attune_fail(ATTUNE_ECREATE, "%s: %s", path, strerror(errno));
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status open_trainer(trainer *t)
+{
+    attune_status status = make_folder(t->options->folder);
+    status = status ? status
+                    : attune_stage_data_open(&t->data, t->settings, t->stage, t->options->folder,
+                                             t->events);
+    t->run.data = t->data.hash;
+    t->run.now = (attune_run_progress){.rate = t->settings->rate,
+                                       .plateau_best = INFINITY,
+                                       .best_score = -INFINITY,
+                                       .best_epoch = -1};
+    if (!status && t->settings->average_from > 0) {
+        status = attune_start(&t->run.mean, t->settings);
+    }
+    if (!status && t->resumed) {
+        status = attune_run_restore(&t->run);
+    } else if (!status) {
+        status = attune_start(&t->run.weights, t->settings);
+    }
+    if (!status && t->settings->teacher) {
+        status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
+    }
+    status = status ? status : open_batches(t);
+    status = status ? status : allocate(t);
+    status = status ? status : open_device(t);
+    status = status ? status : open_watch(t);
+    status = status ? status : describe_run(t);
+    attune_run_start(&t->run);
+    t->saved = t->epoch_started = attune_run_seconds(&t->run);
+    return status || t->resumed ? status : save(t); /* from here on --resume knows the run */
+}
+
+static void close_trainer(trainer *t)
+{
+    if (t->kernels) {
+        t->kernels->close(t->device);
+    }
+    attune_loader_close(t->loader);
+    attune_sampler_close(t->sampler);
+    attune_teacher_close(t->teacher);
+    attune_checkpoint_close(t->run.mean);
+    attune_checkpoint_close(t->run.weights);
+    attune_stage_data_close(&t->data);
+    free(t->labels);
+    free(t->gradients);
+    free(t->embedding_gradients);
+    free(t->embeddings);
+}
+
+/* ---- a step ---- */
+
+static attune_status loss_by_label(trainer *t, attune_loss_value *value, const int32_t *labels,
+                                   const int32_t *families, int B, double weight)
+{
+    const attune_settings *s = t->settings;
+    const int E = t->run.weights->trainable.network.embedding;
+    return s->loss == ATTUNE_LOSS_CONTRAST
+               ? attune_loss_contrast(value, t->embedding_gradients, t->embeddings, labels,
+                                      families, B, E, s->temperature, weight)
+               : attune_loss_mined(value, t->embedding_gradients, t->embeddings, labels, B, E,
+                                   s->loss == ATTUNE_LOSS_HARD ? ATTUNE_MINING_HARD
+                                                               : ATTUNE_MINING_SEMIHARD,
+                                   s->margin, weight);
+}
+
+/* The batch's loss, and its gradient by the embeddings. */
+static attune_status loss_of(trainer *t, attune_loss_value *value, const attune_loaded *batch)
+{
+    const attune_settings *s = t->settings;
+    const int B = batch->B, E = t->run.weights->trainable.network.embedding;
+    int32_t *labels = t->labels, *families = labels + t->most, *mixed = families + t->most;
+    attune_loss_value second = {0};
+    attune_status status = ATTUNE_OK;
+    memset(t->embedding_gradients, 0, (size_t)B * E * sizeof(float));
+    for (int i = 0; i < B; i++) {
+        labels[i] = batch->samples[i].label;
+        families[i] = batch->samples[i].family;
+        mixed[i] = batch->samples[i].mixed;
+    }
+    if (t->data.parts[ATTUNE_PART_TRAIN].count > 0) {
+        attune_loss_triplet(value, t->embedding_gradients, t->embeddings, B / 3, E, s->margin, 1);
+    } else {
+        status = loss_by_label(t, value, labels, s->spare ? families : NULL, B, 1 - s->mix);
+        if (!status && s->mix > 0) {
+            status = loss_by_label(t, &second, mixed, NULL, B, s->mix);
+            value->loss = (1 - s->mix) * value->loss + s->mix * second.loss;
+        }
+    }
+    if (!status && t->teacher) {
+        status = attune_teacher_loss(t->teacher, &second, t->embedding_gradients, t->embeddings,
+                                     batch->samples, B, E, s->teacher_weight);
+        value->loss += s->teacher_weight * second.loss;
+    }
+    return status;
+}
+
+/* The rate of the step that comes. */
+static double rate_now(const trainer *t)
+{
+    const attune_settings *s = t->settings;
+    const double steps = (double)s->epochs * attune_sampler_steps(t->sampler);
+    double rate = t->run.now.rate;
+    if (s->schedule == ATTUNE_SCHEDULE_COSINE) {
+        rate *= 0.5 * (1 + cos(3.14159265358979323846 * t->run.now.all_steps / steps));
+    }
+    return t->run.now.all_steps < (double)s->warmup
+               ? rate * (t->run.now.all_steps + 1) / (double)s->warmup
+               : rate;
+}
+
+/* Where the part of the network begins that is trained. */
+static size_t first_trained(const trainer *t)
+{
+    const attune_trainable *trainable = &t->run.weights->trainable;
+    int i = 0;
+    while (t->settings->freeze && trainable->tensors[i].front_end) {
+        i++;
+    }
+    return trainable->tensors[i].offset;
+}
+
+static attune_status take_step(trainer *t, attune_train_progress *shown)
+{
+    const attune_settings *s = t->settings;
+    attune_checkpoint *state = t->run.weights;
+    const size_t count = state->trainable.parameter_count;
+    attune_loaded loaded;
+    attune_loss_value value;
+    attune_status status = attune_loader_next(t->loader, &loaded);
+    if (status) {
+        return status;
+    }
+    const bool triplets = t->data.parts[ATTUNE_PART_TRAIN].count > 0;
+    const attune_training_batch batch = {
+        .clips = loaded.clips,
+        .B = loaded.B,
+        .samples = t->S,
+        .groups = triplets ? (int)s->norm_groups : 1,
+        .seed = attune_random_of((uint64_t)s->seed, (uint64_t)t->run.now.all_steps).state,
+    };
+    status =
+        t->kernels->forward(t->device, t->embeddings, state->statistics, state->parameters, &batch);
+    status = status ? status : loss_of(t, &value, &loaded);
+    status = status ? status
+                    : t->kernels->backward(t->device, t->gradients, t->embedding_gradients,
+                                           state->parameters, &batch);
+    if (status) {
+        return status;
+    }
+    const double norm = attune_gradient_norm(t->gradients, count);
+    if (!isfinite(norm) || !isfinite(value.loss)) {
+        return attune_fail(ATTUNE_EDATA,
+                           "the loss is no longer finite at step %.0f; try a lower --rate",
+                           t->run.now.all_steps);
+    }
+    if (s->clip_norm > 0) {
+        attune_gradient_clip(t->gradients, count, norm, s->clip_norm);
+    }
+    attune_adamw adamw = {.rate = rate_now(t),
+                          .weight_decay = s->weight_decay,
+                          .steps = (uint64_t)t->run.now.adamw_steps,
+                          .moment1 = state->moment1,
+                          .moment2 = state->moment2,
+                          .count = count};
+    attune_adamw_step(&adamw, state->parameters, t->gradients, first_trained(t));
+    t->run.now.adamw_steps = (double)adamw.steps;
+    t->run.now.sum_loss += value.loss * value.counted;
+    t->run.now.sum_correct += value.correct;
+    t->run.now.sum_counted += value.counted;
+    t->epoch_clips += loaded.B;
+    *shown = (attune_train_progress){
+        .stage = t->stage,
+        .epoch = (int64_t)t->run.now.epoch,
+        .epochs = s->epochs,
+        .step = (int64_t)t->run.now.step + 1,
+        .steps = attune_sampler_steps(t->sampler),
+        .loss = value.loss,
+        .accuracy = value.counted ? value.correct / value.counted : NAN,
+        .rate = adamw.rate,
+        .gradient_norm = norm,
+        .clips_per_second =
+            (double)t->epoch_clips / (attune_run_seconds(&t->run) - t->epoch_started),
+    };
+    const double row[] = {value.loss,     shown->accuracy, value.positive,
+                          value.negative, shown->rate,     norm};
+    return attune_watch_step(t->watch, (int64_t)t->run.now.all_steps + 1, (int)t->run.now.epoch,
+                             row);
+}
+
+/* ---- an epoch ---- */
+
+static attune_status validate(attune_validation *out, const trainer *t, const attune_checkpoint *of,
+                              attune_part part)
+{
+    attune_model *model = NULL;
+    attune_status status = attune_trainable_fold(&model, &of->trainable, of->parameters,
+                                                 of->statistics, "in training");
+    status = status ? status : attune_validate(out, model, &t->data, part, t->settings);
+    attune_model_close(model);
+    return status;
+}
+
+/* Takes this epoch's weights into the mean. */
+static void average(trainer *t)
+{
+    const double share = 1 / (t->run.now.averaged + 1);
+    for (size_t i = 0; i < t->run.weights->trainable.parameter_count; i++) {
+        t->run.mean->parameters[i] +=
+            (float)(share * ((double)t->run.weights->parameters[i] - t->run.mean->parameters[i]));
+    }
+    for (size_t i = 0; i < t->run.weights->trainable.statistic_count; i++) {
+        t->run.mean->statistics[i] +=
+            (float)(share * ((double)t->run.weights->statistics[i] - t->run.mean->statistics[i]));
+    }
+    t->run.now.averaged++;
+}
+
+/* Notes a validation, and writes best.h5 if it is the best. */
+static attune_status consider(trainer *t, const attune_checkpoint *candidate, double score)
+{
+    attune_best best = {.value = t->run.now.best_score,
+                        .epoch = (int)t->run.now.best_epoch,
+                        .bad = (int)t->run.now.best_bad};
+    const bool better = attune_best_step(&best, score, (int)t->run.now.epoch);
+    t->run.now.best_score = best.value;
+    t->run.now.best_epoch = best.epoch;
+    t->run.now.best_bad = best.bad;
+    return better ? attune_run_save_best(&t->run, candidate) : ATTUNE_OK;
+}
+
+static attune_status note_epoch(trainer *t, const attune_validation *v)
+{
+    const double counted = t->run.now.sum_counted > 0 ? t->run.now.sum_counted : 1,
+                 loss = t->run.now.sum_loss / counted, accuracy = t->run.now.sum_correct / counted,
+                 seconds = attune_run_seconds(&t->run);
+    const double triplets[] = {loss,     accuracy,        v->triplets.loss,
+                               v->score, t->run.now.rate, seconds},
+                 labels[] = {loss,
+                             accuracy,
+                             v->retrieval.map,
+                             v->retrieval.triplet_accuracy,
+                             v->retrieval.precision_1,
+                             v->retrieval.median_cosine,
+                             t->run.now.rate,
+                             seconds};
+    attune_train_say(t->events,
+                     t->data.held ? "epoch %.0f: loss %.4f, held out: MAP %.4f, triplets %.4f, "
+                                    "P@1 %.4f, median cosine %.3f"
+                                  : "epoch %.0f: loss %.4f, held out: accuracy %.4f, loss %.4f",
+                     t->run.now.epoch, loss, v->score,
+                     t->data.held ? v->retrieval.triplet_accuracy : v->triplets.loss,
+                     v->retrieval.precision_1, v->retrieval.median_cosine);
+    return attune_watch_epoch(t->watch, (int64_t)t->run.now.all_steps, (int)t->run.now.epoch,
+                              t->data.held ? labels : triplets);
+}
+
+static attune_status finish_epoch(trainer *t)
+{
+    const attune_settings *s = t->settings;
+    attune_validation held, mean;
+    attune_status status = validate(&held, t, t->run.weights, ATTUNE_PART_VALIDATION);
+    status = status ? status : note_epoch(t, &held);
+    status = status ? status : consider(t, t->run.weights, held.score);
+    if (!status && t->run.mean && t->run.now.epoch + 1 >= (double)s->average_from) {
+        average(t);
+        status = validate(&mean, t, t->run.mean, ATTUNE_PART_VALIDATION);
+        if (!status) {
+            attune_train_say(t->events, "epoch %.0f: mean of %.0f epochs' weights: %.4f",
+                             t->run.now.epoch, t->run.now.averaged, mean.score);
+            const double bad = t->run.now.best_bad; /* an epoch counts once */
+            status = consider(t, t->run.mean, mean.score);
+            t->run.now.best_bad = t->run.now.best_bad > bad ? bad : t->run.now.best_bad;
+        }
+    }
+    if (!status && s->schedule == ATTUNE_SCHEDULE_PLATEAU) {
+        attune_plateau plateau = {.factor = s->factor,
+                                  .patience = (int)s->rate_patience,
+                                  .best = t->run.now.plateau_best,
+                                  .bad = (int)t->run.now.plateau_bad};
+        t->run.now.rate *=
+            attune_plateau_step(&plateau, t->data.held ? 1 - held.score : held.triplets.loss);
+        t->run.now.plateau_best = plateau.best;
+        t->run.now.plateau_bad = plateau.bad;
+    }
+    t->run.now.epoch++;
+    t->run.now.step = t->run.now.sum_loss = t->run.now.sum_correct = t->run.now.sum_counted = 0;
+    t->epoch_clips = 0;
+    t->epoch_started = attune_run_seconds(&t->run);
+    t->run.now.finished =
+        t->run.now.epoch >= (double)s->epochs || t->run.now.best_bad >= (double)s->patience;
+    return status ? status : save(t);
+}
+
+static bool is_out_of_time(const trainer *t)
+{
+    return t->settings->minutes > 0 && attune_run_seconds(&t->run) >= 60 * t->settings->minutes;
+}
+
+static attune_status train_epochs(trainer *t)
+{
+    attune_status status = ATTUNE_OK;
+    while (!status && !t->run.now.finished && !(t->run.now.step == 0 && is_out_of_time(t))) {
+        attune_train_progress shown;
+        status = take_step(t, &shown);
+        if (status) {
+            break;
+        }
+        t->run.now.step++;
+        t->run.now.all_steps++;
+        if (t->events->on_step) {
+            t->events->on_step(t->events->user, &shown);
+        }
+        const bool stop = t->events->should_stop && t->events->should_stop(t->events->user);
+        if ((int64_t)t->run.now.step == attune_sampler_steps(t->sampler)) {
+            status = finish_epoch(t);
+        } else if (stop || attune_run_seconds(&t->run) - t->saved >= CHECKPOINT_SECONDS) {
+            status = save(t);
+        }
+        if (!status && stop && !t->run.now.finished) {
+            status = attune_fail(ATTUNE_ESTOPPED,
+                                 "stopped at epoch %.0f, step %.0f; go on with --resume",
+                                 t->run.now.epoch, t->run.now.step);
+        }
+    }
+    return status;
+}
+
+/* The best network on the test triplets. */
+static attune_status test(attune_train_result *out, const trainer *t)
+{
+    char path[4096];
+    attune_checkpoint *best = NULL;
+    attune_status status = ATTUNE_OK;
+    if (t->data.parts[ATTUNE_PART_TEST].count == 0 || t->run.now.best_epoch < 0) {
+        return ATTUNE_OK;
+    }
+    status = attune_run_path(&t->run, path, "best.h5");
+    status = status ? status : attune_checkpoint_read(&best, path);
+    status = status ? status : validate(&out->test, t, best, ATTUNE_PART_TEST);
+    out->tested = !status;
+    attune_checkpoint_close(best);
+    return status;
+}
+
+attune_status attune_train(attune_train_result *out, const attune_settings *settings,
+                           attune_stage stage, const attune_train_options *options,
+                           const attune_train_events *events)
+{
+    trainer t = {.settings = settings,
+                 .stage = stage,
+                 .options = options,
+                 .events = events,
+                 .run = {.folder = options->folder, .settings = settings, .stage = stage}};
+    *out = (attune_train_result){0};
+    t.threads = settings->threads > 0 ? (int)settings->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    attune_status status = open_trainer(&t);
+    status = status ? status : train_epochs(&t);
+    attune_status closed = attune_watch_close(t.watch);
+    status = status ? status : closed;
+    status = status ? status : test(out, &t);
+    out->epochs = (int64_t)t.run.now.epoch;
+    out->best_epoch = (int64_t)t.run.now.best_epoch;
+    out->best_score = t.run.now.best_score;
+    close_trainer(&t);
+    return status;
+}

@@ -1,0 +1,24 @@
+/* validate.h - how good a model is on what it was not trained on.
+ *
+ * The model embeds with the ordinary kernels, as it will when it is used. */
+#ifndef ATTUNE_SRC_TRAIN_VALIDATE_H
+#define ATTUNE_SRC_TRAIN_VALIDATE_H
+
+#include "eval/retrieval.h"
+#include "train/loss.h"
+#include "train/stage_data.h"
+
+typedef struct attune_validation {
+    attune_loss_value triplets; /* of triplets; their loss has the stage's margin */
+    double batch_accuracy;      /* mean of batches' accuracies, as published */
+    attune_retrieval retrieval; /* without triplets */
+    double score;               /* what is chosen by: accuracy, or MAP */
+} attune_validation;
+
+/* Triplets of a part; or, where the data has none, the tracks held out, by settings->choose_by: by
+ * track, the two halves of each belong together. */
+attune_status attune_validate(attune_validation *out, const attune_model *model,
+                              const attune_stage_data *data, attune_part part,
+                              const attune_settings *settings);
+
+#endif

@@ -1,0 +1,174 @@
+/* test_tracks.c - ids, names and paths find their files; what is missing or doubtful is said. */
+#include "tests/support/support.h"
+#include "tests/train/audio_tree.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TREE "000/000002.mp3 123/123456.mp3 train/e132bbc642.opus val/odd.name.flac Song.ogg 0.wav"
+
+/* The end of the path that a name finds; NULL if none. */
+static const char *found(attune_tracks *tracks, const char *name)
+{
+    uint32_t track = 0;
+    cr_assert_eq(attune_tracks_find(&track, tracks, name), ATTUNE_OK, "%s", attune_last_error());
+    const size_t root = strlen(temporary_folder()) + strlen("/music/");
+    return track == ATTUNE_NO_TRACK ? NULL : attune_tracks_entries(tracks)[track].path + root;
+}
+
+Test(tracks, are_found_by_id_name_and_path)
+{
+    static const struct {
+        const char *name, *path; /* NULL: none */
+    } cases[] = {
+        {"2", "000/000002.mp3"},
+        {"000002", "000/000002.mp3"},
+        {"000/000002.mp3", "000/000002.mp3"},
+        {"./000/../000/000002.mp3", "000/000002.mp3"},
+        {"000002.mp3", "000/000002.mp3"},
+        {"2.wav", "000/000002.mp3"},
+        {"123456", "123/123456.mp3"},
+        {"e132bbc642", "train/e132bbc642.opus"},
+        {"odd.name", "val/odd.name.flac"},
+        {"odd.name.flac", "val/odd.name.flac"},
+        {"Song.ogg", "Song.ogg"},
+        {"0", "0.wav"},
+        {"000", "0.wav"},
+        {"3", NULL},
+        {"", NULL},
+        {"odd", NULL},
+        {"song", NULL},
+        {"other/000002.mp3", NULL},
+        {"000", "0.wav"},
+    };
+    char *folder = make_tree("music", TREE);
+    attune_tracks *tracks = open_tracks(folder);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const char *path = found(tracks, cases[i].name);
+        cr_assert(path == cases[i].path || (path && cases[i].path && !strcmp(path, cases[i].path)),
+                  "%s finds %s", cases[i].name, path ? path : "nothing");
+    }
+    cr_assert_eq(attune_tracks_count(tracks), 6);
+    cr_assert_eq(attune_tracks_missing(tracks), 5);
+    char *absolute = temporary_path("music/000/000002.mp3");
+    cr_assert_str_eq(found(tracks, absolute), "000/000002.mp3");
+    for (uint32_t i = 0; i < attune_tracks_count(tracks); i++) {
+        cr_assert_str_eq(attune_tracks_entries(tracks)[i].path,
+                         attune_tracks_places(tracks)[i].path);
+    }
+    cr_assert_str_eq(attune_tracks_entries(tracks)[0].id, "2");
+    attune_tracks_close(tracks);
+    free(absolute);
+    free(folder);
+}
+
+Test(tracks, of_a_manifest_have_its_labels)
+{
+    char *folder = make_tree("music", TREE " source/song.mp3 train/cc.opus");
+    char *manifest =
+        make_text("m.csv", "id,split,group,artist,album,source,path,genre\r\n"
+                           "e132bbc642,train,\"a, b\",saturn,,web,music/academy.ogg,Rock\r\n"
+                           "cc,val,g2,saturn,x,web,source/song.mp3,\r\n"
+                           "2,train,\"a, b\",\"say \"\"mu\"\"\",x,web,,Rock\r\n");
+    attune_tracks *tracks = open_tracks(folder);
+    cr_assert_eq(attune_tracks_add_manifest(tracks, manifest), ATTUNE_OK, "%s",
+                 attune_last_error());
+    const attune_tracks_entry *e = attune_tracks_entries(tracks);
+    cr_assert_eq(attune_tracks_count(tracks), 3);
+    cr_assert_eq(attune_tracks_check(tracks), ATTUNE_OK);
+    cr_assert(strstr(e[0].path, "/train/e132bbc642.opus"));
+    cr_assert(strstr(e[1].path, "/source/song.mp3"), "a path that is there comes before the id");
+    cr_assert(strstr(e[2].path, "/000/000002.mp3"));
+    static const int32_t labels[3][ATTUNE_LABEL_COUNT] = {
+        {0, 0, 0, -1, 0}, {1, 1, 0, 0, -1}, {0, 0, 1, 0, 0}};
+    for (int i = 0; i < 3; i++) {
+        cr_assert_arr_eq(e[i].label, labels[i], sizeof(labels[i]), "track %d", i);
+    }
+    cr_assert_eq(attune_tracks_label_count(tracks, ATTUNE_LABEL_ARTIST), 2);
+    cr_assert_str_eq(attune_tracks_label_name(tracks, ATTUNE_LABEL_ARTIST, 1), "say \"mu\"");
+    cr_assert_str_eq(attune_tracks_label_name(tracks, ATTUNE_LABEL_GROUP, 0), "a, b");
+    cr_assert_eq(attune_tracks_label_value(tracks, ATTUNE_LABEL_SPLIT, "val"), 1);
+    cr_assert_eq(attune_tracks_label_value(tracks, ATTUNE_LABEL_SPLIT, "test"), -1);
+    attune_tracks_close(tracks);
+    free(manifest);
+    free(folder);
+}
+
+Test(tracks, all_of_a_folder)
+{
+    char *folder = make_tree("music", TREE " notes.txt");
+    attune_tracks *tracks = open_tracks(folder);
+    cr_assert_eq(attune_tracks_add_all(tracks), ATTUNE_OK);
+    cr_assert_eq(attune_tracks_count(tracks), 6);
+    cr_assert_str_eq(found(tracks, "2"), "000/000002.mp3");
+    cr_assert_eq(attune_tracks_count(tracks), 6);
+    attune_tracks_close(tracks);
+    free(folder);
+}
+
+Test(tracks, that_are_missing_are_listed)
+{
+    char *folder = make_tree("music", TREE);
+    attune_tracks *tracks = open_tracks(folder);
+    char name[16];
+    for (int i = 0; i < 25; i++) {
+        snprintf(name, sizeof(name), "%d", 1000 + i % 13);
+        cr_assert_null(found(tracks, name));
+    }
+    assert_refused(attune_tracks_check(tracks), ATTUNE_ENOINPUT,
+                   "has no file of 13 tracks that were named: 1000, 1001, 1002, 1003, 1004, 1005, "
+                   "1006, 1007, 1008, 1009 and 3 more");
+    cr_assert(strstr(attune_last_error(), "music"));
+    attune_tracks_close(tracks);
+    free(folder);
+}
+
+Test(tracks, of_two_files_are_refused_by_id_and_found_by_path)
+{
+    char *folder = make_tree("music", "a/7.mp3 b/007.ogg b/8.ogg");
+    attune_tracks *tracks = open_tracks(folder);
+    uint32_t track = 0;
+    assert_refused(attune_tracks_find(&track, tracks, "7"), ATTUNE_EDATA, "is two files");
+    cr_assert(strstr(attune_last_error(), "a/7.mp3") && strstr(attune_last_error(), "b/007.ogg"));
+    cr_assert_str_eq(found(tracks, "b/007.ogg"), "b/007.ogg");
+    cr_assert_str_eq(found(tracks, "a/7.mp3"), "a/7.mp3");
+    cr_assert_str_eq(found(tracks, "8"), "b/8.ogg");
+    attune_tracks_close(tracks);
+    free(folder);
+}
+
+Test(tracks, refuse_other_manifests)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"", "line 1: has no column \"id\" or \"path\""},
+        {"name,split\n2,train\n", "line 1: has no column \"id\" or \"path\""},
+        {"id,split,id\n2,train,2\n", "line 1: the column id stands in the header twice"},
+        {"id,split\n2,train\n123456\n", "line 3: has 1 fields, and the header 2"},
+        {"id,split\n2,train,rock\n", "line 2: has 3 fields, and the header 2"},
+        {"id,split\n2,train\n\n,train\n", "line 4: names no track"},
+        {"id,split\n2,train\n123456,val\n000002,val\n", "line 4: the track 000002 is listed twice"},
+        {"id,split\n2,\"train\n", "line 2: a quote in the row that begins here is never closed"},
+    };
+    char *folder = make_tree("music", TREE);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        attune_tracks *tracks = open_tracks(folder);
+        char *manifest = make_text("m.csv", cases[i].text);
+        assert_refused(attune_tracks_add_manifest(tracks, manifest), ATTUNE_EDATA,
+                       cases[i].message);
+        cr_assert(strstr(attune_last_error(), manifest));
+        attune_tracks_close(tracks);
+        free(manifest);
+    }
+    attune_tracks *tracks = open_tracks(folder);
+    assert_refused(attune_tracks_add_manifest(tracks, "/nowhere/m.csv"), ATTUNE_ENOINPUT,
+                   "/nowhere/m.csv: No such file");
+    assert_refused(attune_tracks_add_manifest(tracks, folder), ATTUNE_ENOINPUT, "is a folder");
+    attune_tracks_close(tracks);
+    cr_assert_eq(attune_tracks_open(&tracks, "/nowhere"), ATTUNE_ENOINPUT);
+    cr_assert_null(tracks);
+    free(folder);
+}
