@@ -132,7 +132,7 @@ Test(export_onnx, info_shows_a_checkpoint)
     attune_checkpoint_close(write_checkpoint("tiny", false));
     run(0, "", "info best.h5");
     cr_assert_eq(run_command("grep -q 'for embedding alone' out"), 0);
-    run(65, "not an ONNX file", "embed . -o a.h5 --model best.h5");
+    run(65, "an HDF5 file, not ONNX; attune export", "embed . -o a.h5 --model best.h5");
 }
 
 /* ---- published checkpoints ---- */
