@@ -220,9 +220,9 @@ static void fill_in(char *out, size_t size, const char *name, const fma_track *t
         {"title", titles[some % TITLES], 0},
         {"split", split_of(music), 0},
         {"subset",
-         track->has_file     ? "small"
-         : music->number % 2 ? "medium"
-                             : "large",
+         track->has_file    ? "small"
+         : music->style % 2 ? "medium"
+                            : "large",
          0},
         {"genre top", track->has_file ? genres[genre_at(top)].title : "", 0},
     };

