@@ -49,6 +49,7 @@ static attune_status open_with(void **context, const attune_model *model,
     const attune_cpu_layout layout = {
         .matvec_panel = ATTUNE_KERNEL(attune_gru_panel)(),
         .adders = ATTUNE_ADDERS,
+        .curves = W == 16,
         .product = fixed ? fixed->product : NULL,
     };
     attune_status status = attune_cpu_pack(&c->weights, model, layout);

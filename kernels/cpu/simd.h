@@ -132,8 +132,33 @@ static inline vf relu_v(vf x)
 #endif
 }
 
-/* How many vectors are worth treating in step, where one alone is a chain of dependent operations
- * longer than the processor looks ahead; as many as the registers hold. */
+/* Lane i is lane `lane[i]` mod W of `from`. */
+static inline vf permute(vf from, vi lane)
+{
+#if defined(__AVX512F__)
+    return _mm512_permutexvar_ps((__m512i)lane, from);
+#else
+    vf to;
+    for (int i = 0; i < W; i++) {
+        to[i] = from[lane[i] & (W - 1)];
+    }
+    return to;
+#endif
+}
+
+/* Those lanes of i with `bits` in which x >= limit. */
+static inline vi or_where_reached(vi i, vf x, vf limit, int bits)
+{
+#if defined(__AVX512F__)
+    const __mmask16 reached = _mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ);
+    return (vi)_mm512_mask_or_epi32((__m512i)i, reached, (__m512i)i, _mm512_set1_epi32(bits));
+#else
+    return i | ((x >= limit) & bits);
+#endif
+}
+
+/* How many vectors are worth treating together, where one alone is a chain of dependent operations
+ * longer than the processor looks ahead. */
 enum { TOGETHER = W == 16 ? 4 : 2 };
 
 /* for every i < n: statement. Unrolled, so that arrays of vectors stay in registers. */
@@ -143,29 +168,65 @@ enum { TOGETHER = W == 16 ? 4 : 2 };
         statement;                                                                                 \
     }
 
-/* Exact GELU of n <= TOGETHER vectors in units of 1/k, x <- k·(x/k)·Φ(x/k) with Φ the normal
- * distribution function and k = ATTUNE_GELU_SCALE: max(x, 0) − a·q(a)⁸, a = |x|, where q
- * approximates the 8th root of Φ(−a/k), which is so smooth that degree 7 is enough. k makes q
- * monic, and its coefficients are adapted (Knuth, TAOCP 4.6.4) so that half of them are added, on
- * other ports than the multiply-adds: eight multiplications. To 3.0e-7/k absolute: 1.1e-7 from the
- * fit over a/k in [0, 5.6], the rest from rounding; beyond, a·Φ(−a) is under 6e-8. Dropped: the
- * 16th root of degree 5, ten multiplications, 8.1e-7, 15 % slower; a polynomial for a·Φ(−a) itself,
- * degree 14, fifteen, 9.4e-7; 16 quartics looked up by permutation, 2.4e-7, as fast as ten; one
- * vector at a time, 9 %. */
-static inline __attribute__((always_inline)) void gelu_n(vf *x, int n)
+#define ATTUNE_INLINE static inline __attribute__((always_inline))
+
+/* Exact GELU in units of 1/k, x <- k·(x/k)·Φ(x/k) with Φ the normal distribution function and k =
+ * ATTUNE_GELU_SCALE: max(x, 0) − a·q(a)⁸, a = |x|, where q approximates the 8th root of Φ(−a/k),
+ * which is so smooth that degree 7 is enough. k makes q monic, and its coefficients are adapted
+ * (Knuth, TAOCP 4.6.4) so that half of them are added, on other ports than the multiply-adds: eight
+ * multiplications. To 3.0e-7/k absolute: 1.1e-7 from the fit over a/k in [0, 5.6], the rest from
+ * rounding; beyond, a·Φ(−a) is under 6e-8. Dropped: the 16th root of degree 5, ten multiplications,
+ * 8.1e-7, 15 % slower; a polynomial for a·Φ(−a) itself, degree 14, fifteen, 9.4e-7; 16 quartics
+ * looked up by permutation, 2.4e-7, as fast as ten.
+ *
+ * In ATTUNE_GELU_STEPS steps, so that a caller can mix those of several vectors; the steps before
+ * leave a, z and w to the next. */
+enum { ATTUNE_GELU_STEPS = 10 };
+ATTUNE_INLINE void gelu_step(vf *x, vf *a, vf *z, vf *w, int step)
 {
-    vf a[TOGETHER], z[TOGETHER], w[TOGETHER];
-    ATTUNE_EACH(i, n, a[i] = min_v(abs_v(x[i]), broadcast(5.6f * ATTUNE_GELU_SCALE)))
-    ATTUNE_EACH(i, n, z[i] = fma_v(a[i], a[i] + broadcast(-1.1214813f), broadcast(-0.20997064f)))
-    ATTUNE_EACH(i, n, w[i] = fma_v(z[i], a[i] + broadcast(-0.28413865f), broadcast(1.0755211f)))
-    ATTUNE_EACH(i, n, z[i] = w[i] + (z[i] + broadcast(-1.2040113f)))
-    ATTUNE_EACH(i, n, z[i] = fma_v(w[i], z[i], broadcast(-0.24013963f)))
-    ATTUNE_EACH(i, n, z[i] = fma_v(z[i], a[i], broadcast(0.91700518f)))
-    ATTUNE_EACH(i, n, x[i] = relu_v(x[i]))
-    ATTUNE_EACH(i, n, z[i] = z[i] * z[i]) /* q² */
-    ATTUNE_EACH(i, n, z[i] = z[i] * z[i]) /* q⁴ */
-    ATTUNE_EACH(i, n, z[i] = z[i] * z[i]) /* q⁸ */
-    ATTUNE_EACH(i, n, x[i] = fma_v(-a[i], z[i], x[i]))
+    switch (step) {
+    case 0:
+        *a = min_v(abs_v(*x), broadcast(5.6f * ATTUNE_GELU_SCALE));
+        break;
+    case 1:
+        *z = fma_v(*a, *a + broadcast(-1.1214813f), broadcast(-0.20997064f));
+        break;
+    case 2:
+        *w = fma_v(*z, *a + broadcast(-0.28413865f), broadcast(1.0755211f));
+        break;
+    case 3:
+        *z = *w + (*z + broadcast(-1.2040113f));
+        break;
+    case 4:
+        *z = fma_v(*w, *z, broadcast(-0.24013963f));
+        break;
+    case 5:
+        *z = fma_v(*z, *a, broadcast(0.91700518f));
+        break;
+    case 6: /* q² */
+    case 7: /* q⁴ */
+    case 8: /* q⁸ */
+        *z = *z * *z;
+        break;
+    case 9:
+        *x = fma_v(-*a, *z, relu_v(*x));
+        break;
+    default: /* not begun, or done */
+        break;
+    }
+}
+
+/* GELU of n <= 16 vectors, each ATTUNE_GELU_SKEW steps behind the one before it: a step waits for
+ * the one before, and the processor does not look ahead far enough to fill the wait by itself. */
+enum { ATTUNE_GELU_SKEW = 2 };
+ATTUNE_INLINE void gelu_n(vf *x, int n)
+{
+    vf a[16], z[16], w[16];
+    _Pragma("GCC unroll 40") for (int t = 0; t < ATTUNE_GELU_STEPS + ATTUNE_GELU_SKEW * (n - 1);
+                                  t++)
+    {
+        ATTUNE_EACH(i, n, gelu_step(x + i, a + i, z + i, w + i, t - ATTUNE_GELU_SKEW * i))
+    }
 }
 
 /* e^x to about 1e-7 relative for |x| ≤ 87, clamped beyond: 2^n · e^r with |r| ≤ ln(2)/2 and e^r by
