@@ -67,6 +67,7 @@ bool attune_curves_fit(attune_curves *to, const float *scale, const float *bias)
 typedef struct attune_cpu_weights {
     attune_network network;
     /* AudioEmbeddingTiny */
+    bool quick; /* the front end's GELU is simd.h's for precision fast */
     float conv0[5], conv0_bias;
     const float *point1, *point1_bias; /* (32) each */
     const attune_curves *curves;       /* of point1; NULL where it is not by curves */
@@ -90,6 +91,7 @@ typedef struct attune_cpu_weights {
 typedef struct attune_cpu_layout {
     int matvec_panel; /* columns in a panel of attune_cpu_gru.hidden */
     bool adders;      /* pairs of products are made by sums where attune_by_sums says so */
+    bool quick;       /* the front end's GELU is simd.h's for precision fast */
     bool curves;      /* AudioEmbeddingTiny's first pointwise product is by attune_curves */
     attune_fixed_product *product; /* of precision fast; NULL for f32 */
 } attune_cpu_layout;

@@ -60,8 +60,8 @@ static void split_phases(float *phase[4], const float *x, int quarter)
 }
 
 /* Block 1's depthwise convolution and its GELU: even and odd outputs. */
-static void first_convolution(float *even, float *odd, float *const phase[4], const float weight[5],
-                              float bias, int quarter)
+ATTUNE_INLINE void first_convolution(float *even, float *odd, float *const phase[4],
+                                     const float weight[5], float bias, int quarter, bool quick)
 {
     const vf w0 = broadcast(weight[0]), w1 = broadcast(weight[1]), w2 = broadcast(weight[2]),
              w3 = broadcast(weight[3]), w4 = broadcast(weight[4]), b = broadcast(bias);
@@ -79,7 +79,7 @@ static void first_convolution(float *even, float *odd, float *const phase[4], co
         o = fma_v(w3, p3, o);
         o = fma_v(w4, load(phase[0] + j + 1), o);
         vf both[2] = {e, o};
-        gelu_n(both, 2);
+        gelu_n(both, 2, quick);
         store(even + j, both[0]);
         store(odd + j, both[1]);
     }
@@ -147,13 +147,14 @@ static void follow_curves(const by_curves *to, int quarter)
 }
 
 /* out = gelu(scale · in + bias) */
-static void scale_gelu(float *out, const float *in, float scale, float bias, int count)
+ATTUNE_INLINE void scale_gelu(float *out, const float *in, float scale, float bias, int count,
+                              bool quick)
 {
     const vf s = broadcast(scale), b = broadcast(bias);
     for (int j = 0; j < count; j += TOGETHER * W) {
         vf x[TOGETHER];
         ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(s, load(in + j + i * W), b))
-        gelu_n(x, TOGETHER);
+        gelu_n(x, TOGETHER, quick);
         ATTUNE_EACH(i, TOGETHER, store(out + j + i * W, x[i]))
     }
 }
@@ -173,16 +174,18 @@ ATTUNE_INLINE void tap_step(vf *x, const float *even, const float *odd, const vf
  * of `most` and what was written, by lane. Meanwhile `next` is made by curves, if there is one: its
  * permutations fill ports that the convolution leaves free. */
 ATTUNE_INLINE vf second_convolution(float *out, float *const in[2], const float weight[TAPS],
-                                    float bias, int quarter, vf most, const by_curves *next)
+                                    float bias, int quarter, vf most, const by_curves *next,
+                                    bool quick)
 {
     enum { N = 2, LATER = 2 };
     const vf w[TAPS] = {broadcast(weight[0]), broadcast(weight[1]), broadcast(weight[2]),
                         broadcast(weight[3]), broadcast(weight[4])},
              b = broadcast(bias);
+    const int steps = TAPS + gelu_steps(quick);
     for (int j = 0; j < quarter; j += N * W) {
         vf x[N], gelu[3][N], along[2 * N], y[2 * N];
         vi interval[2 * N];
-        _Pragma("GCC unroll 40") for (int t = 0; t < TAPS + ATTUNE_GELU_STEPS; t++)
+        _Pragma("GCC unroll 40") for (int t = 0; t < steps; t++)
         {
             if (next) {
                 ATTUNE_EACH(
@@ -190,7 +193,7 @@ ATTUNE_INLINE vf second_convolution(float *out, float *const in[2], const float 
                     curve_step(next, along + i, interval + i, y + i, j, i, t - LATER * (i + 1)))
             }
             ATTUNE_EACH(i, N, tap_step(x + i, in[0] + j + i * W, in[1] + j + i * W, w, b, t);
-                        gelu_step(x + i, gelu[0] + i, gelu[1] + i, gelu[2] + i, t - TAPS))
+                        gelu_step(x + i, gelu[0] + i, gelu[1] + i, gelu[2] + i, t - TAPS, quick))
         }
         ATTUNE_EACH(i, N, store(out + j + i * W, x[i]))
         if (ATTUNE_ADDERS) {
@@ -210,8 +213,8 @@ static void prefetch_share(const float *next, int c, int N)
 }
 
 /* Blocks 1 and 2 up to d, from g. Returns the largest of d, by lane. */
-static vf make_channels(float *d, float *const *row, const attune_cpu_weights *weights,
-                        const float *next_frame, int quarter)
+ATTUNE_INLINE vf make_channels(float *d, float *const *row, const attune_cpu_weights *weights,
+                               const float *next_frame, int quarter, bool quick)
 {
     const attune_curves *curves = W == 16 ? weights->curves : NULL;
     float *const *now = row + CHANNEL, *const *other = row + NEXT;
@@ -227,16 +230,16 @@ static vf make_channels(float *d, float *const *row, const attune_cpu_weights *w
         const float *weight = weights->depth2 + TAPS * c, bias = weights->depth2_bias[c];
         if (curves && c + 1 < C1) {
             const by_curves next = open_curves(other, row, curves, c + 1);
-            most = second_convolution(d, now, weight, bias, quarter, most, &next);
+            most = second_convolution(d, now, weight, bias, quarter, most, &next, quick);
             float *const *swap = now;
             now = other;
             other = swap;
         } else {
             for (int half = 0; half < 2 && !curves; half++) {
                 scale_gelu(now[half], row[G + half], weights->point1[c], weights->point1_bias[c],
-                           quarter);
+                           quarter, quick);
             }
-            most = second_convolution(d, now, weight, bias, quarter, most, NULL);
+            most = second_convolution(d, now, weight, bias, quarter, most, NULL, quick);
         }
     }
     return most;
@@ -269,7 +272,7 @@ ATTUNE_INLINE void mix_three(vf *acc, const float *d, size_t stride, const float
 /* Adds gelu(w · d + bias) of V vectors of positions to the sums of OUTPUTS outputs. d has 32 rows,
  * `stride` floats apart; `shared` are the sums of x·y of the pairs that are made by sums. */
 ATTUNE_INLINE void mix_tile(float *sums, const float *d, size_t stride, const float *weight,
-                            const float *bias, const vf shared[V], bool by_sums)
+                            const float *bias, const vf shared[V], bool by_sums, bool quick)
 {
     vf acc[OUTPUTS * V];
     ATTUNE_EACH(i, OUTPUTS * V, acc[i] = broadcast(bias[i / V]) - shared[i % V])
@@ -280,14 +283,15 @@ ATTUNE_INLINE void mix_tile(float *sums, const float *d, size_t stride, const fl
     for (int c = by_sums ? C1 - 2 : 0; c < C1; c++) {
         mix_one(acc, d, stride, weight, c);
     }
-    gelu_n(acc, OUTPUTS * V);
+    gelu_n(acc, OUTPUTS * V, quick);
     ATTUNE_EACH(o, OUTPUTS, vf s = load(sums + o * W);
                 ATTUNE_EACH(v, V, s += acc[o * V + v]) store(sums + o * W, s))
 }
 
 /* The 32 to 64 product, GELU and the mean. */
 ATTUNE_INLINE void mix_and_mean(float *features, float *sums, const float *d,
-                                const attune_cpu_weights *weights, int quarter, bool by_sums)
+                                const attune_cpu_weights *weights, int quarter, bool by_sums,
+                                bool quick)
 {
     const float *bias = by_sums ? weights->point3_sums_bias : weights->point3_bias;
     const size_t stride = row_stride(4 * quarter);
@@ -302,11 +306,11 @@ ATTUNE_INLINE void mix_and_mean(float *features, float *sums, const float *d,
         }
         for (int o = 0; o < C2; o += OUTPUTS) {
             mix_tile(sums + o * W, d + j, stride, weights->point3 + o * C1, bias + o, shared,
-                     by_sums);
+                     by_sums, quick);
         }
     }
     for (int o = 0; o < C2; o++) {
-        features[o] = sum_v(load(sums + o * W)) / (ATTUNE_GELU_SCALE * (float)quarter);
+        features[o] = sum_v(load(sums + o * W)) / (gelu_scale(quick) * (float)quarter);
     }
 }
 
@@ -320,8 +324,8 @@ static inline bool is_below(vf a, float limit)
     return all;
 }
 
-void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
-                                         const attune_cpu_weights *weights, float *scratch, int F)
+ATTUNE_INLINE void run_frames(float *features, const float *pcm, const attune_cpu_weights *weights,
+                              float *scratch, int F, bool quick)
 {
     const int N = weights->network.frame_size, quarter = N / 4;
     float *row[ROWS];
@@ -333,12 +337,24 @@ void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
     float *d = scratch + ROWS * row_stride(N), *sums = d + C1 * row_stride(N);
     for (int f = 0; f < F; f++, features += C2, pcm += weights->network.hop_size) {
         split_phases(row, pcm, quarter);
-        first_convolution(row[G], row[G + 1], row, weights->conv0, weights->conv0_bias, quarter);
-        const vf most = make_channels(d, row, weights, pcm + weights->network.hop_size, quarter);
+        first_convolution(row[G], row[G + 1], row, weights->conv0, weights->conv0_bias, quarter,
+                          quick);
+        const vf most =
+            make_channels(d, row, weights, pcm + weights->network.hop_size, quarter, quick);
         if (ATTUNE_ADDERS && weights->point3_sums_bias && is_below(most, ATTUNE_SUMS_MAX)) {
-            mix_and_mean(features, sums, d, weights, quarter, true);
+            mix_and_mean(features, sums, d, weights, quarter, true, quick);
         } else {
-            mix_and_mean(features, sums, d, weights, quarter, false);
+            mix_and_mean(features, sums, d, weights, quarter, false, quick);
         }
+    }
+}
+
+void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
+                                         const attune_cpu_weights *weights, float *scratch, int F)
+{
+    if (W < 16 && weights->quick) { /* with 16, fixed point is quicker */
+        run_frames(features, pcm, weights, scratch, F, true);
+    } else {
+        run_frames(features, pcm, weights, scratch, F, false);
     }
 }

@@ -161,6 +161,29 @@ Test(cpu, avx512amd_matches_reference)
     check_isa("avx512amd");
 }
 
+/* Of a model that it fits, every instruction set has something faster than precision exact. */
+Test(cpu, fast_is_not_exact)
+{
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = random_model(&n, 35, true);
+    size_t samples = 0;
+    float *pcm = noise(&n, &samples);
+    for (size_t i = 0; i < sizeof(isas) / sizeof(isas[0]); i++) {
+        const attune_kernels *kernels = attune_kernels_cpu_named(isas[i]);
+        float features[2][64];
+        for (int k = 0; kernels && k < 2; k++) {
+            void *context =
+                open_device(kernels, model, k ? ATTUNE_PRECISION_FAST : ATTUNE_PRECISION_EXACT);
+            kernels->frontend(context, features[k], pcm, 1);
+            kernels->close(context);
+        }
+        cr_assert(!kernels || memcmp(features[0], features[1], sizeof(features[0])) != 0, "%s",
+                  isas[i]);
+    }
+    attune_model_close(model);
+    free(pcm);
+}
+
 enum { ROWS = 160, E_MAX = 128 };
 
 /* Lengths about the borders of chunks for one to four tracks (64, 32, 21, 16 steps), by turns. */
