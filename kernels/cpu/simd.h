@@ -268,18 +268,37 @@ ATTUNE_INLINE void gelu_step(vf *x, vf *a, vf *z, vf *w, int step, bool quick)
     }
 }
 
-/* GELU of n <= 16 vectors, each SKEW steps behind the one before it: a step waits for the one
- * before, and the processor does not look ahead far enough to fill the wait by itself. */
+/* f(i) for i from 0 to n − 1, at most 19 or 39, spelled out: clang does not unroll the loops. */
+#define ATTUNE_AT(f, i, n)                                                                         \
+    if ((i) < (n)) {                                                                               \
+        f(i);                                                                                      \
+    }
+#define ATTUNE_AT_5(f, i, n)                                                                       \
+    ATTUNE_AT(f, i, n)                                                                             \
+    ATTUNE_AT(f, i + 1, n) ATTUNE_AT(f, i + 2, n) ATTUNE_AT(f, i + 3, n) ATTUNE_AT(f, i + 4, n)
+#define ATTUNE_AT_20(f, i, n)                                                                      \
+    ATTUNE_AT_5(f, i, n)                                                                           \
+    ATTUNE_AT_5(f, i + 5, n) ATTUNE_AT_5(f, i + 10, n) ATTUNE_AT_5(f, i + 15, n)
+#define ATTUNE_AT_40(f, n) ATTUNE_AT_20(f, 0, n) ATTUNE_AT_20(f, 20, n)
+
+/* GELU of n <= 16 vectors, each two steps behind the one before it: a step waits for the one
+ * before, and the processor does not look ahead far enough to fill the wait by itself. First what
+ * is done at time t, then all. */
+#define ATTUNE_ONE(i) gelu_step(x + (i), a + (i), z + (i), w + (i), t - 2 * (i), quick)
+#define ATTUNE_STEP(t) gelu_at(x, a, z, w, n, t, quick)
+ATTUNE_INLINE void gelu_at(vf *x, vf *a, vf *z, vf *w, int n, int t, bool quick)
+{
+    ATTUNE_AT_20(ATTUNE_ONE, 0, n);
+}
+
 ATTUNE_INLINE void gelu_n(vf *x, int n, bool quick)
 {
-    enum { SKEW = 2 };
     vf a[16], z[16], w[16];
-    const int steps = gelu_steps(quick) + SKEW * (n - 1);
-    _Pragma("GCC unroll 40") for (int t = 0; t < steps; t++)
-    {
-        ATTUNE_EACH(i, n, gelu_step(x + i, a + i, z + i, w + i, t - SKEW * i, quick))
-    }
+    const int steps = gelu_steps(quick) + 2 * (n - 1);
+    ATTUNE_AT_40(ATTUNE_STEP, steps);
 }
+#undef ATTUNE_ONE
+#undef ATTUNE_STEP
 
 /* e^x to about 1e-7 relative for |x| ≤ 87, clamped beyond: 2^n · e^r with |r| ≤ ln(2)/2 and e^r by
  * its series to r^7. */
