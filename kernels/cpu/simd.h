@@ -295,7 +295,14 @@ ATTUNE_INLINE void gelu_n(vf *x, int n, bool quick)
 {
     vf a[16], z[16], w[16];
     const int steps = gelu_steps(quick) + 2 * (n - 1);
+#if defined(__clang__)
     ATTUNE_AT_40(ATTUNE_STEP, steps);
+#else /* whose loop is 6 % faster than the same spelled out */
+    _Pragma("GCC unroll 40") for (int t = 0; t < steps; t++)
+    {
+        ATTUNE_EACH(i, n, gelu_step(x + i, a + i, z + i, w + i, t - 2 * i, quick))
+    }
+#endif
 }
 #undef ATTUNE_ONE
 #undef ATTUNE_STEP
