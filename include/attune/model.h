@@ -68,8 +68,8 @@ typedef struct attune_onnx_options {
 /* The model as an ONNX file, which any runtime reads, in memory: input `audio` (batch, samples) f32
  * at the network's sample rate, output `embedding` (batch, E) f32, batch and samples of any size.
  * attune_model_parse gives the same model again, bit for bit. *bytes is for the caller to free().
- * `options` may be NULL. ATTUNE_EINVAL for another opset, or for what ONNX, or our reader of it,
- * cannot express: another sample rate than 22050, values that are not finite. */
+ * `options` may be NULL. ATTUNE_EINVAL for another opset; ATTUNE_EDATA for what ONNX, or our reader
+ * of it, cannot express: another sample rate than 22050, values that are not finite. */
 ATTUNE_API attune_status attune_model_write_onnx(void **bytes, size_t *size,
                                                  const attune_model *model,
                                                  const attune_onnx_options *options);
