@@ -27,6 +27,9 @@ void attune_csv_close(attune_csv *csv); /* NULL-safe */
 
 attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row);
 
+/* The only field of `row` that is `name`; SIZE_MAX if there is none, or more. */
+size_t attune_csv_column(const attune_csv_row *row, const char *name);
+
 /* ATTUNE_EDATA with "<path>, line <of the row read last>: " before the text. */
 attune_status attune_csv_refuse(const attune_csv *csv, const char *format, ...) ATTUNE_PRINTF(2, 3);
 
