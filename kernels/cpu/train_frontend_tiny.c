@@ -250,15 +250,16 @@ static void forward4(void *data, int frame, double *sums, float *scratch)
     const int L = pass->t->N / 4;
     const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
     float *sum = tile.sums, *products = sum + C1;
-    memset(sum, 0, (C1 + C1 * C1) * sizeof(float));
+    vf all[C1 / W] = {{0}};
+    memset(products, 0, C1 * C1 * sizeof(float));
     for (int i = 0; i < L; i += T) {
         ATTUNE_KERNEL(attune_tiny_y3)(&tile, &pass->g->layers, g1_of(pass, frame), i, L, false);
         ATTUNE_KERNEL(attune_tiny_g3)(&tile, &pass->g->layers, false);
-        for (int j = 0; j < T * C1; j++) {
-            sum[j % C1] += tile.g3[j];
-        }
+        ATTUNE_EACH(v, C1 / W,
+                    for (int t = 0; t < T; t++) all[v] += load(tile.g3 + t * C1 + v * W);)
         ATTUNE_KERNEL(attune_rows_product)(products, tile.g3, C1, tile.g3, C1, C1, T, C1);
     }
+    ATTUNE_EACH(v, C1 / W, store(sum + v * W, all[v]))
     add(sums, sum, C1 + C1 * C1);
 }
 

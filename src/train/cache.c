@@ -301,7 +301,8 @@ static void find_clips(filling *f, size_t *dropped)
         if (slot != ATTUNE_NO_SLOT) {
             const attune_clip clip = attune_clip_file_get(cache->file, slot);
             cache->statuses[i] = clip.status;
-            if (!attune_audio_place_look(&f->places[i], &size, &mtime_ns) ||
+            /* What is not there now may be on a disk that is not. */
+            if (f->places[i].failure || !attune_audio_place_look(&f->places[i], &size, &mtime_ns) ||
                 (clip.size == size && clip.mtime_ns == mtime_ns)) {
                 f->progress.kept++;
                 continue;

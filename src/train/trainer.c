@@ -212,7 +212,14 @@ static attune_status make_folder(const char *path)
 
 static attune_status open_trainer(trainer *t)
 {
+    char last[4096];
     attune_status status = make_folder(t->options->folder);
+    status = status ? status : attune_run_path(&t->run, last, "last.h5");
+    t->resumed = !status && t->options->resume && access(last, F_OK) == 0;
+    if (!status && !t->options->resume && access(last, F_OK) == 0) {
+        status = attune_fail(ATTUNE_ECREATE, "%s: there is a run in it; --resume, or another folder",
+                             t->options->folder);
+    }
     status = status ? status
                     : attune_stage_data_open(&t->data, t->settings, t->stage, t->options->folder,
                                              t->events);

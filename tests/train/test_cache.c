@@ -235,49 +235,116 @@ Test(cache, a_file_that_fails_has_a_status_and_is_tried_again)
     tear_down(&f);
 }
 
-/* A child that is killed, or told to stop, at each moment in turn; whatever it leaves is gone on
- * with, and every clip is right. */
-Test(cache, goes_on_where_a_run_was_ended)
+Test(cache, goes_on_where_it_was_stopped)
 {
-    for (size_t killed = 0; killed < 2; killed++) {
-        fixture f;
-        set_up(&f);
-        unlink(f.cache);
-        for (size_t after = 1; after < TRACKS; after++) {
-            attune_clip_cache *cache = NULL;
-            f.options.threads = 1;
-            f.stop_after = after;
-            if (!killed) {
-                cr_assert_eq(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options),
-                             after > 1 && f.decoded == 0 ? ATTUNE_OK : ATTUNE_ESTOPPED, "%s",
-                             attune_last_error());
-                cr_assert_null(cache);
-                cr_assert_eq(f.kept, after == 1 ? 0 : after * (after - 1) / 2);
-                if (after * (after + 1) / 2 >= TRACKS) {
-                    break;
-                }
-                continue;
-            }
-            const pid_t child = fork();
-            if (child == 0) {
-                f.stop_after = 0;
-                if (attune_clip_cache_open(&cache, f.cache, f.places, after, &f.options)) {
-                    _exit(1);
-                }
-                raise(SIGKILL);
-            }
-            int how = 0;
-            cr_assert_eq(waitpid(child, &how, 0), child);
-            cr_assert(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
-        }
-        f.stop_after = 0;
-        attune_clip_cache *cache = open_cache(&f);
-        for (size_t i = 0; i < TRACKS; i++) {
-            assert_clip(cache, &f, i, length_of(i));
-        }
-        attune_clip_cache_close(cache);
-        tear_down(&f);
+    fixture f;
+    set_up(&f);
+    attune_clip_cache *cache = NULL;
+    f.options.threads = 1;
+    f.stop_after = 1;
+    for (size_t i = 0; i < TRACKS; i++) {
+        assert_refused(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options),
+                       ATTUNE_ESTOPPED, "run again to go on");
+        cr_assert_null(cache);
+        cr_assert_eq(f.kept, i);
     }
+    cache = open_cache(&f);
+    cr_assert_eq(f.kept + f.decoded, 0, "no call, since nothing was lacking");
+    for (size_t i = 0; i < TRACKS; i++) {
+        assert_clip(cache, &f, i, length_of(i));
+    }
+    attune_clip_cache_close(cache);
+    tear_down(&f);
+}
+
+static bool kill_after_two(void *user, const attune_clip_cache_progress *progress)
+{
+    (void)user;
+    if (progress->decoded == 2) {
+        raise(SIGKILL);
+    }
+    return false;
+}
+
+/* Killed with two clips noted from before and two more written that are not. */
+Test(cache, goes_on_where_it_was_killed)
+{
+    fixture f;
+    set_up(&f);
+    attune_clip_cache *cache = NULL;
+    cr_assert_eq(attune_clip_cache_open(&cache, f.cache, f.places, 2, &f.options), ATTUNE_OK);
+    attune_clip_cache_close(cache);
+    write_track(f.paths[0], 0, 12345); /* one of those killed at is a clip that has changed */
+    const pid_t child = fork();
+    if (child == 0) {
+        f.options.threads = 1;
+        f.options.on_progress = kill_after_two;
+        attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options);
+        _exit(1);
+    }
+    int how = 0;
+    cr_assert_eq(waitpid(child, &how, 0), child);
+    cr_assert(WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL);
+    cache = open_cache(&f);
+    cr_assert_geq(f.kept, 1);
+    for (size_t i = 0; i < TRACKS; i++) {
+        assert_clip(cache, &f, i, i == 0 ? 12345 : length_of(i));
+    }
+    attune_clip_cache_close(cache);
+    tear_down(&f);
+}
+
+/* Two pipes between a process that decodes and one that has to wait. */
+typedef struct pipes {
+    int started[2], go[2];
+    bool waited;
+} pipes;
+
+static bool hold(void *user, const attune_clip_cache_progress *progress)
+{
+    pipes *p = user;
+    char byte = 1;
+    return progress->decoded == 0 &&
+           (write(p->started[1], &byte, 1) != 1 || read(p->go[0], &byte, 1) != 1);
+}
+
+static bool release(void *user, const attune_clip_cache_progress *progress)
+{
+    pipes *p = user;
+    const char byte = 1;
+    const bool first = progress->waiting && !p->waited;
+    p->waited |= progress->waiting;
+    return first && write(p->go[1], &byte, 1) != 1;
+}
+
+Test(cache, waits_while_another_process_decodes)
+{
+    fixture f;
+    pipes p = {0};
+    char byte = 0;
+    set_up(&f);
+    cr_assert(pipe(p.started) == 0 && pipe(p.go) == 0);
+    f.options.user = &p;
+    f.options.on_track = NULL;
+    attune_clip_cache *cache = NULL;
+    const pid_t child = fork();
+    if (child == 0) {
+        f.options.on_progress = hold;
+        _exit(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options) ? 1 : 0);
+    }
+    cr_assert_eq(read(p.started[0], &byte, 1), 1);
+    f.options.on_progress = release;
+    cr_assert_eq(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options), ATTUNE_OK,
+                 "%s", attune_last_error());
+    cr_assert(p.waited);
+    int how = 0;
+    cr_assert_eq(waitpid(child, &how, 0), child);
+    cr_assert(WIFEXITED(how) && WEXITSTATUS(how) == 0);
+    for (size_t i = 0; i < TRACKS; i++) {
+        assert_clip(cache, &f, i, length_of(i));
+    }
+    attune_clip_cache_close(cache);
+    tear_down(&f);
 }
 
 Test(cache, refuses_other_clips_and_other_files)
