@@ -271,10 +271,12 @@ attune_status attune_output_set_device(attune_output *output, const char *device
 
 attune_status attune_output_commit(attune_output *output, attune_rows *rows)
 {
+    attune_store_attributes attributes = output->attributes;
+    attributes.labels = false; /* rows get them at the end */
     attune_status status = attune_rows_sort(rows);
-    return status == ATTUNE_OK ? attune_parts_commit(output->parts, output->options->shard,
-                                                     &output->attributes, rows)
-                               : status;
+    return status == ATTUNE_OK
+               ? attune_parts_commit(output->parts, output->options->shard, &attributes, rows)
+               : status;
 }
 
 /* ---- the end ---- */

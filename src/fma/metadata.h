@@ -66,6 +66,10 @@ int32_t attune_fma_id_of(const char *path);
 /* The track that the file is, if its name says so and the table has it; else NULL. */
 const attune_fma_track *attune_fma_find_file(const attune_fma *fma, const char *path);
 
+/* What the tables say of a file: the `label` of attune_job_options, with an attune_fma as `fma`. Of
+ * a file that is no track it says nothing. */
+void attune_fma_label(void *fma, attune_labels *labels, const char *path);
+
 #define ATTUNE_FMA_PATH_SIZE 32
 
 /* "123/123456.mp3": where a track lies below its archive's folder. */

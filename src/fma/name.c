@@ -27,6 +27,21 @@ const attune_fma_track *attune_fma_find_file(const attune_fma *fma, const char *
     return id == ATTUNE_FMA_NONE ? NULL : attune_fma_find(fma, id);
 }
 
+void attune_fma_label(void *fma, attune_labels *labels, const char *path)
+{
+    const attune_fma_track *track = attune_fma_find_file(fma, path);
+    if (track) {
+        labels->track_id = track->id;
+        labels->artist_id = track->artist_id;
+        labels->album_id = track->album_id;
+        labels->split = track->split;
+        if (track->genre_top != ATTUNE_FMA_NONE) {
+            snprintf(labels->genre_top, sizeof(labels->genre_top), "%s",
+                     attune_fma_genres_of(fma)[track->genre_top].title);
+        }
+    }
+}
+
 void attune_fma_path_of(char out[ATTUNE_FMA_PATH_SIZE], int32_t id)
 {
     snprintf(out, ATTUNE_FMA_PATH_SIZE, "%03d/%06d.mp3", id / 1000, id);
