@@ -265,3 +265,19 @@ size_t attune_csv_column(const attune_csv_row *row, const char *name)
     }
     return found;
 }
+
+void attune_csv_write_field(FILE *stream, const char *text)
+{
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        fputs(text, stream);
+        return;
+    }
+    fputc('"', stream);
+    for (; *text; text++) {
+        if (*text == '"') {
+            fputc('"', stream);
+        }
+        fputc(*text, stream);
+    }
+    fputc('"', stream);
+}

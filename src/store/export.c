@@ -1,6 +1,7 @@
 /* export.c - .npy and .csv, streamed block by block. ann-benchmarks' layout is in export_ann.c. */
 #include "store/export.h"
 
+#include "csv/csv.h"
 #include "status/error.h"
 #include "store/new_file.h"
 #include "store/rows.h"
@@ -92,22 +93,6 @@ static bool write_npy_row(FILE *stream, const attune_row *row, int width)
 
 /* ---- .csv ---- */
 
-static void write_quoted(FILE *stream, const char *text)
-{
-    if (!text[strcspn(text, ",\"\r\n")]) {
-        fputs(text, stream);
-        return;
-    }
-    fputc('"', stream);
-    for (; *text; text++) {
-        if (*text == '"') {
-            fputc('"', stream);
-        }
-        fputc(*text, stream);
-    }
-    fputc('"', stream);
-}
-
 static bool write_csv_header(FILE *stream, const attune_store_attributes *attributes)
 {
     const int width = attributes->embedding;
@@ -124,7 +109,7 @@ static bool write_csv_header(FILE *stream, const attune_store_attributes *attrib
 static void write_labels(FILE *stream, const attune_labels *labels)
 {
     fprintf(stream, ",%" PRId32 ",", labels->track_id);
-    write_quoted(stream, labels->genre_top);
+    attune_csv_write_field(stream, labels->genre_top);
     fprintf(stream, ",%" PRId32 ",%" PRId32 ",%s", labels->artist_id, labels->album_id,
             attune_fma_split_name(labels->split));
 }
@@ -132,9 +117,9 @@ static void write_labels(FILE *stream, const attune_labels *labels)
 static bool write_csv_row(FILE *stream, const attune_row *row,
                           const attune_store_attributes *attributes)
 {
-    write_quoted(stream, row->path);
+    attune_csv_write_field(stream, row->path);
     fprintf(stream, ",%s,", attune_track_status_name(row->status));
-    write_quoted(stream, row->error);
+    attune_csv_write_field(stream, row->error);
     fprintf(stream, ",%.17g,%" PRIu32 ",%" PRIu64 ",%" PRId64, row->duration, row->frames,
             row->size, row->mtime_ns);
     if (attributes->labels) {

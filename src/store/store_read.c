@@ -177,6 +177,19 @@ static attune_status open_strings(attune_store *store, attune_string_column *str
     return ATTUNE_OK;
 }
 
+/* Labels are read where all columns of them are there: one alone may be a user's own. */
+static bool has_labels(const attune_h5_file *file)
+{
+    for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
+        const attune_column column = (attune_column)i;
+        if (attune_column_is_label(column) &&
+            H5Lexists(file->id, attune_column_name(column), H5P_DEFAULT) <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 attune_status attune_store_open(attune_store **out, const char *path)
 {
     *out = NULL;
@@ -197,8 +210,7 @@ attune_status attune_store_open(attune_store **out, const char *path)
     if (status == ATTUNE_OK && (status = open_file(store)) == ATTUNE_OK) {
         status = read_attributes(store);
     }
-    store->attributes.labels =
-        status == ATTUNE_OK && H5Lexists(store->file.id, "track_id", H5P_DEFAULT) > 0;
+    store->attributes.labels = status == ATTUNE_OK && has_labels(&store->file);
     store->checked = status == ATTUNE_OK && H5Lexists(store->file.id, "checksum", H5P_DEFAULT) != 0;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
         if (i == ATTUNE_COLUMN_CHECKSUM                ? store->checked
