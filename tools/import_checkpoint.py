@@ -13,7 +13,6 @@ import tempfile
 
 import h5py
 import numpy
-import torch
 
 FORMAT, VERSION = "attune-checkpoint", 1
 STATISTICS = (".running_mean", ".running_var")
@@ -26,11 +25,12 @@ def refuse(path, what):
 
 def load(path):
     """The file's dictionary; nothing in it is run."""
+    if not os.path.isfile(path):
+        print(f"import-checkpoint: {path}: no such file", file=sys.stderr)
+        sys.exit(66)
+    import torch  # takes seconds, which mistakes need not wait for
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        print(f"import-checkpoint: {path}: not there", file=sys.stderr)
-        sys.exit(66)
     except Exception as error:
         refuse(path, f"torch cannot read it: {str(error).splitlines()[0][:200]}")
     if isinstance(loaded, dict) and "model_state_dict" not in loaded:

@@ -49,7 +49,8 @@ typedef struct attune_network {
  * there: ATTUNE_ENOINPUT. On failure *out is NULL. */
 ATTUNE_API attune_status attune_model_open(attune_model **out, const char *path);
 
-/* The same from memory; `name` is used in messages and, without folders, as the model's name. */
+/* The same from memory; `name` is used in messages and, without folders, as the model's name. NULL:
+ * the name in the file's metadata, as attune_model_write_onnx writes it. */
 ATTUNE_API attune_status attune_model_parse(attune_model **out, const void *bytes, size_t size,
                                             const char *name);
 

@@ -27,42 +27,28 @@ enum {
     SUMS = C2 * C1 + C2,
 };
 
-/* What backward needs of a group, beside what is kept of its frames. */
-typedef struct tiny_group {
-    attune_tiny_layers layers;
-    attune_train_norm norm1, norm2[C1], norm3[C1], norm4[C2];
-    double mean1, variance1;     /* of g1 */
-    double mean3[C1];            /* of g3 */
-    double covariance3[C1 * C1]; /* of g3 */
-} tiny_group;
-
 typedef struct tiny {
     attune_trainable_conv conv[4];
     int N, F_max;
     bool frozen;
     attune_frames frames;
-    tiny_group *groups;
+    attune_tiny_group *groups;
     float *g1;     /* (groups, F_max, N/2): k·g1 */
     float *outer;  /* (groups, F_max, 64, 32): Σ s·k·g3, g3 less its mean */
     float *slopes; /* (groups, F_max, 64): Σ s */
-    float *dz3;    /* (F_max, N/4, 32) */
+    float *y3;     /* (F_max, N/4, 32), of the group that goes forward; on its way back, dz3 */
     float *u;      /* (F_max, N/2 + KEPT_PAD), from position -2 */
 } tiny;
 
 /* What the frames of a pass share. */
 typedef struct tiny_pass {
     tiny *t;
-    tiny_group *g;
+    attune_tiny_group *g;
     const float *const *frames;
     float *features;
     const float *feature_gradients;
     float *g1, *outer, *slopes; /* the group's */
-    float gain4[C2], constant4[C2], slope4[C2];
-    float mean3[C1], gain3[C1], constant3[C1], slope3[C1];
-    float weight2[C1], constant1, slope1; /* dg1 = u − constant1 − slope1·k·g1 */
 } tiny_pass;
-
-static const float k = ATTUNE_GELU_SCALE;
 
 /* ---- memory ---- */
 
@@ -75,7 +61,7 @@ static void tiny_close(void *frontend)
         free(t->g1);
         free(t->outer);
         free(t->slopes);
-        free(t->dz3);
+        free(t->y3);
         free(t->u);
         free(t);
     }
@@ -98,8 +84,8 @@ static attune_status allocate(tiny *t, int groups, attune_team *team)
         float **out;
         size_t frames, floats;
     } kept[] = {
-        {&t->g1, all, N / 2},        {&t->outer, all, C2 * C1},       {&t->slopes, all, C2},
-        {&t->dz3, back, N / 4 * C1}, {&t->u, back, N / 2 + KEPT_PAD},
+        {&t->g1, all, N / 2},       {&t->outer, all, C2 * C1},       {&t->slopes, all, C2},
+        {&t->y3, back, N / 4 * C1}, {&t->u, back, N / 2 + KEPT_PAD},
     };
     for (size_t i = 0; status == ATTUNE_OK && i < sizeof(kept) / sizeof(kept[0]); i++) {
         status = keep(kept[i].out, kept[i].frames, kept[i].floats);
@@ -107,7 +93,8 @@ static attune_status allocate(tiny *t, int groups, attune_team *team)
     if (status == ATTUNE_OK) {
         t->groups = aligned_alloc(64, (size_t)groups * sizeof(*t->groups));
         if (!t->groups) {
-            status = attune_fail_memory("the front end", (size_t)groups * sizeof(tiny_group));
+            status =
+                attune_fail_memory("the front end", (size_t)groups * sizeof(attune_tiny_group));
         }
     }
     return status;
@@ -134,59 +121,6 @@ static attune_status tiny_open(void **out, const attune_trainable *trainable, in
     return ATTUNE_OK;
 }
 
-/* ---- layers, resolved as their statistics become known ---- */
-
-static void resolve1(tiny_group *g, const tiny *t, const float *parameters)
-{
-    attune_tiny_layers *p = &g->layers;
-    for (int i = 0; i < TAPS; i++) {
-        p->w1[i] = parameters[t->conv[0].weight + i];
-    }
-    p->a1 = (float)((double)k * g->norm1.gain);
-    p->b1 = (float)((double)k * (g->norm1.shift - g->norm1.gain * g->norm1.mean));
-}
-
-static void resolve2(tiny_group *g, const tiny *t, const float *parameters)
-{
-    for (int c = 0; c < C1; c++) {
-        const attune_train_norm *norm = &g->norm2[c];
-        g->layers.a2[c] = (float)(norm->gain * (double)parameters[t->conv[1].weight + c]);
-        g->layers.b2[c] = (float)((double)k * (norm->shift - norm->gain * norm->mean));
-        for (int i = 0; i < TAPS; i++) {
-            const float w = parameters[t->conv[2].weight + c * TAPS + i];
-            g->layers.w3[i][c] = w;
-            g->layers.w3_k[i][c] = w / k;
-        }
-    }
-}
-
-static void resolve3(tiny_group *g)
-{
-    for (int c = 0; c < C1; c++) {
-        const attune_train_norm *norm = &g->norm3[c];
-        g->layers.a3[c] = (float)((double)k * norm->gain);
-        g->layers.b3[c] = (float)((double)k * (norm->shift - norm->gain * norm->mean));
-    }
-}
-
-/* `centred`: y4 is computed less its mean. */
-static void resolve4(tiny_group *g, const tiny *t, const float *parameters, bool centred)
-{
-    attune_tiny_layers *p = &g->layers;
-    const float *weight = parameters + t->conv[3].weight;
-    memcpy(p->w4, weight, sizeof(p->w4));
-    for (int d = 0; d < C2; d++) {
-        const attune_train_norm *norm = &g->norm4[d];
-        const double mean = centred ? 0 : norm->mean;
-        p->a4[d] = (float)((double)k * norm->gain);
-        p->b4[d] = (float)((double)k * (norm->shift - norm->gain * mean));
-        for (int c = 0; c < C1; c++) {
-            p->w4_k[(d / ATTUNE_MATMUL_PANEL * C1 + c) * ATTUNE_MATMUL_PANEL +
-                    d % ATTUNE_MATMUL_PANEL] = weight[d * C1 + c] / k;
-        }
-    }
-}
-
 /* ---- forward ---- */
 
 static void add(double *sums, const float *from, int count)
@@ -199,6 +133,11 @@ static void add(double *sums, const float *from, int count)
 static float *g1_of(const tiny_pass *pass, int frame)
 {
     return pass->g1 + (size_t)frame * (size_t)(pass->t->N / 2);
+}
+
+static float *tile_of(const tiny_pass *pass, int frame, int position)
+{
+    return pass->t->y3 + ((size_t)frame * (size_t)(pass->t->N / 4) + (size_t)position) * C1;
 }
 
 static void forward1(void *data, int frame, double *sums, float *scratch)
@@ -225,8 +164,9 @@ static void forward3(void *data, int frame, double *sums, float *scratch)
 {
     const tiny_pass *pass = data;
     const int L = pass->t->N / 4;
-    const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
+    attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
     for (int i = 0; i < L; i += T) {
+        tile.y3 = tile_of(pass, frame, i);
         ATTUNE_KERNEL(attune_tiny_y3)(&tile, &pass->g->layers, g1_of(pass, frame), i, L, false);
         ATTUNE_KERNEL(attune_rows_moments)(sums, sums + C1, tile.y3, T, C1);
     }
@@ -236,9 +176,8 @@ static void forward3(void *data, int frame, double *sums, float *scratch)
 static void forward4_pivot(void *data, int frame, double *sums, float *scratch)
 {
     const tiny_pass *pass = data;
-    const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
-    ATTUNE_KERNEL(attune_tiny_y3)
-    (&tile, &pass->g->layers, g1_of(pass, frame), 0, pass->t->N / 4, false);
+    attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
+    tile.y3 = tile_of(pass, frame, 0);
     ATTUNE_KERNEL(attune_tiny_g3)(&tile, &pass->g->layers, false);
     add(sums, tile.g3 + (T - 1) * C1, C1);
 }
@@ -248,12 +187,12 @@ static void forward4(void *data, int frame, double *sums, float *scratch)
 {
     const tiny_pass *pass = data;
     const int L = pass->t->N / 4;
-    const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
+    attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
     float *sum = tile.sums, *products = sum + C1;
     vf all[C1 / W] = {{0}};
     memset(products, 0, C1 * C1 * sizeof(float));
     for (int i = 0; i < L; i += T) {
-        ATTUNE_KERNEL(attune_tiny_y3)(&tile, &pass->g->layers, g1_of(pass, frame), i, L, false);
+        tile.y3 = tile_of(pass, frame, i);
         ATTUNE_KERNEL(attune_tiny_g3)(&tile, &pass->g->layers, false);
         ATTUNE_EACH(v, C1 / W,
                     for (int t = 0; t < T; t++) all[v] += load(tile.g3 + t * C1 + v * W);)
@@ -266,7 +205,8 @@ static void forward4(void *data, int frame, double *sums, float *scratch)
 static void put_features(const tiny_pass *pass, int frame, const float *sum)
 {
     for (int d = 0; d < C2; d++) {
-        pass->features[(size_t)frame * C2 + d] = sum[d] / (k * (float)(pass->t->N / 4));
+        pass->features[(size_t)frame * C2 + d] =
+            sum[d] / (ATTUNE_GELU_SCALE * (float)(pass->t->N / 4));
     }
 }
 
@@ -275,14 +215,14 @@ static void forward5(void *data, int frame, double *sums, float *scratch)
     const tiny_pass *pass = data;
     const attune_tiny_layers *layers = &pass->g->layers;
     const int L = pass->t->N / 4;
-    const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
+    attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
     float *outer = pass->outer + (size_t)frame * C2 * C1,
           *slopes = pass->slopes + (size_t)frame * C2;
     memset(outer, 0, C2 * C1 * sizeof(float));
     memset(slopes, 0, C2 * sizeof(float));
     memset(tile.sums, 0, C2 * sizeof(float));
     for (int i = 0; i < L; i += T) {
-        ATTUNE_KERNEL(attune_tiny_y3)(&tile, layers, g1_of(pass, frame), i, L, false);
+        tile.y3 = tile_of(pass, frame, i);
         ATTUNE_KERNEL(attune_tiny_g3)(&tile, layers, false);
         ATTUNE_KERNEL(attune_tiny_y4)(&tile, layers);
         ATTUNE_KERNEL(attune_tiny_g4)(&tile, layers, tile.sums, slopes);
@@ -325,99 +265,32 @@ static tiny_pass begin(tiny *t, const float *const *frames, int group)
     };
 }
 
-static void frozen_layers(tiny_group *g, const tiny *t, const float *statistics,
-                          const float *parameters)
-{
-    g->norm1 = attune_train_norm_frozen(&t->conv[0], 0, parameters, statistics);
-    for (int c = 0; c < C1; c++) {
-        g->norm2[c] = attune_train_norm_frozen(&t->conv[1], c, parameters, statistics);
-        g->norm3[c] = attune_train_norm_frozen(&t->conv[2], c, parameters, statistics);
-    }
-    for (int d = 0; d < C2; d++) {
-        g->norm4[d] = attune_train_norm_frozen(&t->conv[3], d, parameters, statistics);
-    }
-    resolve1(g, t, parameters);
-    resolve2(g, t, parameters);
-    resolve3(g);
-    resolve4(g, t, parameters, false);
-}
-
-/* From the moments of k·g1. */
-static void normalise2(tiny_group *g, const tiny *t, float *statistics, const float *parameters,
-                       const double *sums, double count)
-{
-    const double mean = sums[0] / count;
-    g->mean1 = mean / (double)k;
-    g->variance1 = (sums[1] / count - mean * mean) / ((double)k * (double)k);
-    for (int c = 0; c < C1; c++) {
-        const double w = (double)parameters[t->conv[1].weight + c], y = w * g->mean1;
-        g->norm2[c] = attune_train_norm_batch(&t->conv[1], c, parameters, statistics, count * y,
-                                              count * (w * w * g->variance1 + y * y), count);
-    }
-}
-
-/* From forward4's sums; layers.mean3, which is its pivot, becomes the mean. */
-static void normalise4(tiny_group *g, const tiny *t, float *statistics, const float *parameters,
-                       const double *sums, double count)
-{
-    const double scale = count * (double)k * (double)k;
-    for (int i = 0; i < C1 * C1; i++) {
-        g->covariance3[i] = (sums[C1 + i] - sums[i / C1] * sums[i % C1] / count) / scale;
-    }
-    for (int c = 0; c < C1; c++) {
-        const double mean = (double)g->layers.mean3[c] + sums[c] / count;
-        g->mean3[c] = mean / (double)k;
-        g->layers.mean3[c] = (float)mean;
-    }
-    for (int d = 0; d < C2; d++) {
-        const float *w = parameters + t->conv[3].weight + d * C1;
-        double mean = 0, variance = 0;
-        for (int c = 0; c < C1; c++) {
-            mean += (double)w[c] * g->mean3[c];
-            for (int e = 0; e < C1; e++) {
-                variance += (double)w[c] * (double)w[e] * g->covariance3[c * C1 + e];
-            }
-        }
-        g->norm4[d] = attune_train_norm_batch(&t->conv[3], d, parameters, statistics, count * mean,
-                                              count * (variance + mean * mean), count);
-    }
-}
-
 static void tiny_forward(void *frontend, float *features, float *statistics,
                          const float *parameters, const float *const *frames, int F, int group)
 {
     tiny *t = frontend;
     tiny_pass pass = begin(t, frames, group);
-    tiny_group *g = pass.g;
+    attune_tiny_group *g = pass.g;
+    const double n1 = (double)F * t->N / 2, n3 = n1 / 2;
     pass.features = features;
-    memset(&g->layers, 0, sizeof(g->layers));
+    attune_tiny_begin(g, t->conv, parameters);
     if (t->frozen) {
-        frozen_layers(g, t, statistics, parameters);
+        attune_tiny_freeze(g, t->conv, statistics, parameters);
         attune_frames_pass(&t->frames, forward_frozen, &pass, F, 0);
         return;
     }
-    const double n1 = (double)F * t->N / 2, n3 = n1 / 2;
-    resolve1(g, t, parameters);
     const double *sums = attune_frames_pass(&t->frames, forward1, &pass, F, 2);
-    g->norm1 =
-        attune_train_norm_batch(&t->conv[0], 0, parameters, statistics, sums[0], sums[1], n1);
-    resolve1(g, t, parameters);
+    attune_tiny_normalise1(g, t->conv, statistics, parameters, sums, n1);
     sums = attune_frames_pass(&t->frames, forward2, &pass, F, 2);
-    normalise2(g, t, statistics, parameters, sums, n1);
-    resolve2(g, t, parameters);
+    attune_tiny_normalise2(g, t->conv, statistics, parameters, sums, n1);
     sums = attune_frames_pass(&t->frames, forward3, &pass, F, 2 * C1);
-    for (int c = 0; c < C1; c++) {
-        g->norm3[c] = attune_train_norm_batch(&t->conv[2], c, parameters, statistics, sums[c],
-                                              sums[C1 + c], n3);
-    }
-    resolve3(g);
+    attune_tiny_normalise3(g, t->conv, statistics, parameters, sums, n3);
     sums = attune_frames_pass(&t->frames, forward4_pivot, &pass, 1, C1);
     for (int c = 0; c < C1; c++) {
         g->layers.mean3[c] = (float)sums[c];
     }
     sums = attune_frames_pass(&t->frames, forward4, &pass, F, C1 + C1 * C1);
-    normalise4(g, t, statistics, parameters, sums, n3);
-    resolve4(g, t, parameters, true);
+    attune_tiny_normalise4(g, t->conv, statistics, parameters, sums, n3);
     attune_frames_pass(&t->frames, forward5, &pass, F, 0);
 }
 
@@ -448,18 +321,21 @@ static void backward2(void *data, int frame, double *sums, float *scratch)
     const int L = pass->t->N / 4;
     const attune_tiny_tile tile = attune_tiny_tile_at(scratch, pass->t->N);
     const float *gradient = pass->feature_gradients + (size_t)frame * C2;
-    float gain[C2];
+    float gain[C2], mean3[C1];
+    for (int c = 0; c < C1; c++) {
+        mean3[c] = (float)pass->g->norm3[c].mean;
+    }
     for (int d = 0; d < C2; d++) {
-        gain[d] = pass->gain4[d] * gradient[d] / (float)L;
+        gain[d] = pass->g->gain4[d] * gradient[d] / (float)L;
     }
     memset(tile.sums, 0, 2 * C1 * sizeof(float));
     for (int i = 0; i < L; i += T) {
         ATTUNE_KERNEL(attune_tiny_y3)(&tile, layers, g1_of(pass, frame), i, L, false);
         ATTUNE_KERNEL(attune_tiny_g3)(&tile, layers, true);
         ATTUNE_KERNEL(attune_tiny_y4)(&tile, layers);
-        ATTUNE_KERNEL(attune_tiny_dy4)(&tile, layers, gain, pass->constant4, pass->slope4);
+        ATTUNE_KERNEL(attune_tiny_dy4)(&tile, layers, gain, pass->g->constant4, pass->g->slope4);
         ATTUNE_KERNEL(attune_tiny_dz3)
-        (pass->t->dz3 + ((size_t)frame * L + i) * C1, &tile, layers, pass->mean3, tile.sums);
+        (tile_of(pass, frame, i), &tile, layers, mean3, tile.sums);
     }
     add(sums, tile.sums, 2 * C1);
 }
@@ -479,7 +355,7 @@ static void backward3(void *data, int frame, double *sums, float *scratch)
     const attune_tiny_layers *layers = &pass->g->layers;
     const int N = pass->t->N, L = N / 4;
     const attune_tiny_tile tile = attune_tiny_tile_at(scratch, N);
-    const float *g1 = g1_of(pass, frame), mean = (float)((double)k * pass->g->mean1);
+    const float *g1 = g1_of(pass, frame), mean = ATTUNE_GELU_SCALE * (float)pass->g->mean1;
     float *dw3 = tile.sums, *sum2 = dw3 + TAPS * C1;
     float *u = pass->t->u + (size_t)frame * (size_t)(N / 2 + KEPT_PAD);
     memset(tile.sums, 0, (TAPS + 2) * C1 * sizeof(float));
@@ -487,15 +363,14 @@ static void backward3(void *data, int frame, double *sums, float *scratch)
     for (int i = 0; i < L; i += T) {
         ATTUNE_KERNEL(attune_tiny_y3)(&tile, layers, g1, i, L, true);
         ATTUNE_KERNEL(attune_tiny_dy3)
-        (&tile, pass->t->dz3 + ((size_t)frame * L + i) * C1, pass->gain3, pass->constant3,
-         pass->slope3, dw3);
+        (&tile, tile_of(pass, frame, i), pass->g->gain3, pass->g->constant3, pass->g->slope3, dw3);
         ATTUNE_KERNEL(attune_tiny_dz2)
-        (u, &tile, layers, pass->weight2, g1, mean, i, T, sum2);
+        (u, &tile, layers, pass->g->weight2, g1, mean, i, T, sum2);
         move_up(&tile);
     }
     memset(tile.dy3 + 2 * C1, 0, TINY_EXTRA * C1 * sizeof(float));
     ATTUNE_KERNEL(attune_tiny_dz2)
-    (u, &tile, layers, pass->weight2, g1, mean, L, TINY_EXTRA, sum2);
+    (u, &tile, layers, pass->g->weight2, g1, mean, L, TINY_EXTRA, sum2);
     add(sums, tile.sums, (TAPS + 2) * C1);
 }
 
@@ -507,85 +382,8 @@ static void backward4(void *data, int frame, double *sums, float *scratch)
     const float *u = pass->t->u + (size_t)frame * (size_t)(N / 2 + KEPT_PAD) + 2;
     ATTUNE_KERNEL(attune_tiny_first)(&tile, &pass->g->layers, pass->frames[frame], N);
     ATTUNE_KERNEL(attune_tiny_dw1)
-    (sums, &tile, &pass->g->layers, u, pass->constant1, pass->slope1, (float)pass->g->norm1.mean,
-     N / 2);
-}
-
-/* Gradients of layer 4 from backward1's sums. */
-static void denormalise4(tiny_pass *pass, float *gradients, const float *parameters,
-                         const double *sums)
-{
-    const tiny_group *g = pass->g;
-    const attune_trainable_conv *conv = &pass->t->conv[3];
-    for (int d = 0; d < C2; d++) {
-        const float *w = parameters + conv->weight + d * C1;
-        double product = 0; /* Σ dz4·(y4 − mean) */
-        for (int c = 0; c < C1; c++) {
-            product += (double)w[c] * sums[d * C1 + c] / (double)k;
-        }
-        const attune_train_denorm back = attune_train_norm_backward(
-            &g->norm4[d], conv, d, gradients, sums[C2 * C1 + d], product);
-        pass->gain4[d] = (float)back.gain;
-        pass->constant4[d] = (float)back.constant;
-        pass->slope4[d] = (float)back.slope;
-        for (int c = 0; c < C1; c++) {
-            double around = 0; /* the covariance of y4 and g3 */
-            for (int e = 0; e < C1; e++) {
-                around += (double)w[e] * g->covariance3[e * C1 + c];
-            }
-            gradients[conv->weight + d * C1 + c] +=
-                (float)(back.gain * sums[d * C1 + c] / (double)k -
-                        back.slope * g->norm4[d].count * around);
-        }
-    }
-}
-
-static void denormalise3(tiny_pass *pass, float *gradients, const double *sums)
-{
-    for (int c = 0; c < C1; c++) {
-        const attune_train_norm *norm = &pass->g->norm3[c];
-        const attune_train_denorm back = attune_train_norm_backward(
-            norm, &pass->t->conv[2], c, gradients, sums[c], sums[C1 + c]);
-        pass->gain3[c] = (float)back.gain;
-        pass->constant3[c] = (float)(back.slope * norm->mean - back.constant);
-        pass->slope3[c] = (float)back.slope;
-    }
-}
-
-/* Gradients of layers 3 and 2 from backward3's sums. */
-static void denormalise2(tiny_pass *pass, float *gradients, const float *parameters,
-                         const double *sums)
-{
-    const tiny_group *g = pass->g;
-    const attune_trainable_conv *conv = &pass->t->conv[1], *conv3 = &pass->t->conv[2];
-    double constant = 0, slope = 0;
-    for (int c = 0; c < C1; c++) {
-        const double w = (double)parameters[conv->weight + c], sum = sums[TAPS * C1 + c],
-                     product = sums[(TAPS + 1) * C1 + c] / (double)k; /* Σ dz2·(g1 − mean) */
-        const attune_train_denorm back =
-            attune_train_norm_backward(&g->norm2[c], conv, c, gradients, sum, w * product);
-        gradients[conv->weight + c] +=
-            (float)(back.gain * product - back.slope * g->norm2[c].count * w * g->variance1);
-        constant += w * (back.constant - back.slope * w * g->mean1);
-        slope += w * w * back.slope;
-        for (int i = 0; i < TAPS; i++) {
-            gradients[conv3->weight + c * TAPS + i] += (float)(sums[i * C1 + c] / (double)k);
-        }
-    }
-    pass->constant1 = (float)constant;
-    pass->slope1 = (float)(slope / (double)k);
-}
-
-static void denormalise1(const tiny_pass *pass, float *gradients, const double *sums)
-{
-    const attune_trainable_conv *conv = &pass->t->conv[0];
-    const attune_train_denorm back =
-        attune_train_norm_backward(&pass->g->norm1, conv, 0, gradients, sums[0], sums[1]);
-    const double *dz1_x = sums + 2, *y1_x = dz1_x + TAPS, *x = y1_x + TAPS;
-    for (int i = 0; i < TAPS; i++) {
-        gradients[conv->weight + i] +=
-            (float)(back.gain * dz1_x[i] - back.constant * x[i] - back.slope * y1_x[i]);
-    }
+    (sums, &tile, &pass->g->layers, u, pass->g->constant1, pass->g->slope1,
+     (float)pass->g->norm1.mean, N / 2);
 }
 
 static void tiny_backward(void *frontend, float *gradients, const float *feature_gradients,
@@ -594,18 +392,14 @@ static void tiny_backward(void *frontend, float *gradients, const float *feature
     tiny *t = frontend;
     tiny_pass pass = begin(t, frames, group);
     pass.feature_gradients = feature_gradients;
-    denormalise4(&pass, gradients, parameters,
-                 attune_frames_pass(&t->frames, backward1, &pass, F, SUMS));
-    for (int c = 0; c < C1; c++) {
-        pass.mean3[c] = (float)pass.g->norm3[c].mean;
-        pass.weight2[c] =
-            (float)(pass.g->norm2[c].gain * (double)parameters[t->conv[1].weight + c]);
-    }
-    denormalise3(&pass, gradients, attune_frames_pass(&t->frames, backward2, &pass, F, 2 * C1));
-    denormalise2(&pass, gradients, parameters,
-                 attune_frames_pass(&t->frames, backward3, &pass, F, (TAPS + 2) * C1));
-    denormalise1(&pass, gradients,
-                 attune_frames_pass(&t->frames, backward4, &pass, F, 2 + 3 * TAPS));
+    const double *sums = attune_frames_pass(&t->frames, backward1, &pass, F, SUMS);
+    attune_tiny_denormalise4(pass.g, gradients, t->conv, parameters, sums);
+    sums = attune_frames_pass(&t->frames, backward2, &pass, F, 2 * C1);
+    attune_tiny_denormalise3(pass.g, gradients, t->conv, sums);
+    sums = attune_frames_pass(&t->frames, backward3, &pass, F, (TAPS + 2) * C1);
+    attune_tiny_denormalise2(pass.g, gradients, t->conv, parameters, sums);
+    sums = attune_frames_pass(&t->frames, backward4, &pass, F, 2 + 3 * TAPS);
+    attune_tiny_denormalise1(pass.g, gradients, t->conv, sums);
 }
 
 const attune_train_frontend ATTUNE_KERNEL(attune_train_frontend_tiny) = {

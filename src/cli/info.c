@@ -13,10 +13,11 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: attune info FILE [--json]\n"
+    "Usage: attune info [FILE] [--json]\n"
     "\n"
     "Says what FILE holds: the network of an ONNX model or of a checkpoint of training,\n"
-    "or the rows of an output by status, its model and its settings.\n"
+    "or the rows of an output by status, its model and its settings. Without FILE, what\n"
+    "the model is that attune itself contains, if it does.\n"
     "\n"
     "      --json    the same as one JSON object\n"
     "  -h, --help    this text\n"
@@ -82,10 +83,12 @@ static json_t *network_json(const attune_network *n)
     return json_loads(attune_network_json(n, text, sizeof(text)), 0, NULL);
 }
 
+/* `path` NULL: the model built in. */
 static int info_model(const char *path, bool as_json)
 {
     attune_model *model = NULL;
-    attune_status status = attune_model_open(&model, path);
+    attune_status status =
+        path ? attune_model_open(&model, path) : attune_model_open_default(&model);
     if (status != ATTUNE_OK) {
         return fail(status);
     }
@@ -313,6 +316,9 @@ int command_info(int argc, char **argv)
             return option_error("info", argc, argv, options, option);
         }
         as_json = true;
+    }
+    if (argc == optind && attune_model_has_default()) {
+        return info_model(NULL, as_json);
     }
     if (argc - optind != 1) {
         return usage_error("info", argc == optind ? "no file" : "one file at a time");

@@ -19,8 +19,8 @@ typedef struct shape {
     int frame_size, F;
 } shape;
 
-/* Frames of one tile and of many, of a whole number of tiles alone; as many as one run of frames
- * takes, fewer, more. */
+/* Frames of one tile of positions, of a few, of many; fewer frames than a run of them takes, as
+ * many and one more, two runs and a rest. */
 static const shape shapes[] = {
     {ATTUNE_ARCHITECTURE_TINY, 256, 1},   {ATTUNE_ARCHITECTURE_TINY, 256, 35},
     {ATTUNE_ARCHITECTURE_TINY, 768, 5},   {ATTUNE_ARCHITECTURE_TINY, 2048, 3},

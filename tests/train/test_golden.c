@@ -59,7 +59,7 @@ static bool read_case(FILE *file, golden_case *out)
     return true;
 }
 
-/* Compares the next line with `got`: each number within `tolerance` of the largest, or 1e-7, which
+/* Compares the next line with `got`: each number within `tolerance` of the largest, or 3e-7, which
  * is what rounding makes of gradients that are 0. */
 static void check_line(FILE *file, const char *what, const char *name, const float *got,
                        size_t count, double tolerance)
@@ -68,7 +68,7 @@ static void check_line(FILE *file, const char *what, const char *name, const flo
     double largest = 0, sum = 0, mine = 0, worst = 0;
     cr_assert_eq(fscanf(file, "%63s %lf %lf", found, &largest, &sum), 3);
     cr_assert_str_eq(found, name);
-    const double bound = fmax(tolerance * largest, 1e-7);
+    const double bound = fmax(tolerance * largest, 3e-7);
     const size_t some = count < SAMPLES ? count : SAMPLES;
     for (size_t k = 0; k < some; k++) {
         double expected = 0;
