@@ -4,6 +4,7 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
