@@ -19,6 +19,36 @@
 extern "C" {
 #endif
 
+/* Which part of FMA's official split a track is in. The values are those of the output's `/split`
+ * enum; X(name, value, text). */
+#define ATTUNE_FMA_SPLITS(X)                                                                       \
+    X(ATTUNE_FMA_NO_SPLIT, 0, "none")                                                              \
+    X(ATTUNE_FMA_TRAINING, 1, "training")                                                          \
+    X(ATTUNE_FMA_VALIDATION, 2, "validation")                                                      \
+    X(ATTUNE_FMA_TEST, 3, "test")
+
+typedef enum attune_fma_split {
+#define ATTUNE_X(name, value, text) name = value,
+    ATTUNE_FMA_SPLITS(ATTUNE_X)
+#undef ATTUNE_X
+        ATTUNE_FMA_SPLIT_COUNT = 4
+} attune_fma_split;
+
+#define ATTUNE_GENRE_SIZE 32
+
+/* What FMA's metadata say of a track. */
+typedef struct attune_labels {
+    int32_t track_id;            /* -1: the file is no track of FMA, and the rest is empty */
+    int32_t artist_id, album_id; /* -1: not known */
+    attune_fma_split split;
+    char genre_top[ATTUNE_GENRE_SIZE]; /* its title; "" where the track has none, or several */
+} attune_labels;
+
+ATTUNE_API const char *attune_fma_split_name(attune_fma_split split); /* "training" */
+ATTUNE_API bool attune_labels_equal(const attune_labels *a, const attune_labels *b);
+
+#define ATTUNE_NO_LABELS ((attune_labels){.track_id = -1, .artist_id = -1, .album_id = -1})
+
 /* One track. As input its pointers are borrowed for the call; as output they are valid until the
  * rows they came from change. */
 typedef struct attune_row {
@@ -29,7 +59,8 @@ typedef struct attune_row {
     uint32_t frames;   /* frames embedded */
     uint64_t size;     /* bytes of the file when read */
     int64_t mtime_ns;
-    const float *embedding; /* (E); NULL means a row of NaN */
+    const float *embedding;      /* (E); NULL means a row of NaN */
+    const attune_labels *labels; /* as input NULL means ATTUNE_NO_LABELS; as output never NULL */
 } attune_row;
 
 /* A growing batch of rows of one embedding width. Owns copies of everything. */
@@ -64,6 +95,7 @@ typedef struct attune_store_attributes {
     int sample_rate;
     int frame_size;
     int embedding; /* E */
+    bool labels;   /* the file has columns of labels: not an attribute, but which datasets it has */
     double clip_start;
     double clip_seconds; /* 0: to the end */
 } attune_store_attributes;
@@ -78,6 +110,12 @@ ATTUNE_API attune_status attune_store_create(attune_store_writer **out, const ch
 /* Appends all rows, in their order. After a failure, a full disk say, nothing more can be appended
  * or committed. The file's bytes do not depend on how its rows are divided among calls. */
 ATTUNE_API attune_status attune_store_append(attune_store_writer *writer, const attune_rows *rows);
+
+/* From here on, rows get the labels that `label` says of their paths and not their own. Of no
+ * effect on a file without columns of labels. */
+ATTUNE_API void attune_store_label(attune_store_writer *writer,
+                                   void (*label)(void *user, attune_labels *out, const char *path),
+                                   void *user);
 
 /* What to do with rows of the same path. */
 typedef enum attune_merge_duplicates {

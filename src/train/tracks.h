@@ -41,6 +41,9 @@ typedef struct attune_tracks_entry {
 /* Scans `folder`. ATTUNE_ENOINPUT when it is not there or holds no audio. On failure *out is NULL.
  */
 attune_status attune_tracks_open(attune_tracks **out, const char *folder);
+/* A table without files, for what asks of names alone: every name that is looked for is a track, an
+ * id without leading zeros or a path's file name, and has no path. Takes no manifest. */
+attune_status attune_tracks_open_names(attune_tracks **out);
 void attune_tracks_close(attune_tracks *tracks); /* NULL-safe */
 
 /* Adds the tracks of a manifest: a CSV file whose header names the columns `id` (or `track_id`) or

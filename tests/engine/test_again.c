@@ -414,3 +414,54 @@ Test(again, prunes_nothing_of_an_empty_folder, .timeout = 60)
     expect_pruned(model, 1, FILES - 11);
     attune_model_close(model);
 }
+
+/* What a test's files are called after: zz.wav has a number, the others none. */
+static void label_by_name(void *user, attune_labels *out, const char *path)
+{
+    const attune_labels *labels = user;
+    if (strncmp(path, "0", 1) == 0) {
+        *out = *labels;
+        out->track_id = atoi(path);
+    }
+}
+
+static void expect_labels(const char *output, bool columns, int artist)
+{
+    attune_store *store = NULL;
+    attune_rows *rows = read_rows(output);
+    cr_assert_eq(attune_store_open(&store, output), ATTUNE_OK);
+    cr_assert_eq(attune_store_attributes_of(store)->labels, columns);
+    attune_store_close(store);
+    for (size_t i = 0; i < attune_rows_count(rows); i++) {
+        const attune_row row = attune_rows_get(rows, i);
+        const bool named = columns && row.path[0] == '0';
+        cr_assert_eq(row.labels->track_id, named ? atoi(row.path) : -1, "%s", row.path);
+        cr_assert_eq(row.labels->artist_id, named ? artist : -1, "%s", row.path);
+    }
+    attune_rows_free(rows);
+}
+
+Test(again, labels_come_with_their_metadata_and_stay, .timeout = 120)
+{
+    attune_model *model = open_model(31);
+    attune_labels labels = {.artist_id = 5, .album_id = 6, .split = ATTUNE_FMA_TEST};
+    attune_job_options plain = job_options(), labelled = job_options();
+    labelled.label = label_by_name;
+    labelled.label_user = &labels;
+    make_archive();
+    expect_job(plain, model, "a.h5", FILES + 2, 0, 0, 0);
+    expect_labels("a.h5", false, 0);
+    expect_job(labelled, model, "a.h5", 0, 0, 0, FILES + 2); /* nothing new but the columns */
+    expect_labels("a.h5", true, 5);
+    shell("cp a.h5 before.h5 && stat -c %i a.h5 >inode");
+    expect_job(labelled, model, "a.h5", 0, 0, 0, FILES + 2);
+    shell("cmp a.h5 before.h5 && stat -c %i a.h5 | cmp - inode");
+
+    write_wav("music/zz.wav", 9000, 77); /* a run without metadata keeps what there is */
+    expect_job(plain, model, "a.h5", 1, 0, 0, FILES + 2);
+    expect_labels("a.h5", true, 5);
+    labels.artist_id = 7; /* other metadata count for all rows */
+    expect_job(labelled, model, "a.h5", 0, 0, 0, FILES + 3);
+    expect_labels("a.h5", true, 7);
+    attune_model_close(model);
+}

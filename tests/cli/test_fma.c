@@ -1,0 +1,139 @@
+/* test_fma.c - FMA's commands as a user runs them. */
+#include "tests/fma/tables.h"
+#include "tests/support/support.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The command; the working folder becomes the temporary one, with fma_metadata, and in fma_small
+ * tracks 1 to 4, 99134, which the metadata do not have, and a file that is no track. */
+static const char *prepare(void)
+{
+    static const char script[] =
+        "import os, wave, random\n"
+        "for n in ('000/000001', '000/000002', '000/000003', '000/000004', '099/099134', "
+        "'intro'):\n"
+        "    os.makedirs(os.path.dirname('fma_small/' + n), exist_ok=True)\n"
+        "    w = wave.open('fma_small/' + n + '.mp3', 'wb')\n"
+        "    w.setparams((1, 2, 22050, 0, 'NONE', ''))\n"
+        "    w.writeframes(random.Random(n).randbytes(20000))\n";
+    const char *command = getenv("ATTUNE_COMMAND");
+    if (!command) {
+        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
+    }
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    setenv("ATTUNE_MODEL", MODEL, 1);
+    attune_fma_close(open_synthetic());
+    write_file("make.py", script, strlen(script));
+    cr_assert_eq(run_command("/usr/bin/python3 make.py"), 0);
+    return command;
+}
+
+/* Runs `attune ARGUMENTS`: its exit code must be `code`, its messages hold `text`. */
+static void attune(const char *command, int code, const char *text, const char *arguments)
+{
+    const int ended = run_command("%s %s >out 2>err", command, arguments);
+    char *err = read_file("err", NULL);
+    cr_assert_eq(ended, code, "attune %s: exit %d, not %d: %s", arguments, ended, code, err);
+    cr_assert(strstr(err, text), "attune %s: no \"%s\" in %s", arguments, text, err);
+    free(err);
+}
+
+/* The columns of an output, a line a row. */
+static void expect_columns(const char *command, const char *output, const char *expected)
+{
+    cr_assert_eq(run_command("%s export %s -o - --format csv 2>/dev/null | cut -d, -f1,8-12 >got",
+                             command, output),
+                 0);
+    char *got = read_file("got", NULL);
+    cr_assert_str_eq(got, expected);
+    free(got);
+}
+
+#define HEADER "path,track_id,genre_top,artist_id,album_id,split\n"
+#define TRACK1 "000/000001.mp3,1,Top 1,1,1,training\n"
+#define TRACK2 "000/000002.mp3,2,Top 1,1,1,training\n"
+#define TRACK3 "000/000003.mp3,3,Top 1,1,1,training\n"
+#define TRACK4 "000/000004.mp3,4,Top 1,1,2,training\n"
+#define OTHERS "099/099134.mp3,-1,,-1,-1,none\nintro.mp3,-1,,-1,-1,none\n"
+
+Test(fma, columns_go_with_the_rows, .timeout = 60)
+{
+    const char *a = prepare();
+    attune(a, 64, "--subset needs --fma-metadata", "embed fma_small -o x.h5 --subset small");
+    attune(a, 66, "genres.csv: No such file", "embed fma_small -o x.h5 --fma-metadata fma_small");
+    attune(a, 0, "subset small: 4 of 6 files",
+           "embed fma_small -o some.h5 --fma-metadata fma_metadata --subset small");
+    expect_columns(a, "some.h5", HEADER TRACK1 TRACK2 TRACK3 TRACK4);
+    attune(a, 0, "099/099134.mp3: one of the six clips",
+           "embed fma_small -o all.h5 --fma-metadata fma_metadata");
+    expect_columns(a, "all.h5", HEADER TRACK1 TRACK2 TRACK3 TRACK4 OTHERS);
+    attune(a, 66, "none of its 2 files is named as a track of fma_small is",
+           "embed fma_small/099 fma_small/intro.mp3 -o x.h5 --fma-metadata fma_metadata "
+           "--subset small");
+    attune(a, 0, "", "embed fma_small -o of.h5 --shard 1/2 --fma-metadata fma_metadata");
+    attune(a, 0, "", "embed fma_small -o of.h5 --shard 2/2"); /* without */
+    attune(a, 0, "6 rows", "merge -o of.h5 of-1-of-2.h5 of-2-of-2.h5");
+    attune(a, 0, "6 of them from before", "embed fma_small -o of.h5 --fma-metadata fma_metadata");
+    expect_columns(a, "of.h5", HEADER TRACK1 TRACK2 TRACK3 TRACK4 OTHERS);
+    attune(a, 0, "", "info of.h5");
+    cr_assert_eq(run_command("grep -q '^labels .*track_id' out"), 0);
+}
+
+Test(fma, check)
+{
+    const char *a = prepare();
+    attune(a, 64, "what to do is needed, and where", "fma");
+    attune(a, 64, "what to do is needed, and where", "fma check");
+    attune(a, 66, "nowhere: is not there", "fma check nowhere");
+    attune(a, 66, "is not called fma_small or the like",
+           "fma check fma_small/000 --fma-metadata fma_metadata");
+    attune(a, 3, "320 tracks, 316 missing, 0 empty", "fma check fma_small");
+    attune(a, 3, "2 files of no track", "fma check . --quick");
+    attune(a, 3, "", "fma check fma_small --json");
+    cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
+                             "assert r['missing'] == 316 and len(r['findings']) == 318\""),
+                 0);
+    cr_assert_eq(run_command("echo x >fma_small.zip"), 0);
+    attune(a, 3, "1 damaged", "fma check fma_small");
+}
+
+Test(fma, triplets, .timeout = 60)
+{
+    static const struct {
+        int code;
+        const char *text, *arguments;
+    } cases[] = {
+        {64, "--fma-metadata is needed", "-o x.csv"},
+        {64, "no output", "--fma-metadata fma_metadata"},
+        {64, "--report needs one to three files", "--report"},
+        {64, "files are only for --report", "--fma-metadata fma_metadata -o x.csv y.csv"},
+        {64, "which - is not", "--fma-metadata fma_metadata -o - --disjoint tracks"},
+        {64, "--of songs: not genre, artist or album", "--of songs"},
+        {64, "--disjoint : not tracks", "--disjoint ''"},
+        {64, "--negatives x: not any or hierarchy", "--negatives x"},
+        {64, "--seed -1: not a number", "--seed -1"},
+        {64, "are too many", "--fma-metadata fma_metadata -o x.csv -n 1000000"},
+        {66, "y.csv: No such file", "--report y.csv"},
+        {65, "genres.csv, line 1", "--report fma_metadata/genres.csv"},
+        {0, "400 triplets (360 by top genre, 40 of any three) of 320 tracks -> t.csv",
+         "--fma-metadata fma_metadata -o t.csv -n 400"},
+        {73, "t.csv", "--fma-metadata fma_metadata -o t.csv -n 400"},
+        {0, "", "--fma-metadata fma_metadata -o t.csv -n 400 --disjoint artists -f"},
+        {0, "", "--report t-train.csv t-validation.csv t-test.csv"},
+        {0, "50 threes to judge -> h.csv", "--fma-metadata fma_metadata -o h.csv --candidates 50"},
+    };
+    const char *a = prepare();
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char arguments[300];
+        snprintf(arguments, sizeof(arguments), "triplets %s", cases[i].arguments);
+        attune(a, cases[i].code, cases[i].text, arguments);
+    }
+    attune(a, 0, "", "triplets --report t.csv --json");
+    attune(a, 0, "", "triplets --report t-train.csv t-test.csv --json");
+    cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
+                             "assert r['test']['tracks_seen'] == 0 < r['test']['triplets']\""),
+                 0);
+}
