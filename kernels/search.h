@@ -5,12 +5,14 @@
 #ifndef ATTUNE_KERNELS_SEARCH_H
 #define ATTUNE_KERNELS_SEARCH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 enum {
     ATTUNE_SEARCH_PANEL = 32,    /* columns that lie together */
     ATTUNE_SEARCH_BLOCK = 64,    /* `count` of the functions below is a multiple of it */
-    ATTUNE_SEARCH_PLACES = 2048, /* bins of place_values */
+    ATTUNE_SEARCH_PLACES = 2048, /* bins of `place` */
+    ATTUNE_SEARCH_COPIES = 4,
 };
 
 #define ATTUNE_SEARCH_CLOSE UINT32_MAX /* a bin that has to be looked into */
@@ -35,10 +37,11 @@ typedef struct attune_search {
     uint32_t (*between)(uint32_t *out, uint64_t *beyond, const float *values, float low, float high,
                         uint32_t count);
 
-    /* Adds 1 to counts[place of each value]; indices of values in bins that are close go to `close`
-     * instead, and their number comes back. */
-    uint32_t (*place)(uint32_t *counts, uint32_t *close, const attune_search_bins *bins,
-                      const float *values, uint32_t count);
+    /* Adds 1 to counts[place of each value], in any of the copies (ATTUNE_SEARCH_COPIES, stride):
+     * one after the other, so that no addition waits for the last. Indices of values in bins that
+     * are close go to `close` instead, and their number comes back. */
+    uint32_t (*place)(uint32_t *counts, size_t stride, uint32_t *close,
+                      const attune_search_bins *bins, const float *values, uint32_t count);
 
     /* Sum over values v (count) of sqrt(max(0, square - 2 v)). */
     double (*distances)(const float *values, float square, uint32_t count);

@@ -7,7 +7,7 @@
 
 #include <math.h>
 
-enum { BLOCK = ATTUNE_SEARCH_BLOCK };
+enum { BLOCK = ATTUNE_SEARCH_BLOCK, COPIES = ATTUNE_SEARCH_COPIES };
 
 static void product(float *out, const float *a, const float *w, const float *bias, int M, int K,
                     int J)
@@ -50,8 +50,8 @@ static uint32_t between(uint32_t *out, uint64_t *beyond, const float *values, fl
     return found;
 }
 
-static uint32_t place(uint32_t *counts, uint32_t *close, const attune_search_bins *bins,
-                      const float *values, uint32_t count)
+static uint32_t place(uint32_t *counts, size_t stride, uint32_t *close,
+                      const attune_search_bins *bins, const float *values, uint32_t count)
 {
     uint32_t found = 0;
     const float lowest = bins->lowest, scale = bins->scale;
@@ -68,7 +68,7 @@ static uint32_t place(uint32_t *counts, uint32_t *close, const attune_search_bin
             if (__builtin_expect(at == ATTUNE_SEARCH_CLOSE, 0)) {
                 close[found++] = first + (uint32_t)i;
             } else {
-                counts[at]++;
+                counts[(size_t)(i % COPIES) * stride + at]++;
             }
         }
     }
@@ -77,15 +77,18 @@ static uint32_t place(uint32_t *counts, uint32_t *close, const attune_search_bin
 
 static double distances(const float *values, float square, uint32_t count)
 {
-    double sums[BLOCK / 4] = {0}, all = 0;
-    for (uint32_t first = 0; first < count; first += BLOCK / 4) {
-        for (uint32_t i = 0; i < BLOCK / 4; i++) {
-            const float squared = square - 2 * values[first + i];
-            sums[i] += (double)sqrtf(squared > 0 ? squared : 0);
+    double all = 0;
+    for (uint32_t first = 0; first < count; first += BLOCK) {
+        float sums[BLOCK / 4] = {0}; /* of four each: f32 does not drown in more */
+        for (uint32_t i = first; i < first + BLOCK; i += BLOCK / 4) {
+            for (uint32_t j = 0; j < BLOCK / 4; j++) {
+                const float squared = square - 2 * values[i + j];
+                sums[j] += sqrtf(squared > 0 ? squared : 0);
+            }
         }
-    }
-    for (int i = 0; i < BLOCK / 4; i++) {
-        all += sums[i];
+        for (int j = 0; j < BLOCK / 4; j++) {
+            all += (double)sums[j];
+        }
     }
     return all;
 }

@@ -142,13 +142,15 @@ static void visit_piece(void *data, int piece, int thread)
     float *rows = v->scratch + (size_t)thread * v->scratch_size,
           *values = rows + (size_t)ATTUNE_PAIRS_SLOTS * p->E;
     attune_status status = ATTUNE_OK;
+    uint32_t end = v->visitor->below ? 0 : p->n;
     for (uint32_t m = 0; m < M && status == ATTUNE_OK; m++) {
         const uint32_t query = query_of(v, first + m);
+        end = query >= end ? query + 1 : end;
         memcpy(rows + (size_t)m * p->E, p->rows + (size_t)query * p->E, p->E * sizeof(float));
         status = v->visitor->begin(v->visitor->data, query, slot + m);
     }
     v->status[piece] = status;
-    for (uint32_t b = 0; b < p->n && status == ATTUNE_OK; b += ATTUNE_PAIRS_BLOCK) {
+    for (uint32_t b = 0; b < end && status == ATTUNE_OK; b += ATTUNE_PAIRS_BLOCK) {
         const uint32_t count = p->n - b < ATTUNE_PAIRS_BLOCK ? p->n - b : ATTUNE_PAIRS_BLOCK,
                        padded = attune_pairs_padded(count);
         p->search->product(values, rows, p->panels + (size_t)b * p->E, p->bias + b, (int)M,

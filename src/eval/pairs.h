@@ -12,6 +12,8 @@
 #include "kernels/cpu/team.h"
 #include "kernels/search.h"
 
+#include <stdbool.h>
+
 typedef struct attune_pairs {
     const float *vectors; /* (n, E), borrowed */
     uint32_t n, E;
@@ -48,6 +50,7 @@ enum { ATTUNE_PAIRS_SLOTS = 32, ATTUNE_PAIRS_BLOCK = 2048 };
  * `count` are -inf. */
 typedef struct attune_pairs_visitor {
     void *data;
+    bool below; /* blocks whose rows all come behind the query's may be left out */
     attune_status (*begin)(void *data, uint32_t query, uint32_t slot);
     void (*take)(void *data, uint32_t query, uint32_t slot, const float *values, uint32_t first,
                  uint32_t count);

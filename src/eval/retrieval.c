@@ -68,7 +68,7 @@ static attune_status reserve(slot *s, uint32_t count)
     free(s->counts);
     free(s->removed);
     s->positives = malloc(((size_t)count + 1) * sizeof(*s->positives));
-    s->counts = malloc(((size_t)count + 1) * sizeof(*s->counts));
+    s->counts = malloc(((size_t)count + 1) * ATTUNE_SEARCH_COPIES * sizeof(*s->counts));
     s->removed = malloc(((size_t)count + 1) * sizeof(*s->removed));
     s->capacity = count;
     return s->positives && s->counts && s->removed
@@ -129,7 +129,7 @@ static attune_status begin(void *data, uint32_t anchor, uint32_t slot_number)
         }
     }
     qsort(s->positives, s->count, sizeof(*s->positives), by_distance);
-    memset(s->counts, 0, ((size_t)s->count + 1) * sizeof(*s->counts));
+    memset(s->counts, 0, ((size_t)s->count + 1) * ATTUNE_SEARCH_COPIES * sizeof(*s->counts));
     fill_bins(s, (float)m->pairs->margin);
     return ATTUNE_OK;
 }
@@ -196,7 +196,8 @@ static void take(void *data, uint32_t anchor, uint32_t slot_number, const float 
     slot *s = &m->slots[slot_number];
     const uint32_t padded = attune_pairs_padded(count);
     uint32_t *close = m->close + (size_t)slot_number / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK;
-    const uint32_t found = m->pairs->search->place(s->counts, close, &s->bins, values, padded);
+    const uint32_t found =
+        m->pairs->search->place(s->counts, s->count + 1, close, &s->bins, values, padded);
     for (uint32_t i = 0; i < found; i++) {
         if (close[i] < count) {
             look(m, s, anchor, first + close[i], values[close[i]]);
@@ -286,6 +287,9 @@ static void end(void *data, uint32_t anchor, uint32_t slot_number)
     measure *m = data;
     slot *s = &m->slots[slot_number];
     uint32_t before = 0;
+    for (uint32_t i = s->count + 1; i < (s->count + 1) * ATTUNE_SEARCH_COPIES; i++) {
+        s->counts[i % (s->count + 1)] += s->counts[i];
+    }
     for (uint32_t i = 0; i < s->count; i++) {
         before += s->counts[i];
         add_rank(&m->all[anchor], i, before + i, s->count);

@@ -40,7 +40,8 @@ typedef struct attune_retrieval_result {
     attune_retrieval all, filtered; /* filtered.anchors is 0 where there is nothing to leave out */
     /* Chance that a positive is nearer than a negative, ties half: the anchor's label drawn evenly
      * among those of two rows or more, anchor and positive among its rows, the negative's label
-     * among the others, the negative among its rows. 0.5 is no better than chance. NaN unless asked for. */
+     * among the others, the negative among its rows. 0.5 is no better than chance. NaN unless asked
+     * for. */
     double triplet_accuracy;
 } attune_retrieval_result;
 

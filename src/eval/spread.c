@@ -138,7 +138,8 @@ static void bracket(counting *c, double *sample, double width)
 static attune_status count_pairs(double *out, counting *c, bool *found)
 {
     const attune_pairs *p = c->pairs;
-    const attune_pairs_visitor visitor = {.data = c, .begin = begin, .take = take, .end = end};
+    const attune_pairs_visitor visitor = {
+        .data = c, .below = true, .begin = begin, .take = take, .end = end};
     const size_t threads = (size_t)attune_team_threads(p->team);
     const uint64_t all = (uint64_t)p->n * (p->n - 1) / 2;
     uint64_t above = 0, inside = 0, rank = 0;
