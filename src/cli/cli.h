@@ -55,6 +55,7 @@ attune_status model_path(const char **out, const char *option);
 
 /* argv[0] is the command's name. */
 int command_embed(int argc, char **argv);
+int command_eval(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_merge(int argc, char **argv);

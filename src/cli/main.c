@@ -15,6 +15,7 @@ static const char help[] =
     "together.\n"
     "\n"
     "  embed      audio files and folders to one HDF5 file of embeddings\n"
+    "  eval       embeddings, ours and others': triplets, genres, artists, hubs\n"
     "  export     the vectors of an output as .npy, .csv or for ann-benchmarks\n"
     "  info       what a model or an output holds\n"
     "  merge      several outputs to one\n"
@@ -40,9 +41,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"embed", command_embed},     {"export", command_export},   {"info", command_info},
-    {"merge", command_merge},     {"nearest", command_nearest}, {"train", command_train},
-    {"decoder", command_decoder}, /* what --isolate starts */
+    {"embed", command_embed}, {"eval", command_eval},       {"export", command_export},
+    {"info", command_info},   {"merge", command_merge},     {"nearest", command_nearest},
+    {"train", command_train}, {"decoder", command_decoder}, /* what --isolate starts */
 };
 
 static int dispatch(int argc, char **argv)

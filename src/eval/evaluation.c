@@ -215,34 +215,70 @@ static attune_status read_fma_labels(attune_evaluation *e)
                : status;
 }
 
-static int by_text(const void *a, const void *b)
+/* Renumbers labels so that only those of rows count, in the order of `order` (count). */
+static attune_status renumber(attune_evaluation *e, int label, const int32_t *order, int32_t count)
 {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Genres get numbers in the order of their names, as scikit-learn gives them. */
-static attune_status sort_genres(attune_evaluation *e)
-{
-    const int32_t count = e->label_count[ATTUNE_LABEL_GENRE];
-    int32_t *labels = e->labels[ATTUNE_LABEL_GENRE],
-            *number = malloc(((size_t)count + 1) * sizeof(*number));
-    e->genres = malloc(((size_t)count + 1) * sizeof(*e->genres));
-    if (!number || !e->genres) {
-        free(number);
-        return attune_fail_memory("genres", (unsigned long long)count * sizeof(*number));
+    int32_t *labels = e->labels[label], *number = calloc((size_t)count + 1, sizeof(*number)),
+            next = 0;
+    if (!number) {
+        return attune_fail_memory("labels", (unsigned long long)count * sizeof(*number));
     }
-    for (int32_t g = 0; g < count; g++) {
-        e->genres[g] = attune_tracks_label_name(e->tracks, ATTUNE_LABEL_GENRE, g);
+    for (uint32_t i = 0; i < e->n; i++) {
+        if (labels[i] >= 0) {
+            number[labels[i]] = 1;
+        }
     }
-    qsort(e->genres, (size_t)count, sizeof(*e->genres), by_text);
-    for (int32_t g = 0; g < count; g++) {
-        number[attune_tracks_label_value(e->tracks, ATTUNE_LABEL_GENRE, e->genres[g])] = g;
+    for (int32_t k = 0; k < count; k++) {
+        if (number[order[k]]) {
+            if (label == ATTUNE_LABEL_GENRE) {
+                e->genres[next] = attune_tracks_label_name(e->tracks, ATTUNE_LABEL_GENRE, order[k]);
+            }
+            number[order[k]] = next++;
+        }
     }
     for (uint32_t i = 0; i < e->n; i++) {
         labels[i] = labels[i] < 0 ? -1 : number[labels[i]];
     }
+    e->label_count[label] = next;
     free(number);
     return ATTUNE_OK;
+}
+
+typedef struct named {
+    const char *name;
+    int32_t number;
+} named;
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+}
+
+/* Numbers in the order of names, as scikit-learn gives them. */
+static attune_status sort_labels(attune_evaluation *e, int label)
+{
+    const int32_t count = attune_tracks_label_count(e->tracks, (attune_label)label);
+    named *names = malloc(((size_t)count + 1) * sizeof(*names));
+    int32_t *order = malloc(((size_t)count + 1) * sizeof(*order));
+    attune_status status = ATTUNE_OK;
+    if (label == ATTUNE_LABEL_GENRE) {
+        e->genres = calloc((size_t)count + 1, sizeof(*e->genres));
+    }
+    if (!names || !order || (label == ATTUNE_LABEL_GENRE && !e->genres)) {
+        status = attune_fail_memory("labels", (unsigned long long)count * sizeof(*names));
+    } else {
+        for (int32_t k = 0; k < count; k++) {
+            names[k] = (named){attune_tracks_label_name(e->tracks, (attune_label)label, k), k};
+        }
+        qsort(names, (size_t)count, sizeof(*names), by_name);
+        for (int32_t k = 0; k < count; k++) {
+            order[k] = names[k].number;
+        }
+        status = renumber(e, label, order, count);
+    }
+    free(order);
+    free(names);
+    return status;
 }
 
 static attune_part part_called(const char *name)
@@ -273,7 +309,6 @@ static attune_status copy_labels(attune_evaluation *e)
         if (!e->labels[l]) {
             return attune_fail_memory("labels", e->n * sizeof(*e->labels[l]));
         }
-        e->label_count[l] = attune_tracks_label_count(e->tracks, (attune_label)l);
         for (uint32_t i = 0; i < e->n; i++) {
             e->labels[l][i] = entries[i].label[l];
         }
@@ -284,7 +319,11 @@ static attune_status copy_labels(attune_evaluation *e)
             split < 0 ? ATTUNE_PART_COUNT
                       : part_called(attune_tracks_label_name(e->tracks, ATTUNE_LABEL_SPLIT, split));
     }
-    return sort_genres(e);
+    attune_status status = ATTUNE_OK;
+    for (int l = 0; status == ATTUNE_OK && l < ATTUNE_LABEL_COUNT; l++) {
+        status = sort_labels(e, l);
+    }
+    return status;
 }
 
 static attune_status load_labels(attune_evaluation *e)

@@ -89,6 +89,12 @@ static attune_status keep_part(attune_evaluation *e, attune_triplet_file *f,
     return part > ATTUNE_PART_TRAIN && f->count > 0 ? note_leak(e, f, seen) : ATTUNE_OK;
 }
 
+static int by_row(const void *a, const void *b)
+{
+    const attune_triplet *x = a, *y = b;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+
 static attune_status load_file(attune_evaluation *e, attune_triplet_file *f, const char *path,
                                bool *seen)
 {
@@ -112,6 +118,9 @@ static attune_status load_file(attune_evaluation *e, attune_triplet_file *f, con
     if (!status) { /* without a split the file's own order stays */
         status = attune_triplets_split(
             &t, split ? &shares : &(attune_split_options){.held_out = 0, .seed = shares.seed});
+    }
+    if (!status && !split) {
+        qsort(t.triplets, t.count, sizeof(*t.triplets), by_row);
     }
     status = status ? status : keep_part(e, f, &t, seen);
     if (!status && t.skipped > 0) {
