@@ -1,4 +1,4 @@
-/* model.h - a network's configuration and parameters, read from ONNX.
+/* model.h - a network's configuration and parameters, read from ONNX and written to it.
  *
  * Networks: AudioEmbeddingTiny and AudioEmbeddingGRU of "Learning Music Similarity Embeddings for
  * MECOMP Using Triplet Loss". A file whose graph is any other network is refused, naming the node
@@ -49,7 +49,8 @@ typedef struct attune_network {
  * there: ATTUNE_ENOINPUT. On failure *out is NULL. */
 ATTUNE_API attune_status attune_model_open(attune_model **out, const char *path);
 
-/* The same from memory; `name` is used in messages and, without folders, as the model's name. */
+/* The same from memory; `name` is used in messages and, without folders, as the model's name. NULL:
+ * the name in the file's metadata, as attune_model_write_onnx writes it. */
 ATTUNE_API attune_status attune_model_parse(attune_model **out, const void *bytes, size_t size,
                                             const char *name);
 
@@ -68,8 +69,8 @@ typedef struct attune_onnx_options {
 /* The model as an ONNX file, which any runtime reads, in memory: input `audio` (batch, samples) f32
  * at the network's sample rate, output `embedding` (batch, E) f32, batch and samples of any size.
  * attune_model_parse gives the same model again, bit for bit. *bytes is for the caller to free().
- * `options` may be NULL. ATTUNE_EINVAL for another opset, or for what ONNX, or our reader of it,
- * cannot express: another sample rate than 22050, values that are not finite. */
+ * `options` may be NULL. ATTUNE_EINVAL for another opset; ATTUNE_EDATA for what ONNX, or our reader
+ * of it, cannot express: another sample rate than 22050, values that are not finite. */
 ATTUNE_API attune_status attune_model_write_onnx(void **bytes, size_t *size,
                                                  const attune_model *model,
                                                  const attune_onnx_options *options);

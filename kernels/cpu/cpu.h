@@ -26,6 +26,20 @@ static inline size_t attune_panels(size_t J)
     return (J + ATTUNE_MATMUL_PANEL - 1) / ATTUNE_MATMUL_PANEL * ATTUNE_MATMUL_PANEL;
 }
 
+/* The left side (M, K) of a product: element (m, k) is at[m * row + k * column]. One of the strides
+ * is 1: column of a matrix as it stands, row of its transpose. */
+typedef struct attune_left {
+    const float *at;
+    size_t row, column;
+} attune_left;
+
+/* The right side (K, J): columns [p·P, (p+1)·P) of row k are P floats at at[p * panel + k * row].
+ * Panels have row = P, panel = K·P; a matrix as it stands has panel = P. */
+typedef struct attune_right {
+    const float *at;
+    size_t row, panel;
+} attune_right;
+
 /* A matrix (K, J) and a bias for products with GRU states, in fixed point: panels of
  * ATTUNE_FIXED_PANEL columns, each (K / 2, panel) pairs of words. `product` makes out (M, stride) =
  * bias + rows · matrix, M at most ATTUNE_FIXED_ROWS; NULL where the matrix stays in f32. */
@@ -121,6 +135,12 @@ extern const attune_search attune_search_baseline, attune_search_avx2, attune_se
 #define ATTUNE_JOIN(a, b) ATTUNE_JOIN_(a, b)
 /* The name of a kernel in this instruction set: attune_gru_avx2. */
 #define ATTUNE_KERNEL(name) ATTUNE_JOIN(name, ATTUNE_ISA)
+
+/* out (M, J), rows out_stride apart, = a · b, plus bias (J) where it is not NULL. Every element is
+ * summed over k upwards from the bias, whatever M and J are. Beyond column J, b is read up to its
+ * last panel's end, and nothing is written. */
+void ATTUNE_KERNEL(attune_product)(float *out, size_t out_stride, attune_left a, attune_right b,
+                                   const float *bias, int M, int K, int J);
 
 /* out (M, stride panels(J)) = bias + a · w, with a (M, K) of row stride a_stride, w panels of
  * (K, J). Every element is summed over k upwards from the bias, whatever M is. */

@@ -1,5 +1,7 @@
-/* dispatch.c - the CPU kernels of the best instruction set that this machine has. */
+/* dispatch.c - the CPU kernels of the best instruction set that this machine has, for embedding and
+ * for training. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/train_sequence.h"
 #include "status/error.h"
 
 #include <stdlib.h>
@@ -61,4 +63,26 @@ attune_status attune_kernels_cpu(const attune_kernels **out)
         }
     }
     return ATTUNE_OK;
+}
+
+const attune_training_kernels *attune_training_cpu_named(const char *name)
+{
+    const attune_kernels *kernels = attune_kernels_cpu_named(name);
+#ifdef ATTUNE_HAVE_avx512
+    if (kernels == &attune_kernels_avx512 || kernels == &attune_kernels_avx512amd) {
+        return &attune_training_avx512;
+    }
+    if (kernels == &attune_kernels_avx2) {
+        return &attune_training_avx2;
+    }
+#endif
+    return kernels ? &attune_training_baseline : NULL;
+}
+
+attune_status attune_training_cpu(const attune_training_kernels **out)
+{
+    const attune_kernels *kernels = NULL;
+    const attune_status status = attune_kernels_cpu(&kernels);
+    *out = status == ATTUNE_OK ? attune_training_cpu_named(kernels->detail) : NULL;
+    return status;
 }

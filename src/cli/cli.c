@@ -146,13 +146,20 @@ bool parse_clip(const char *text, double *start, double *length)
            (whole || (parse_real(colon + 1, 0, 1e9, length) && *length > 0));
 }
 
-attune_status model_path(const char **out, const char *option)
+attune_status open_model(attune_model **out, const char **name, const char *option)
 {
-    *out = option ? option : getenv("ATTUNE_MODEL");
-    if (*out && **out) {
-        return ATTUNE_OK;
+    const char *path = option ? option : getenv("ATTUNE_MODEL");
+    *out = NULL;
+    *name = path;
+    if (path && *path) {
+        return attune_model_open(out, path);
+    }
+    if (attune_model_has_default()) {
+        const attune_status status = attune_model_open_default(out);
+        *name = status == ATTUNE_OK ? attune_model_name(*out) : "";
+        return status;
     }
     return attune_fail(ATTUNE_ECONFIG,
                        "no model: name an ONNX file with --model FILE or in the environment as "
-                       "ATTUNE_MODEL (MECOMP publishes one: audio_embedding_model.onnx)");
+                       "ATTUNE_MODEL (tools/fetch-model fetches the one that MECOMP publishes)");
 }

@@ -50,8 +50,9 @@ bool parse_size(const char *text, size_t *out);
 /* "START:LENGTH" in seconds; LENGTH may be left out: to the end. */
 bool parse_clip(const char *text, double *start, double *length);
 
-/* --model's value, or $ATTUNE_MODEL; ATTUNE_ECONFIG when there is neither. */
-attune_status model_path(const char **out, const char *option);
+/* The model of --model's value, or of $ATTUNE_MODEL, or the one built in; ATTUNE_ECONFIG when there
+ * is none of them. *name is its path, or the name of the one built in. */
+attune_status open_model(attune_model **out, const char **name, const char *option);
 
 /* argv[0] is the command's name. */
 int command_embed(int argc, char **argv);

@@ -22,7 +22,8 @@ static const char help[] =
     "  -o, --output OUT.h5        file to write, only when all is done. One that is there\n"
     "                             is added to: files that are new or have another size or\n"
     "                             time are embedded, all other rows stay\n"
-    "  -m, --model MODEL.onnx     network to run (default: $ATTUNE_MODEL)\n"
+    "  -m, --model MODEL.onnx     network to run (default: $ATTUNE_MODEL, or\n"
+    "                             the one built in)\n"
     "      --files-from LIST      also embed the files named in LIST, one a line; - is\n"
     "                             standard input\n"
     "  -0, --null                 names in lists end with NUL instead of a line break\n"
@@ -391,7 +392,7 @@ static int run(embed_arguments *a, int argc, char **argv)
     attune_scan *scan = NULL;
     attune_job_progress progress = {0};
     listener l = {0};
-    const char *path = NULL;
+    const char *name = NULL;
     log_open(&l.log, a->log_json, a->quiet);
     stop_on_usr1();
     attune_status status = settle_shard(a);
@@ -399,10 +400,7 @@ static int run(embed_arguments *a, int argc, char **argv)
         status = metrics_open(&l.metrics, a->metrics, a->job.output);
     }
     if (status == ATTUNE_OK) {
-        status = model_path(&path, a->model);
-    }
-    if (status == ATTUNE_OK) {
-        status = attune_model_open(&model, path);
+        status = open_model(&model, &name, a->model);
     }
     if (status == ATTUNE_OK) {
         status = scan_inputs(&scan, a, argc, argv);
@@ -416,7 +414,7 @@ static int run(embed_arguments *a, int argc, char **argv)
         a->job.user = &l;
         stop_on_signals();
         take_shard(&l.log, scan, a->shard);
-        log_start(&l.log, scan, a->job.output, path);
+        log_start(&l.log, scan, a->job.output, name);
         status = attune_job_run(&a->job, &progress);
     }
     const int code = finish(&l.log, status, &progress, a);

@@ -1,13 +1,20 @@
-/* export.c - `attune export`: the vectors of an output in other programs' formats. */
+/* export.c - `attune export`: the vectors of an output in other programs' formats, and the network
+ * of a checkpoint as ONNX. */
 #include "attune/export.h"
 
 #include "cli/cli.h"
+#include "status/error.h"
+#include "store/checkpoint.h"
+#include "store/file_kind.h"
+#include "store/new_file.h"
 
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char help[] =
     "Usage: attune export OUT.h5 -o FILE [OPTION...]\n"
+    "       attune export CHECKPOINT.h5 -o MODEL.onnx [OPTION...]\n"
     "\n"
     "Writes the vectors of OUT.h5, and of those tracks alone that have one, to FILE:\n"
     "  npy     numpy's format: one row of f32 a track\n"
@@ -15,22 +22,29 @@ static const char help[] =
     "          numbers, with a first line of names; quoted as RFC 4180 says, in raw bytes\n"
     "  hdf5    ann-benchmarks' layout, for programs that search neighbours: train, test,\n"
     "          the exact neighbors of test in train by cosine, and their distances\n"
+    "or the network of a checkpoint of training (or of another ONNX file), in place of\n"
+    "MECOMP's model:\n"
+    "  onnx    audio (batch, samples) at 22050 Hz to embedding (batch, components), with\n"
+    "          batch normalisation folded in\n"
     "\n"
-    "  -o, --output FILE      file to write; - is standard output (npy, csv)\n"
-    "  -F, --format FORMAT    npy, csv or hdf5 (default: by FILE's ending)\n"
+    "  -o, --output FILE      file to write; - is standard output (npy, csv, onnx)\n"
+    "  -F, --format FORMAT    npy, csv, hdf5 or onnx (default: by FILE's ending)\n"
     "  -a, --all              npy, csv: tracks without a vector too, with NaN for its\n"
     "                         numbers: row i is then row i of OUT.h5\n"
-    "  -f, --force            replace FILE if it is there (never an output of attune)\n"
+    "  -f, --force            replace FILE if it is there (never an output or a\n"
+    "                         checkpoint of attune)\n"
     "      --queries N        hdf5: tracks in test (default: a tenth, at most 10000)\n"
     "  -k, --count N          hdf5: neighbors of each (default: 100)\n"
     "  -j, --jobs N           hdf5: threads (default: one per processor)\n"
+    "      --opset N          onnx: 20 (default), or 17 for older runtimes\n"
+    "      --name NAME        onnx: the model's name, kept in the file (default: FILE's)\n"
     "  -q, --quiet            say nothing unless the command cannot go on\n"
     "  -h, --help             this text\n"
     "\n"
-    "Exit: 0 ok, 64 usage, 65 not an output, or too few tracks, 66 not there, 73 cannot\n"
-    "create FILE, 74 I/O error.\n";
+    "Exit: 0 ok, 64 usage, 65 not what it should be, or too few tracks, 66 not there, 73\n"
+    "cannot create FILE, 74 I/O error.\n";
 
-enum { OPTION_QUERIES = 256 };
+enum { OPTION_QUERIES = 256, OPTION_OPSET, OPTION_NAME };
 
 static const struct option options[] = {
     {"output", required_argument, NULL, 'o'},
@@ -40,6 +54,8 @@ static const struct option options[] = {
     {"queries", required_argument, NULL, OPTION_QUERIES},
     {"count", required_argument, NULL, 'k'},
     {"jobs", required_argument, NULL, 'j'},
+    {"opset", required_argument, NULL, OPTION_OPSET},
+    {"name", required_argument, NULL, OPTION_NAME},
     {"quiet", no_argument, NULL, 'q'},
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
@@ -47,17 +63,21 @@ static const struct option options[] = {
 
 typedef struct export_arguments {
     attune_export_options export;
+    attune_onnx_options onnx;
     const char *input, *output, *format;
-    bool quiet, help;
+    bool is_onnx, quiet, help;
 } export_arguments;
+
+enum { FORMAT_ONNX = -1 };
 
 static const struct {
     const char *name, *ending;
-    attune_export_format format;
+    int format; /* an attune_export_format, or FORMAT_ONNX */
 } formats[] = {
     {"npy", ".npy", ATTUNE_EXPORT_NPY},
     {"csv", ".csv", ATTUNE_EXPORT_CSV},
     {"hdf5", ".hdf5", ATTUNE_EXPORT_ANN_BENCHMARKS},
+    {"onnx", ".onnx", FORMAT_ONNX},
 };
 
 /* Sets one option; an exit code other than EXIT_OK ends the command. */
@@ -95,12 +115,40 @@ static int take_option(export_arguments *a, int option)
         }
         a->export.threads = (int)count;
         break;
+    case OPTION_OPSET:
+        if (!parse_integer(optarg, 17, 20, &count) || (count != 17 && count != 20)) {
+            return usage_error("export", "--opset %s: not 17 or 20", optarg);
+        }
+        a->onnx.opset = (int)count;
+        break;
+    case OPTION_NAME:
+        a->onnx.name = optarg;
+        break;
     case 'q':
         a->quiet = true;
         break;
     default:
         a->help = true;
         break;
+    }
+    return EXIT_OK;
+}
+
+/* Options of other formats than the one asked for are mistakes. */
+static int check_options(const export_arguments *a)
+{
+    const bool ann = !a->is_onnx && a->export.format == ATTUNE_EXPORT_ANN_BENCHMARKS;
+    if ((ann || a->is_onnx) && a->export.all) {
+        return usage_error("export", "--all is for npy and csv");
+    }
+    if (ann && strcmp(a->output, "-") == 0) {
+        return usage_error("export", "-o - is for npy, csv and onnx");
+    }
+    if (!ann && (a->export.queries || a->export.nearest || a->export.threads)) {
+        return usage_error("export", "--queries, -k and --jobs are for hdf5");
+    }
+    if (!a->is_onnx && (a->onnx.opset || a->onnx.name)) {
+        return usage_error("export", "--opset and --name are for onnx");
     }
     return EXIT_OK;
 }
@@ -113,23 +161,16 @@ static int settle_format(export_arguments *a)
         if (a->format
                 ? strcmp(a->format, formats[i].name) == 0
                 : length > ending && strcmp(a->output + length - ending, formats[i].ending) == 0) {
-            a->export.format = formats[i].format;
-            const bool ann = formats[i].format == ATTUNE_EXPORT_ANN_BENCHMARKS;
-            if (ann && a->export.all) {
-                return usage_error("export", "--all is for npy and csv");
+            a->is_onnx = formats[i].format == FORMAT_ONNX;
+            if (!a->is_onnx) {
+                a->export.format = (attune_export_format)formats[i].format;
             }
-            if (ann && strcmp(a->output, "-") == 0) {
-                return usage_error("export", "-o - is for npy and csv");
-            }
-            if (!ann && (a->export.queries || a->export.nearest || a->export.threads)) {
-                return usage_error("export", "--queries, -k and --jobs are for hdf5");
-            }
-            return EXIT_OK;
+            return check_options(a);
         }
     }
-    return a->format ? usage_error("export", "--format %s: not npy, csv or hdf5", a->format)
+    return a->format ? usage_error("export", "--format %s: not npy, csv, hdf5 or onnx", a->format)
                      : usage_error("export",
-                                   "%s ends with none of .npy, .csv and .hdf5; name a "
+                                   "%s ends with none of .npy, .csv, .hdf5 and .onnx; name a "
                                    "--format",
                                    a->output);
 }
@@ -150,7 +191,7 @@ static int parse_arguments(export_arguments *a, int argc, char **argv)
         return EXIT_OK;
     }
     if (argc - optind != 1) {
-        return usage_error("export", argc == optind ? "no OUT.h5" : "one OUT.h5 at a time");
+        return usage_error("export", argc == optind ? "no OUT.h5" : "one file at a time");
     }
     if (!a->output || !*a->output) {
         return usage_error("export", "no output: name one with -o FILE");
@@ -174,11 +215,92 @@ static void report(const export_arguments *a, const attune_export_counts *counts
             queries, a->output, left_out);
 }
 
+static attune_status export_vectors(const export_arguments *a)
+{
+    attune_store *store = NULL;
+    attune_export_counts counts;
+    attune_status status = attune_store_open(&store, a->input);
+    if (status == ATTUNE_OK) {
+        status = attune_export(a->output, store, &a->export, &counts);
+    }
+    if (status == ATTUNE_OK && !a->quiet) {
+        report(a, &counts);
+    }
+    attune_store_close(store);
+    return status;
+}
+
+/* The network of a checkpoint, or of an ONNX file. */
+static attune_status open_network(attune_model **out, const char *path, attune_file_kind kind)
+{
+    attune_checkpoint *checkpoint = NULL;
+    if (kind != ATTUNE_FILE_CHECKPOINT) {
+        return attune_model_open(out, path);
+    }
+    attune_status status = attune_checkpoint_read(&checkpoint, path);
+    if (status == ATTUNE_OK) {
+        status = attune_trainable_fold(out, &checkpoint->trainable, checkpoint->parameters,
+                                       checkpoint->statistics, path);
+    }
+    attune_checkpoint_close(checkpoint);
+    return status;
+}
+
+/* The output's name without folders and ending. */
+static void name_of(char *out, size_t capacity, const char *output)
+{
+    const char *slash = strrchr(output, '/'), *name = slash ? slash + 1 : output;
+    const size_t length = strlen(name), ending = sizeof(".onnx") - 1;
+    const bool ends = length > ending && strcmp(name + length - ending, ".onnx") == 0;
+    snprintf(out, capacity, "%.*s", (int)(ends ? length - ending : length), name);
+}
+
+static attune_status export_network(export_arguments *a, attune_file_kind kind)
+{
+    attune_model *model = NULL;
+    void *bytes = NULL;
+    size_t size = 0;
+    char name[256] = "";
+    if (!a->onnx.name && strcmp(a->output, "-") != 0) {
+        name_of(name, sizeof(name), a->output);
+        a->onnx.name = name;
+    }
+    attune_status status = open_network(&model, a->input, kind);
+    if (status == ATTUNE_OK) {
+        status = attune_model_write_onnx(&bytes, &size, model, &a->onnx);
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_new_file_write(a->output, bytes, size, a->export.replace);
+    }
+    if (status == ATTUNE_OK && !a->quiet) {
+        message("%s of %llu parameters -> %s",
+                attune_architecture_name(attune_model_network(model)->architecture),
+                (unsigned long long)attune_model_trainable_count(model), a->output);
+    }
+    attune_model_close(model);
+    free(bytes);
+    return status;
+}
+
+static attune_status run(export_arguments *a)
+{
+    attune_file_kind kind = ATTUNE_FILE_OTHER;
+    const attune_status status = attune_file_kind_of(&kind, a->input);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    if (a->is_onnx ? kind == ATTUNE_FILE_OUTPUT : kind == ATTUNE_FILE_CHECKPOINT) {
+        return attune_fail(ATTUNE_EDATA, "%s: is %s", a->input,
+                           a->is_onnx ? "an output of embeddings, which holds no network; give a "
+                                        "checkpoint"
+                                      : "a checkpoint, which holds no vectors; write it to .onnx");
+    }
+    return a->is_onnx ? export_network(a, kind) : export_vectors(a);
+}
+
 int command_export(int argc, char **argv)
 {
     export_arguments a = {0};
-    attune_store *store = NULL;
-    attune_export_counts counts;
     const int code = parse_arguments(&a, argc, argv);
     if (code == EXIT_OK && a.help) {
         fputs(help, stdout);
@@ -187,13 +309,6 @@ int command_export(int argc, char **argv)
         return code;
     }
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk, with its message */
-    attune_status status = attune_store_open(&store, a.input);
-    if (status == ATTUNE_OK) {
-        status = attune_export(a.output, store, &a.export, &counts);
-    }
-    if (status == ATTUNE_OK && !a.quiet) {
-        report(&a, &counts);
-    }
-    attune_store_close(store);
+    const attune_status status = run(&a);
     return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }

@@ -1,24 +1,28 @@
-/* info.c - `attune info`: what a model or an output holds. */
+/* info.c - `attune info`: what a model, a checkpoint or an output holds. */
 #include "cli/cli.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "store/checkpoint.h"
+#include "store/file_kind.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: attune info FILE [--json]\n"
+    "Usage: attune info [FILE] [--json]\n"
     "\n"
-    "Says what FILE holds: the network of an ONNX model, or the rows of an output by\n"
-    "status, its model and its settings.\n"
+    "Says what FILE holds: the network of an ONNX model or of a checkpoint of training,\n"
+    "or the rows of an output by status, its model and its settings. Without FILE, what\n"
+    "the model is that attune itself contains, if it does.\n"
     "\n"
     "      --json    the same as one JSON object\n"
     "  -h, --help    this text\n"
     "\n"
-    "Exit: 0 ok, 64 usage, 65 neither a model nor an output, 66 not there.\n";
+    "Exit: 0 ok, 64 usage, 65 none of these, 66 not there.\n";
 
 enum { OPTION_JSON = 256 };
 
@@ -46,7 +50,7 @@ static void print_text(const char *name, const char *text)
 {
     char line[4096];
     attune_one_line(line, sizeof(line), text);
-    printf("%-16s%s\n", name, line);
+    printf("%-15s %s\n", name, line);
 }
 
 /* The same for a text that has several lines in a merged file: each on a line of its own. */
@@ -62,10 +66,29 @@ static void print_lines(const char *name, const char *text)
     } while (*text);
 }
 
+static void network_text(const attune_network *n)
+{
+    print_text("network", attune_architecture_name(n->architecture));
+    printf("%-16s%d samples, one every %d, at %d Hz\n", "frames", n->frame_size, n->hop_size,
+           n->sample_rate);
+    printf("%-16s%d\n", "features", n->features);
+    printf("%-16s%d layer%s of %d, %s pooling\n", "GRU", n->layers, n->layers == 1 ? "" : "s",
+           n->hidden, attune_pooling_name(n->pooling));
+    printf("%-16s%d components\n", "embedding", n->embedding);
+}
+
+static json_t *network_json(const attune_network *n)
+{
+    char text[512];
+    return json_loads(attune_network_json(n, text, sizeof(text)), 0, NULL);
+}
+
+/* `path` NULL: the model built in. */
 static int info_model(const char *path, bool as_json)
 {
     attune_model *model = NULL;
-    attune_status status = attune_model_open(&model, path);
+    attune_status status =
+        path ? attune_model_open(&model, path) : attune_model_open_default(&model);
     if (status != ATTUNE_OK) {
         return fail(status);
     }
@@ -74,30 +97,83 @@ static int info_model(const char *path, bool as_json)
                              published = attune_model_trainable_count(model);
     int code = EXIT_OK;
     if (as_json) {
-        char network[512];
         json_t *object = json_object();
         json_object_set_new(object, "type", json_string("model"));
         json_object_set_new(object, "name", attune_json_text(attune_model_name(model)));
         json_object_set_new(object, "sha256", json_string(attune_model_sha256(model)));
-        json_object_set_new(object, "network",
-                            json_loads(attune_network_json(n, network, sizeof(network)), 0, NULL));
+        json_object_set_new(object, "network", network_json(n));
         json_object_set_new(object, "parameters", json_integer((json_int_t)published));
         json_object_set_new(object, "parameters_folded", json_integer((json_int_t)folded));
         code = print_json(object);
     } else {
         print_text("model", attune_model_name(model));
         print_text("sha256", attune_model_sha256(model));
-        print_text("network", attune_architecture_name(n->architecture));
-        printf("%-16s%d samples, one every %d, at %d Hz\n", "frames", n->frame_size, n->hop_size,
-               n->sample_rate);
-        printf("%-16s%d\n", "features", n->features);
-        printf("%-16s%d layer%s of %d, %s pooling\n", "GRU", n->layers, n->layers == 1 ? "" : "s",
-               n->hidden, attune_pooling_name(n->pooling));
-        printf("%-16s%d components\n", "embedding", n->embedding);
+        network_text(n);
         printf("%-16s%llu (%llu with batch normalisation folded)\n", "parameters", published,
                folded);
     }
     attune_model_close(model);
+    return code;
+}
+
+static int checkpoint_json(const attune_checkpoint *c)
+{
+    json_t *object = json_object(), *state = json_object();
+    for (size_t i = 0; i < c->value_count; i++) {
+        const attune_checkpoint_value *value = &c->values[i];
+        /* JSON's numbers are finite, and whole up to 2^63. */
+        const bool is_text = value->kind == ATTUNE_CHECKPOINT_TEXT;
+        char number[32] = "";
+        json_t *json = NULL;
+        if (value->kind == ATTUNE_CHECKPOINT_REAL) {
+            json = isfinite(value->real) ? json_real(value->real) : json_null();
+        } else if (!is_text && value->integer <= INT64_MAX) {
+            json = json_integer((json_int_t)value->integer);
+        } else {
+            snprintf(number, sizeof(number), "%llu", (unsigned long long)value->integer);
+            json = attune_json_text(is_text ? value->text : number);
+        }
+        json_object_set_new(state, value->name, json);
+    }
+    json_object_set_new(object, "type", json_string("checkpoint"));
+    json_object_set_new(object, "network", network_json(&c->trainable.network));
+    json_object_set_new(object, "parameters",
+                        json_integer((json_int_t)c->trainable.parameter_count));
+    json_object_set_new(object, "optimiser", json_boolean(c->moment1 != NULL));
+    json_object_set_new(object, "state", state);
+    return print_json(object);
+}
+
+static int info_checkpoint(const char *path, bool as_json)
+{
+    attune_checkpoint *c = NULL;
+    attune_status status = attune_checkpoint_read(&c, path);
+    if (status != ATTUNE_OK) {
+        return fail(status);
+    }
+    int code = EXIT_OK;
+    if (as_json) {
+        code = checkpoint_json(c);
+    } else {
+        print_text("checkpoint", c->moment1 ? "training can go on" : "for embedding alone");
+        network_text(&c->trainable.network);
+        printf("%-16s%zu\n", "parameters", c->trainable.parameter_count);
+        for (size_t i = 0; i < c->value_count; i++) {
+            const attune_checkpoint_value *value = &c->values[i];
+            char number[32] = "";
+            if (value->kind == ATTUNE_CHECKPOINT_REAL) {
+                snprintf(number, sizeof(number), "%.9g", value->real);
+            } else if (value->kind == ATTUNE_CHECKPOINT_INTEGER) {
+                snprintf(number, sizeof(number), "%llu", (unsigned long long)value->integer);
+            }
+            if (value->kind == ATTUNE_CHECKPOINT_TEXT) {
+                print_lines(value->name, value->text);
+            } else {
+                print_text(value->name, number);
+            }
+        }
+    }
+    attune_checkpoint_close(c);
     return code;
 }
 
@@ -210,6 +286,18 @@ static bool is_hdf5(const char *path)
     return whole && memcmp(start, "\x89HDF\r\n\x1a\n", sizeof(start)) == 0;
 }
 
+static int info_file(const char *path, bool as_json)
+{
+    attune_file_kind kind = ATTUNE_FILE_OTHER;
+    if (!is_hdf5(path)) {
+        return info_model(path, as_json);
+    }
+    /* What is damaged, opening an output says. */
+    return attune_file_kind_of(&kind, path) == ATTUNE_OK && kind == ATTUNE_FILE_CHECKPOINT
+               ? info_checkpoint(path, as_json)
+               : info_output(path, as_json);
+}
+
 int command_info(int argc, char **argv)
 {
     bool as_json = false;
@@ -225,9 +313,11 @@ int command_info(int argc, char **argv)
         }
         as_json = true;
     }
+    if (argc == optind && attune_model_has_default()) {
+        return info_model(NULL, as_json);
+    }
     if (argc - optind != 1) {
         return usage_error("info", argc == optind ? "no file" : "one file at a time");
     }
-    return is_hdf5(argv[optind]) ? info_output(argv[optind], as_json)
-                                 : info_model(argv[optind], as_json);
+    return info_file(argv[optind], as_json);
 }

@@ -22,7 +22,7 @@ static const char help[] =
     "\n"
     "  -k, --count N             how many (default: 10)\n"
     "  -m, --model MODEL.onnx    the model of OUT.h5, for an audio file (default:\n"
-    "                            $ATTUNE_MODEL)\n"
+    "                            $ATTUNE_MODEL, or the one built in)\n"
     "      --json                one JSON object instead of lines\n"
     "  -h, --help                this text\n"
     "\n"
@@ -169,18 +169,15 @@ static int query_from_file(search *s, const nearest_arguments *a)
         message("%s: neither a row of %s nor a file", a->query, a->output);
         return EXIT_NO_INPUT;
     }
-    const char *path = NULL;
+    const char *name = NULL;
     attune_model *model = NULL;
-    attune_status status = model_path(&path, a->model);
-    if (status == ATTUNE_OK) {
-        status = attune_model_open(&model, path);
-    }
+    attune_status status = open_model(&model, &name, a->model);
     if (status == ATTUNE_OK &&
         strcmp(attune_model_sha256(model), s->attributes->model_sha256) != 0) {
         status =
             attune_fail(ATTUNE_ECONFIG,
                         "%s is not the model of %s: its sha256 is %.12s..., the output's %.12s...",
-                        path, a->output, attune_model_sha256(model), s->attributes->model_sha256);
+                        name, a->output, attune_model_sha256(model), s->attributes->model_sha256);
     }
     if (status == ATTUNE_OK && attune_model_network(model)->embedding != s->attributes->embedding) {
         status = attune_fail(ATTUNE_EDATA, "%s: its embeddings have %d components, its model %d",

@@ -80,6 +80,7 @@ attune_status attune_csv_open(attune_csv **out, const char *path)
     csv->path = path;
     csv->line = csv->row_line = 1;
     csv_init(&csv->parser, CSV_STRICT | CSV_STRICT_FINI);
+    csv_set_blk_size(&csv->parser, 1 << 20); /* a field grows by so much, not by 128 bytes */
     attune_status status = open_stream(csv);
     if (status == ATTUNE_OK) {
         status = fill(csv);

@@ -12,9 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-/* Samples beyond this are no audio, and the network's sums would overflow in f32. */
-static const float PEAK_MAX = 1e15f;
-
 /* What the decoder knows of the file so far, as a row. */
 static void judge(attune_track *track, const attune_audio_result *result,
                   const attune_network *network)
@@ -22,7 +19,7 @@ static void judge(attune_track *track, const attune_audio_result *result,
     *track = (attune_track){
         .status = result->status, .size = result->size, .mtime_ns = result->mtime_ns};
     snprintf(track->error, sizeof(track->error), "%s", result->error);
-    if (attune_track_has_embedding(track->status) && result->peak > PEAK_MAX) {
+    if (attune_track_has_embedding(track->status) && result->peak > ATTUNE_PEAK_MAX) {
         track->status = ATTUNE_TRACK_NONFINITE;
         snprintf(track->error, sizeof(track->error), "samples reach %g: no audio",
                  (double)result->peak);

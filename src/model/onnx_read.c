@@ -373,14 +373,34 @@ static attune_status hash(attune_model *model, const void *bytes, size_t size)
     return ATTUNE_OK;
 }
 
+/* What the file says that it is called. */
+static const char *name_of(const Onnx__ModelProto *message)
+{
+    for (size_t i = 0; i < message->n_metadata_props; i++) {
+        const Onnx__StringStringEntryProto *entry = message->metadata_props[i];
+        if (entry->key && strcmp(entry->key, "name") == 0 && entry->value && *entry->value) {
+            return entry->value;
+        }
+    }
+    return "model";
+}
+
 attune_status attune_model_parse(attune_model **out, const void *bytes, size_t size,
                                  const char *name)
 {
+    static const char hdf5[] = "\x89HDF\r\n\x1a\n";
+    const bool unnamed = !name;
+    name = name ? name : "model";
     reader r = {.path = name, .arena_max = ARENA_BASE + ARENA_PER_BYTE * size};
     attune_model *model = NULL;
     *out = NULL;
     if (size == 0) {
         return attune_fail(ATTUNE_EDATA, "%s: empty, not an ONNX model", name);
+    }
+    if (size >= sizeof(hdf5) && memcmp(bytes, hdf5, sizeof(hdf5) - 1) == 0) {
+        return attune_fail(ATTUNE_EDATA,
+                           "%s: an HDF5 file, not ONNX; attune export writes a checkpoint as ONNX",
+                           name);
     }
     if (size > FILE_MAX) {
         return attune_fail(ATTUNE_EDATA, "%s: %zu MiB, more than any AudioEmbedding network", name,
@@ -391,6 +411,9 @@ attune_status attune_model_parse(attune_model **out, const void *bytes, size_t s
         return status;
     }
     Onnx__ModelProto *message = onnx__model_proto__unpack(NULL, size, bytes);
+    if (message && unnamed) {
+        r.path = name_of(message);
+    }
     status = message ? read_model(&r, &model, message)
                      : attune_fail(ATTUNE_EDATA, "%s: not an ONNX file, or cut short", name);
     status = status ? status : hash(model, bytes, size);

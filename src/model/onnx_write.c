@@ -311,14 +311,14 @@ static attune_status check(const attune_model *model, int opset)
                            OPSET_GELU, OPSET_ERF);
     }
     if (model->network.sample_rate != SAMPLE_RATE) {
-        return attune_fail(ATTUNE_EINVAL,
+        return attune_fail(ATTUNE_EDATA,
                            "%s: is for audio at %d Hz, which ONNX does not record; %d Hz alone "
                            "can be written",
                            model->name, model->network.sample_rate, SAMPLE_RATE);
     }
-    return is_finite(model) ? ATTUNE_OK
-                            : attune_fail(ATTUNE_EINVAL, "%s: holds a parameter that is not finite",
-                                          model->name);
+    return is_finite(model)
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_EDATA, "%s: holds a parameter that is not finite", model->name);
 }
 
 attune_status attune_model_write_onnx(void **bytes, size_t *size, const attune_model *model,

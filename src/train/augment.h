@@ -45,13 +45,19 @@ attune_status attune_augment_check(const attune_augment_options *options);
 void attune_augment_draw(attune_augmentation *out, const attune_augment_options *options,
                          attune_random *random);
 
-/* Samples of the source that `count` samples are made of, for what was drawn, and at most for any
- * that these options can draw. */
+/* Samples of the source that `count` samples are made of: for what was drawn, and at most for
+ * anything that these options can draw. */
 size_t attune_augment_source(const attune_augmentation *augmentation, size_t count);
 size_t attune_augment_source_max(const attune_augment_options *options, size_t count);
 
-/* out (count) from source (attune_augment_source), both at 22,050 Hz. `scratch` has room for two
- * times as many floats as the source. */
+/* Floats of scratch for `count` samples. */
+static inline size_t attune_augment_scratch(size_t count)
+{
+    return 2 * count + 2;
+}
+
+/* out (count) from source (attune_augment_source), both at 22,050 Hz and finite. None of out,
+ * source and scratch overlap. */
 void attune_augment_apply(float *out, const float *source, float *scratch, size_t count,
                           const attune_augmentation *augmentation);
 

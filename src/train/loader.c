@@ -182,6 +182,11 @@ void attune_loader_close(attune_loader *l)
     free(l);
 }
 
+int attune_loader_most(const attune_loader *l)
+{
+    return attune_sampler_most(l->sampler);
+}
+
 attune_status attune_loader_next(attune_loader *l, attune_loaded *out)
 {
     pthread_mutex_lock(&l->lock);

@@ -22,6 +22,8 @@ attune_status attune_loader_open(attune_loader **out, attune_sampler *sampler,
                                  size_t S, uint64_t seed, int threads, int64_t epoch, int64_t step);
 void attune_loader_close(attune_loader *loader); /* NULL-safe */
 
+int attune_loader_most(const attune_loader *loader); /* clips of a batch at most */
+
 /* The next batch, in order, an epoch behind the other; valid until the next call. */
 attune_status attune_loader_next(attune_loader *loader, attune_loaded *out);
 

@@ -148,9 +148,7 @@ attune_status attune_run_restore(attune_run *run)
         return attune_fail(ATTUNE_ECONFIG,
                            "%s: the tracks or triplets are not those that it was trained on", path);
     }
-    if (run->mean && run->now.averaged > 0) {
-        attune_checkpoint_close(run->mean);
-        run->mean = NULL;
+    if (run->now.averaged > 0) {
         status = mean_path(run, path, run->now.averaged);
         status = status ? status : attune_checkpoint_read(&run->mean, path);
     }

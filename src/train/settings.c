@@ -80,8 +80,9 @@ const attune_setting attune_settings_table[] = {
     CHOICE("pooling", pooling, "attention|mean|last", D("attention"), "of the GRU's states"),
     INTEGER("embedding", embedding, 1, 1024, D("32"), "components of the embedding"),
     REAL("dropout", dropout, 0, 0.95, D("0.1"), "between GRU layers, and in the projection"),
-    TEXT("from", from, "CHECKPOINT",
-         "begin with its parameters, and its network, instead of random ones"),
+    TEXT("from", from, "FILE",
+         "begin with the network of a checkpoint, or of a model (.onnx; default: the built-in "
+         "one), instead of a random one"),
     SWITCH("freeze", freeze, D("no"), "leave the front end as it is"),
 
     HEADING("Loss"),

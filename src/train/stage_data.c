@@ -82,13 +82,6 @@ static attune_status read_all_triplets(attune_stage_data *data, const attune_set
             }
         }
     }
-    if (data->parts[ATTUNE_PART_TRAIN].count == 0 ||
-        data->parts[ATTUNE_PART_VALIDATION].count == 0) {
-        return attune_fail(ATTUNE_EDATA,
-                           "stage %s: %u triplets to train on and %u to choose by are too few",
-                           attune_stage_name(stage), data->parts[ATTUNE_PART_TRAIN].count,
-                           data->parts[ATTUNE_PART_VALIDATION].count);
-    }
     return ATTUNE_OK;
 }
 
@@ -228,6 +221,18 @@ static void drop_broken(attune_stage_data *data, const attune_train_events *even
     }
 }
 
+static attune_status check_triplets(const attune_stage_data *data, attune_stage stage)
+{
+    if (data->parts[ATTUNE_PART_TRAIN].count == 0 ||
+        data->parts[ATTUNE_PART_VALIDATION].count == 0) {
+        return attune_fail(ATTUNE_EDATA,
+                           "stage %s: %u triplets to train on and %u to choose by are too few",
+                           attune_stage_name(stage), data->parts[ATTUNE_PART_TRAIN].count,
+                           data->parts[ATTUNE_PART_VALIDATION].count);
+    }
+    return ATTUNE_OK;
+}
+
 /* FNV-1a over what the batches depend on. */
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
 {
@@ -282,6 +287,9 @@ attune_status attune_stage_data_open(attune_stage_data *out, const attune_settin
         status = choose_tracks(out, settings, events);
     } else if (!status) {
         drop_broken(out, events);
+        status = check_triplets(out, stage);
+    }
+    if (!status && !unlabelled) {
         attune_train_say(events, "%u triplets to train on, %u to choose by, %u to test with",
                          out->parts[ATTUNE_PART_TRAIN].count,
                          out->parts[ATTUNE_PART_VALIDATION].count,

@@ -1,7 +1,8 @@
-/* start.c - random parameters, or a checkpoint's. */
+/* start.c - random parameters, a checkpoint's, or a model's. */
 #include "train/start.h"
 
 #include "status/error.h"
+#include "train/unfold.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -32,16 +33,20 @@ static const char *difference(const attune_settings *settings, const attune_netw
     return NULL;
 }
 
+static attune_status refuse(const attune_settings *settings, const attune_network *network)
+{
+    const char *name = difference(settings, network);
+    return name ? attune_fail(ATTUNE_ECONFIG, "%s: its network has another --%s", settings->from,
+                              name)
+                : ATTUNE_OK;
+}
+
 /* A new training of the network in a checkpoint. */
 static attune_status start_from(attune_checkpoint **out, const attune_settings *settings)
 {
     attune_checkpoint *from = NULL;
     attune_status status = attune_checkpoint_read(&from, settings->from);
-    const char *name = status ? NULL : difference(settings, &from->trainable.network);
-    if (name) {
-        status =
-            attune_fail(ATTUNE_ECONFIG, "%s: its network has another --%s", settings->from, name);
-    }
+    status = status ? status : refuse(settings, &from->trainable.network);
     status = status ? status : attune_checkpoint_create(out, &from->trainable.network, true);
     if (!status) {
         memcpy((*out)->parameters, from->parameters,
@@ -53,11 +58,35 @@ static attune_status start_from(attune_checkpoint **out, const attune_settings *
     return status;
 }
 
-attune_status attune_start(attune_checkpoint **out, const attune_settings *settings)
+/* A new training of a model's network. */
+static attune_status start_from_model(attune_checkpoint **out, attune_model **model,
+                                      const attune_settings *settings)
 {
+    attune_status status = strcmp(settings->from, "default") == 0
+                               ? attune_model_open_default(model)
+                               : attune_model_open(model, settings->from);
+    status = status ? status : refuse(settings, attune_model_network(*model));
+    status = status ? status : attune_unfold_start(out, *model);
+    if (status) {
+        attune_model_close(*model);
+        *model = NULL;
+    }
+    return status;
+}
+
+attune_status attune_start(attune_checkpoint **out, attune_model **model,
+                           const attune_settings *settings)
+{
+    const char *from = settings->from;
+    const size_t length = from ? strlen(from) : 0;
     attune_network network;
     *out = NULL;
-    if (settings->from) {
+    *model = NULL;
+    if (from &&
+        (strcmp(from, "default") == 0 || (length > 5 && strcmp(from + length - 5, ".onnx") == 0))) {
+        return start_from_model(out, model, settings);
+    }
+    if (from) {
         return start_from(out, settings);
     }
     attune_settings_network(&network, settings);

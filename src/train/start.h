@@ -6,8 +6,10 @@
 #include "train/settings.h"
 
 /* Random parameters of the settings' shape and seed, or those of settings->from, whose shape then
- * counts: ATTUNE_ECONFIG when the settings ask for another. Moments are zero. On failure *out is
- * NULL. */
-attune_status attune_start(attune_checkpoint **out, const attune_settings *settings);
+ * counts: ATTUNE_ECONFIG when the settings ask for another. That is a checkpoint, an ONNX model, or
+ * "default", the built-in one; of a model, *model is opened, and the front end is still to be made
+ * with train/unfold.h. Moments are zero. On failure *out and *model are NULL. */
+attune_status attune_start(attune_checkpoint **out, attune_model **model,
+                           const attune_settings *settings);
 
 #endif

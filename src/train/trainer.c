@@ -6,11 +6,13 @@
 
 #include "kernels/training.h"
 #include "status/error.h"
+#include "train/batch_loss.h"
 #include "train/loader.h"
 #include "train/optimiser.h"
 #include "train/run.h"
 #include "train/start.h"
 #include "train/teacher.h"
+#include "train/unfold.h"
 #include "train/watch.h"
 
 #include <errno.h>
@@ -31,6 +33,7 @@ typedef struct trainer {
     const attune_train_events *events;
     attune_stage_data data;
     attune_run run;
+    attune_model *model; /* that it begins with, if it does */
     bool resumed;
     attune_sampler *sampler;
     attune_loader *loader;
@@ -44,7 +47,6 @@ typedef struct trainer {
     float *embeddings;           /* (most, E) */
     float *embedding_gradients;  /* (most, E) */
     float *gradients;            /* (parameter_count) */
-    int32_t *labels;             /* (3, most): label, family, mixed */
     double epoch_started, saved; /* seconds of the run */
     int64_t epoch_clips;
 } trainer;
@@ -65,8 +67,7 @@ static attune_status allocate(trainer *t)
     t->embeddings = malloc(most * E * sizeof(float));
     t->embedding_gradients = malloc(most * E * sizeof(float));
     t->gradients = malloc(t->run.weights->trainable.parameter_count * sizeof(float));
-    t->labels = malloc(3 * most * sizeof(*t->labels));
-    return t->embeddings && t->embedding_gradients && t->gradients && t->labels
+    return t->embeddings && t->embedding_gradients && t->gradients
                ? ATTUNE_OK
                : attune_fail_memory("a batch's embeddings", most * E * sizeof(float));
 }
@@ -118,19 +119,37 @@ static attune_status open_batches(trainer *t)
     return status;
 }
 
-static attune_status open_device(trainer *t)
+static attune_status open_device(void **out, trainer *t, bool frozen)
 {
-    const attune_settings *s = t->settings;
     const attune_training_options options = {
         .threads = t->threads,
         .clips = t->most,
         .samples = t->S,
-        .frozen_front_end = s->freeze,
-        .dropout_layers = (float)s->dropout,
-        .dropout_head = (float)s->dropout,
+        .frozen_front_end = frozen,
+        .dropout_layers = (float)t->settings->dropout,
+        .dropout_head = (float)t->settings->dropout,
     };
     attune_status status = attune_training_cpu(&t->kernels);
-    return status ? status : t->kernels->open(&t->device, &t->run.weights->trainable, &options);
+    return status ? status : t->kernels->open(out, &t->run.weights->trainable, &options);
+}
+
+/* The front end of a model that the training begins with, from batches as they are. */
+static attune_status unfold(trainer *t)
+{
+    const attune_augment_options none = {.gain = {0}};
+    attune_loader *loader = NULL;
+    void *device = NULL;
+    attune_status status = attune_loader_open(&loader, t->sampler, t->data.cache, &none, t->S,
+                                              (uint64_t)t->settings->seed, t->threads, 0, 0);
+    status = status ? status : open_device(&device, t, false);
+    status = status ? status
+                    : attune_unfold_front_end(t->run.weights, t->model, t->kernels, device, loader,
+                                              t->S);
+    if (t->kernels) {
+        t->kernels->close(device);
+    }
+    attune_loader_close(loader);
+    return status;
 }
 
 static const char *const step_names[] = {
@@ -212,7 +231,15 @@ static attune_status make_folder(const char *path)
 
 static attune_status open_trainer(trainer *t)
 {
+    char last[4096];
     attune_status status = make_folder(t->options->folder);
+    status = status ? status : attune_run_path(&t->run, last, "last.h5");
+    t->resumed = !status && t->options->resume && access(last, F_OK) == 0;
+    if (!status && !t->options->resume && access(last, F_OK) == 0) {
+        status =
+            attune_fail(ATTUNE_ECREATE, "%s: there is a run in it; --resume, or another folder",
+                        t->options->folder);
+    }
     status = status ? status
                     : attune_stage_data_open(&t->data, t->settings, t->stage, t->options->folder,
                                              t->events);
@@ -221,20 +248,21 @@ static attune_status open_trainer(trainer *t)
                                        .plateau_best = INFINITY,
                                        .best_score = -INFINITY,
                                        .best_epoch = -1};
-    if (!status && t->settings->average_from > 0) {
-        status = attune_start(&t->run.mean, t->settings);
-    }
     if (!status && t->resumed) {
         status = attune_run_restore(&t->run);
     } else if (!status) {
-        status = attune_start(&t->run.weights, t->settings);
+        status = attune_start(&t->run.weights, &t->model, t->settings);
+    }
+    if (!status && t->settings->average_from > 0 && !t->run.mean) {
+        status = attune_checkpoint_create(&t->run.mean, &t->run.weights->trainable.network, false);
     }
     if (!status && t->settings->teacher) {
         status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
     }
     status = status ? status : open_batches(t);
     status = status ? status : allocate(t);
-    status = status ? status : open_device(t);
+    status = status || !t->model ? status : unfold(t);
+    status = status ? status : open_device(&t->device, t, t->settings->freeze);
     status = status ? status : open_watch(t);
     status = status ? status : describe_run(t);
     attune_run_start(&t->run);
@@ -250,61 +278,16 @@ static void close_trainer(trainer *t)
     attune_loader_close(t->loader);
     attune_sampler_close(t->sampler);
     attune_teacher_close(t->teacher);
+    attune_model_close(t->model);
     attune_checkpoint_close(t->run.mean);
     attune_checkpoint_close(t->run.weights);
     attune_stage_data_close(&t->data);
-    free(t->labels);
     free(t->gradients);
     free(t->embedding_gradients);
     free(t->embeddings);
 }
 
 /* ---- a step ---- */
-
-static attune_status loss_by_label(trainer *t, attune_loss_value *value, const int32_t *labels,
-                                   const int32_t *families, int B, double weight)
-{
-    const attune_settings *s = t->settings;
-    const int E = t->run.weights->trainable.network.embedding;
-    return s->loss == ATTUNE_LOSS_CONTRAST
-               ? attune_loss_contrast(value, t->embedding_gradients, t->embeddings, labels,
-                                      families, B, E, s->temperature, weight)
-               : attune_loss_mined(value, t->embedding_gradients, t->embeddings, labels, B, E,
-                                   s->loss == ATTUNE_LOSS_HARD ? ATTUNE_MINING_HARD
-                                                               : ATTUNE_MINING_SEMIHARD,
-                                   s->margin, weight);
-}
-
-/* The batch's loss, and its gradient by the embeddings. */
-static attune_status loss_of(trainer *t, attune_loss_value *value, const attune_loaded *batch)
-{
-    const attune_settings *s = t->settings;
-    const int B = batch->B, E = t->run.weights->trainable.network.embedding;
-    int32_t *labels = t->labels, *families = labels + t->most, *mixed = families + t->most;
-    attune_loss_value second = {0};
-    attune_status status = ATTUNE_OK;
-    memset(t->embedding_gradients, 0, (size_t)B * E * sizeof(float));
-    for (int i = 0; i < B; i++) {
-        labels[i] = batch->samples[i].label;
-        families[i] = batch->samples[i].family;
-        mixed[i] = batch->samples[i].mixed;
-    }
-    if (t->data.parts[ATTUNE_PART_TRAIN].count > 0) {
-        attune_loss_triplet(value, t->embedding_gradients, t->embeddings, B / 3, E, s->margin, 1);
-    } else {
-        status = loss_by_label(t, value, labels, s->spare ? families : NULL, B, 1 - s->mix);
-        if (!status && s->mix > 0) {
-            status = loss_by_label(t, &second, mixed, NULL, B, s->mix);
-            value->loss = (1 - s->mix) * value->loss + s->mix * second.loss;
-        }
-    }
-    if (!status && t->teacher) {
-        status = attune_teacher_loss(t->teacher, &second, t->embedding_gradients, t->embeddings,
-                                     batch->samples, B, E, s->teacher_weight);
-        value->loss += s->teacher_weight * second.loss;
-    }
-    return status;
-}
 
 /* The rate of the step that comes. */
 static double rate_now(const trainer *t)
@@ -352,7 +335,10 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
     };
     status =
         t->kernels->forward(t->device, t->embeddings, state->statistics, state->parameters, &batch);
-    status = status ? status : loss_of(t, &value, &loaded);
+    status = status
+                 ? status
+                 : attune_batch_loss(&value, t->embedding_gradients, t->embeddings, &loaded,
+                                     triplets, state->trainable.network.embedding, s, t->teacher);
     status = status ? status
                     : t->kernels->backward(t->device, t->gradients, t->embedding_gradients,
                                            state->parameters, &batch);

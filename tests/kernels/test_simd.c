@@ -11,6 +11,13 @@ static double gelu(double x)
     return 0.5 * x * erfc(-x / (double)ATTUNE_GELU_SCALE / sqrt(2));
 }
 
+/* GELU's derivative, in no units, by an argument in those of gelu. */
+static double gelu_slope(double x)
+{
+    x /= (double)ATTUNE_GELU_SCALE;
+    return 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1.0));
+}
+
 static double sigmoid(double x)
 {
     return 1 / (1 + exp(-x));
@@ -43,10 +50,46 @@ static vf gelu_v(vf x)
     return all[TOGETHER - 1];
 }
 
+static vf gelu_of_both_v(vf x)
+{
+    vf all[TOGETHER] = {[TOGETHER - 1] = x}, slope[TOGETHER];
+    gelu_slope_n(all, slope, TOGETHER);
+    return all[TOGETHER - 1];
+}
+
+static vf gelu_slope_v(vf x)
+{
+    vf all[TOGETHER] = {[TOGETHER - 1] = x}, slope[TOGETHER];
+    gelu_slope_n(all, slope, TOGETHER);
+    return slope[TOGETHER - 1];
+}
+
 /* 3.0e-7 is what simd.h promises. */
 Test(simd, gelu_is_exact_gelu)
 {
     cr_assert_lt(worst(gelu_v, gelu, 2, 0), 3.1e-7 * (double)ATTUNE_GELU_SCALE);
+}
+
+Test(simd, gelu_and_its_slope_are_exact)
+{
+    cr_assert_lt(worst(gelu_of_both_v, gelu, 2, 0), 3.1e-7 * (double)ATTUNE_GELU_SCALE);
+    cr_assert_lt(worst(gelu_slope_v, gelu_slope, 2, 0), 9e-7);
+}
+
+Test(simd, sums_are_of_every_vector)
+{
+    vf x[W];
+    float lane[W];
+    for (int i = 0; i < W; i++) {
+        for (int j = 0; j < W; j++) {
+            lane[j] = (float)(100 * i + j);
+        }
+        x[i] = load(lane);
+    }
+    store(lane, sums_v(x));
+    for (int i = 0; i < W; i++) {
+        cr_assert_eq(lane[i], (float)(100 * i * W + W * (W - 1) / 2));
+    }
 }
 
 Test(simd, exp_is_within_two_units)

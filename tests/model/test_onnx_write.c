@@ -83,7 +83,7 @@ Test(onnx_write, what_cannot_be_written_is_refused)
     cr_assert_null(bytes);
     cr_assert(strstr(attune_last_error(), "opset 18"), "%s", attune_last_error());
     model->network.sample_rate = 44100;
-    cr_assert_eq(attune_model_write_onnx(&bytes, &size, model, NULL), ATTUNE_EINVAL);
+    cr_assert_eq(attune_model_write_onnx(&bytes, &size, model, NULL), ATTUNE_EDATA);
     cr_assert(strstr(attune_last_error(), "44100 Hz"), "%s", attune_last_error());
     model->network.sample_rate = 22050;
     float *const spoilt[] = {&model->parameters.conv_weight[0][0],
@@ -91,7 +91,7 @@ Test(onnx_write, what_cannot_be_written_is_refused)
     for (int i = 0; i < 2; i++) {
         const float good = *spoilt[i];
         *spoilt[i] = i ? INFINITY : NAN;
-        cr_assert_eq(attune_model_write_onnx(&bytes, &size, model, NULL), ATTUNE_EINVAL);
+        cr_assert_eq(attune_model_write_onnx(&bytes, &size, model, NULL), ATTUNE_EDATA);
         cr_assert(strstr(attune_last_error(), "not finite"), "%s", attune_last_error());
         *spoilt[i] = good;
     }

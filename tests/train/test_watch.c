@@ -122,6 +122,22 @@ Test(watch, goes_on_as_if_never_interrupted)
         snprintf(command + strlen(command), sizeof(command) - strlen(command), " %s", folder);
     }
     cr_assert_eq(run_command("%s", command), 0);
+    run_to("five", -1, 5);
+    run_to("whole", 5, 5); /* which cuts it */
+    cr_assert_eq(run_command(CHECK_RUN " five whole"), 0);
+}
+
+/* Where not every step has a row, zeros may follow the last one that was to stay. */
+Test(watch, goes_on_between_rows)
+{
+    enter();
+    run_to("run", -1, 6);
+    run_to("six", -1, 6);
+    cr_assert_eq(run_command("for file in run/log.csv run/log.jsonl run/events*; do "
+                             "truncate -s +100 $file; done"),
+                 0);
+    run_to("run", 8, 8);
+    cr_assert_eq(run_command(CHECK_RUN " six run"), 0);
 }
 
 /* Killed processes leave half rows, power cuts also rows of zeros, behind what was flushed. */

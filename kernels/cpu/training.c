@@ -1,0 +1,190 @@
+/* training.c - the CPU as a device that trains: a batch through the front end (train_frontend.h),
+ * group by group, and all of it through the sequence stage (train_sequence.h), and back.
+ *
+ * What the front end keeps for backward depends on how many clips are a group; so it is opened with
+ * the first batch, and again if a batch has other groups. */
+#include "kernels/training.h"
+
+#include "kernels/cpu/team.h"
+#include "kernels/cpu/train_frontend.h"
+#include "kernels/cpu/train_sequence.h"
+#include "status/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct cpu_training {
+    attune_trainable trainable;
+    attune_training_options options;
+    attune_team *team;
+    const attune_train_frontend *kernels;
+    void *frontend;
+    int groups; /* that the front end is open for */
+    attune_train_sequence *sequence;
+    float *features;          /* (B, T, C) */
+    float *feature_gradients; /* (B, T, C); NULL when frozen */
+    const float **frames;     /* (B, T) */
+    int B, T;                 /* of the last forward */
+} cpu_training;
+
+static const attune_train_sequence_kernels *sequence_kernels(void)
+{
+    return &ATTUNE_KERNEL(attune_train_sequence_kernels);
+}
+
+static void training_close(void *context)
+{
+    cpu_training *c = context;
+    if (c) {
+        if (c->frontend) {
+            c->kernels->close(c->frontend);
+        }
+        sequence_kernels()->close(c->sequence);
+        attune_team_close(c->team);
+        free(c->features);
+        free(c->feature_gradients);
+        free(c->frames);
+        free(c);
+    }
+}
+
+static int steps_of(const cpu_training *c, size_t samples)
+{
+    return (int)attune_network_frames(&c->trainable.network, samples);
+}
+
+static attune_status allocate(cpu_training *c)
+{
+    const size_t frames = (size_t)c->options.clips * steps_of(c, c->options.samples),
+                 count = frames * (size_t)c->trainable.network.features;
+    c->features = attune_cpu_allocate(count);
+    c->feature_gradients = c->options.frozen_front_end ? NULL : attune_cpu_allocate(count);
+    c->frames = malloc(frames * sizeof(*c->frames));
+    return c->features && c->frames && (c->options.frozen_front_end || c->feature_gradients)
+               ? ATTUNE_OK
+               : attune_fail_memory("training's features", count * sizeof(float));
+}
+
+static attune_status training_open(void **context, const attune_trainable *trainable,
+                                   const attune_training_options *options)
+{
+    cpu_training *c = calloc(1, sizeof(*c));
+    *context = NULL;
+    if (!c) {
+        return attune_fail_memory("training", sizeof(*c));
+    }
+    c->trainable = *trainable;
+    c->options = *options;
+    c->kernels = trainable->network.architecture == ATTUNE_ARCHITECTURE_TINY
+                     ? &ATTUNE_KERNEL(attune_train_frontend_tiny)
+                     : &ATTUNE_KERNEL(attune_train_frontend_gru);
+    attune_status status = attune_team_open(&c->team, options->threads);
+    if (status == ATTUNE_OK) {
+        status = sequence_kernels()->open(&c->sequence, &c->trainable, options->clips,
+                                          steps_of(c, options->samples), c->team);
+    }
+    if (status == ATTUNE_OK) {
+        status = allocate(c);
+    }
+    if (status != ATTUNE_OK) {
+        training_close(c);
+        return status;
+    }
+    *context = c;
+    return ATTUNE_OK;
+}
+
+static attune_status check_batch(const cpu_training *c, const attune_training_batch *batch)
+{
+    const attune_training_options *o = &c->options;
+    if (batch->B < 1 || batch->B > o->clips || batch->groups < 1 || batch->B % batch->groups != 0 ||
+        batch->samples < (size_t)c->trainable.network.frame_size || batch->samples > o->samples) {
+        return attune_fail(ATTUNE_EINVAL,
+                           "a batch of %d clips of %zu samples in %d groups does not fit training "
+                           "opened for %d clips of %zu samples",
+                           batch->B, batch->samples, batch->groups, o->clips, o->samples);
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status open_frontend(cpu_training *c, int groups)
+{
+    if (c->frontend && c->groups == groups) {
+        return ATTUNE_OK;
+    }
+    if (c->frontend) {
+        c->kernels->close(c->frontend);
+    }
+    c->frontend = NULL;
+    c->groups = groups;
+    const int frames = c->options.clips / groups * steps_of(c, c->options.samples);
+    return c->kernels->open(&c->frontend, &c->trainable, frames, groups,
+                            c->options.frozen_front_end, c->team);
+}
+
+static attune_status training_forward(void *context, float *embeddings, float *statistics,
+                                      const float *parameters, const attune_training_batch *batch)
+{
+    cpu_training *c = context;
+    const attune_training_options *o = &c->options;
+    const attune_network *n = &c->trainable.network;
+    attune_status status = check_batch(c, batch);
+    if (status == ATTUNE_OK) {
+        status = open_frontend(c, batch->groups);
+    }
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    const int B = batch->B, T = steps_of(c, batch->samples), F = B / batch->groups * T;
+    for (int i = 0; i < B * T; i++) {
+        c->frames[i] = batch->clips[i / T] + (size_t)(i % T) * (size_t)n->hop_size;
+    }
+    for (int g = 0; g < batch->groups; g++) {
+        const size_t first = (size_t)g * F;
+        c->kernels->forward(c->frontend, c->features + first * n->features, statistics, parameters,
+                            c->frames + first, F, g);
+    }
+    const attune_train_dropout dropout = {batch->seed, o->dropout_layers, o->dropout_head};
+    sequence_kernels()->forward(c->sequence, embeddings, c->features, parameters, B, T, &dropout);
+    c->B = B;
+    c->T = T;
+    return ATTUNE_OK;
+}
+
+static attune_status training_backward(void *context, float *gradients,
+                                       const float *embedding_gradients, const float *parameters,
+                                       const attune_training_batch *batch)
+{
+    cpu_training *c = context;
+    const attune_trainable *t = &c->trainable;
+    if (batch->B != c->B || batch->groups != c->groups || steps_of(c, batch->samples) != c->T) {
+        return attune_fail(ATTUNE_EINVAL, "the gradient of a batch that did not go forward");
+    }
+    sequence_kernels()->backward(c->sequence, gradients, c->feature_gradients, embedding_gradients,
+                                 parameters);
+    for (int i = 0; i < t->tensor_count; i++) {
+        if (t->tensors[i].front_end) {
+            memset(gradients + t->tensors[i].offset, 0, sizeof(float) * t->tensors[i].count);
+        }
+    }
+    const int F = c->B / c->groups * c->T;
+    for (int g = 0; g < c->groups && !c->options.frozen_front_end; g++) {
+        const size_t first = (size_t)g * F;
+        c->kernels->backward(c->frontend, gradients,
+                             c->feature_gradients + first * t->network.features, parameters,
+                             c->frames + first, F, g);
+    }
+    return ATTUNE_OK;
+}
+
+#define ATTUNE_TEXT_(x) #x
+#define ATTUNE_TEXT(x) ATTUNE_TEXT_(x)
+
+const attune_training_kernels ATTUNE_KERNEL(attune_training) = {
+    .device = "cpu",
+    .detail = ATTUNE_TEXT(ATTUNE_ISA),
+    .open = training_open,
+    .close = training_close,
+    .forward = training_forward,
+    .backward = training_backward,
+};
