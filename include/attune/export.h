@@ -11,9 +11,10 @@ extern "C" {
 typedef enum attune_export_format {
     /* numpy's: (rows, E) f32. */
     ATTUNE_EXPORT_NPY,
-    /* A line of names, then a line a row: path, status, error, duration, frames, size, mtime_ns and
-     * the embedding's E numbers, in enough digits to give the same f32 again. Texts are quoted as
-     * RFC 4180 says, and are the output's bytes whatever their encoding; lines end with LF. */
+    /* A line of names, then a line a row: path, status, error, duration, frames, size, mtime_ns, in
+     * outputs with labels track_id, genre_top, artist_id, album_id, split, and the embedding's E
+     * numbers, in enough digits to give the same f32 again. Texts are quoted as RFC 4180 says, and
+     * are the output's bytes whatever their encoding; lines end with LF. */
     ATTUNE_EXPORT_CSV,
     /* ann-benchmarks' HDF5: `train` (T, E) f32, `test` (Q, E) f32 and, exactly, the K rows of train
      * nearest to each of test: `neighbors` (Q, K) i32, `distances` (Q, K) f32, which are 1 -

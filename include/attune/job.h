@@ -14,6 +14,7 @@
 #include "attune/engine.h"
 #include "attune/model.h"
 #include "attune/status.h"
+#include "attune/store.h"
 #include "attune/track.h"
 
 #include <stdio.h>
@@ -58,6 +59,11 @@ ATTUNE_API attune_status attune_scan_finish(attune_scan *scan);
  * alone: it stays there while other files come and go, on every machine and in every version. To be
  * called after attune_scan_finish. */
 ATTUNE_API void attune_scan_shard(attune_scan *scan, int index, int count);
+
+/* Leaves the files that `keep` is true of, given their absolute names. The root stays. To be called
+ * after attune_scan_finish. */
+ATTUNE_API void attune_scan_filter(attune_scan *scan, bool (*keep)(void *user, const char *path),
+                                   void *user);
 
 ATTUNE_API size_t attune_scan_count(const attune_scan *scan);
 ATTUNE_API size_t
@@ -115,6 +121,11 @@ typedef struct attune_job_options {
     bool prune;            /* drop rows of files that are gone */
     bool dry_run;          /* only say what would be done, through on_plan; write nothing */
     double commit_seconds; /* commit a part at least this often, 10, and at 4,096 rows */
+    /* Says what is known of the file of this name, here or in the output. The output then has
+     * columns of labels, and all its rows, kept ones too, those that they get here. NULL: rows keep
+     * the labels that they have, and new ones have none. */
+    void (*label)(void *label_user, attune_labels *labels, const char *path);
+    void *label_user;
     /* Called from one thread at a time, for each file as it is done; may be NULL. */
     void (*on_track)(void *user, const char *name, const attune_track *track);
     /* Called in a dry run, in the caller's thread, for each file that would be embedded, with its

@@ -44,6 +44,9 @@ typedef struct attune_labels {
     char genre_top[ATTUNE_GENRE_SIZE]; /* its title; "" where the track has none, or several */
 } attune_labels;
 
+ATTUNE_API const char *attune_fma_split_name(attune_fma_split split); /* "training" */
+ATTUNE_API bool attune_labels_equal(const attune_labels *a, const attune_labels *b);
+
 #define ATTUNE_NO_LABELS ((attune_labels){.track_id = -1, .artist_id = -1, .album_id = -1})
 
 /* One track. As input its pointers are borrowed for the call; as output they are valid until the
@@ -92,6 +95,7 @@ typedef struct attune_store_attributes {
     int sample_rate;
     int frame_size;
     int embedding; /* E */
+    bool labels;   /* the file has columns of labels: not an attribute, but which datasets it has */
     double clip_start;
     double clip_seconds; /* 0: to the end */
 } attune_store_attributes;
@@ -106,6 +110,12 @@ ATTUNE_API attune_status attune_store_create(attune_store_writer **out, const ch
 /* Appends all rows, in their order. After a failure, a full disk say, nothing more can be appended
  * or committed. The file's bytes do not depend on how its rows are divided among calls. */
 ATTUNE_API attune_status attune_store_append(attune_store_writer *writer, const attune_rows *rows);
+
+/* From here on, rows get the labels that `label` says of their paths and not their own. Of no
+ * effect on a file without columns of labels. */
+ATTUNE_API void attune_store_label(attune_store_writer *writer,
+                                   void (*label)(void *user, attune_labels *out, const char *path),
+                                   void *user);
 
 /* What to do with rows of the same path. */
 typedef enum attune_merge_duplicates {

@@ -58,9 +58,11 @@ attune_status open_model(attune_model **out, const char **name, const char *opti
 int command_embed(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_export(int argc, char **argv);
+int command_fma(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_merge(int argc, char **argv);
 int command_nearest(int argc, char **argv);
 int command_train(int argc, char **argv);
+int command_triplets(int argc, char **argv);
 
 #endif

@@ -4,6 +4,7 @@
 #include "cli/metrics.h"
 #include "cli/shard.h"
 #include "cli/stop.h"
+#include "fma/metadata.h"
 #include "status/error.h"
 
 #include <errno.h>
@@ -44,6 +45,10 @@ static const char help[] =
     "                             processors with AVX-512 (default: exact)\n"
     "      --verify N             embed N tracks, chosen at random, again on the CPU, and\n"
     "                             fail if one differs by more than the precision allows\n"
+    "      --fma-metadata DIR     also write what fma_metadata in DIR says of each track: the\n"
+    "                             columns track_id, genre_top, artist_id, album_id, split\n"
+    "      --subset NAME          embed only the tracks of FMA's small, medium (which holds\n"
+    "                             small), large or full; needs --fma-metadata\n"
     "      --shard I/N            embed only the files of shard I of N (1 to N) and write\n"
     "                             OUT-I-of-N.h5, for attune merge to join; a file's shard\n"
     "                             depends only on its absolute path and N (default: in a\n"
@@ -59,7 +64,9 @@ static const char help[] =
     "  -q, --quiet                say nothing unless the command cannot go on\n"
     "      --log-json             messages as one JSON object a line on standard error\n"
     "      --metrics FILE.prom    keep FILE.prom up to date for Prometheus\n"
-    "  -h, --help                 this text\n"
+    "  -h, --help                 this text\n";
+
+static const char help_ends[] = /* C99's longest string is not long enough for both */
     "\n"
     "A run that ends early, however it ends, leaves OUT.h5 as it was and what is done in\n"
     "OUT.h5.parts; the same command goes on from there. SIGINT, SIGTERM and SIGUSR1 finish\n"
@@ -79,6 +86,8 @@ enum {
     OPTION_GPU_MEMORY,
     OPTION_PRECISION,
     OPTION_VERIFY,
+    OPTION_FMA_METADATA,
+    OPTION_SUBSET,
     OPTION_SHARD,
     OPTION_RETRY_FAILED,
     OPTION_PRUNE,
@@ -101,6 +110,8 @@ static const struct option options[] = {
     {"gpu-memory", required_argument, NULL, OPTION_GPU_MEMORY},
     {"precision", required_argument, NULL, OPTION_PRECISION},
     {"verify", required_argument, NULL, OPTION_VERIFY},
+    {"fma-metadata", required_argument, NULL, OPTION_FMA_METADATA},
+    {"subset", required_argument, NULL, OPTION_SUBSET},
     {"shard", required_argument, NULL, OPTION_SHARD},
     {"retry-failed", no_argument, NULL, OPTION_RETRY_FAILED},
     {"prune", no_argument, NULL, OPTION_PRUNE},
@@ -117,7 +128,8 @@ static const struct option options[] = {
 
 typedef struct embed_arguments {
     attune_job_options job;
-    const char *model, *metrics;
+    const char *model, *metrics, *metadata;
+    attune_fma_subset subset; /* ATTUNE_FMA_SUBSET_COUNT: every file */
     cli_shard shard;
     char *shard_output;
     const char **lists; /* as many as argc at most */
@@ -171,6 +183,14 @@ static int take_option(embed_arguments *a, int option)
             return usage_error("embed", "--verify %s: not a number of tracks", optarg);
         }
         a->job.verify = (uint64_t)count;
+        break;
+    case OPTION_FMA_METADATA:
+        a->metadata = optarg;
+        break;
+    case OPTION_SUBSET:
+        if (!attune_fma_subset_parse(&a->subset, optarg)) {
+            return usage_error("embed", "--subset %s: not small, medium, large or full", optarg);
+        }
         break;
     case OPTION_SHARD:
         if (!shard_parse(&a->shard, optarg)) {
@@ -245,6 +265,9 @@ static int parse_arguments(embed_arguments *a, int argc, char **argv)
     if (!a->job.output || !*a->job.output) {
         return usage_error("embed", "no output: name one with -o OUT.h5");
     }
+    if (a->subset != ATTUNE_FMA_SUBSET_COUNT && !a->metadata) {
+        return usage_error("embed", "--subset needs --fma-metadata, which says what is in it");
+    }
     return EXIT_OK;
 }
 
@@ -299,6 +322,37 @@ static attune_status scan_inputs(attune_scan **scan, const embed_arguments *a, i
     return status == ATTUNE_OK ? attune_scan_finish(*scan) : status;
 }
 
+/* Which files stay of a scan. */
+typedef struct subset_filter {
+    const attune_fma *fma;
+    attune_fma_subset subset;
+} subset_filter;
+
+static bool is_in_subset(void *user, const char *path)
+{
+    const subset_filter *filter = user;
+    const attune_fma_track *track = attune_fma_find_file(filter->fma, path);
+    return track && track->subset <= filter->subset;
+}
+
+static attune_status take_subset(cli_log *log, attune_scan *scan, const attune_fma *fma,
+                                 attune_fma_subset subset)
+{
+    const size_t all = attune_scan_count(scan);
+    if (subset == ATTUNE_FMA_SUBSET_COUNT) {
+        return ATTUNE_OK;
+    }
+    attune_scan_filter(scan, is_in_subset, &(subset_filter){fma, subset});
+    if (attune_scan_count(scan) == 0) {
+        return attune_fail(ATTUNE_ENOINPUT,
+                           "%s: none of its %zu files is named as a track of fma_%s is, such as "
+                           "000/000002.mp3",
+                           attune_scan_root(scan), all, attune_fma_subset_name(subset));
+    }
+    log_subset(log, attune_fma_subset_name(subset), attune_scan_count(scan), all);
+    return ATTUNE_OK;
+}
+
 static void take_shard(cli_log *log, attune_scan *scan, cli_shard shard)
 {
     const size_t all = attune_scan_count(scan);
@@ -312,11 +366,16 @@ static void take_shard(cli_log *log, attune_scan *scan, cli_shard shard)
 typedef struct listener {
     cli_log log;
     cli_metrics metrics;
+    attune_fma *fma; /* NULL: the files are not FMA's, as far as we know */
 } listener;
 
 static void on_track(void *user, const char *name, const attune_track *track)
 {
-    log_track(&((listener *)user)->log, name, track);
+    listener *l = user;
+    log_track(&l->log, name, track);
+    if (l->fma && attune_fma_is_bad_clip(attune_fma_id_of(name))) {
+        log_bad_clip(&l->log, name);
+    }
 }
 
 static bool on_progress(void *user, const attune_job_progress *progress)
@@ -402,10 +461,18 @@ static int run(embed_arguments *a, int argc, char **argv)
     if (status == ATTUNE_OK) {
         status = open_model(&model, &name, a->model);
     }
+    if (status == ATTUNE_OK && a->metadata) {
+        status = attune_fma_open(&l.fma, a->metadata);
+    }
     if (status == ATTUNE_OK) {
         status = scan_inputs(&scan, a, argc, argv);
     }
     if (status == ATTUNE_OK) {
+        status = take_subset(&l.log, scan, l.fma, a->subset);
+    }
+    if (status == ATTUNE_OK) {
+        a->job.label = l.fma ? attune_fma_label : NULL;
+        a->job.label_user = l.fma;
         a->job.model = model;
         a->job.scan = scan;
         a->job.on_track = on_track;
@@ -421,12 +488,14 @@ static int run(embed_arguments *a, int argc, char **argv)
     metrics_close(&l.metrics, &progress, code);
     attune_scan_free(scan);
     attune_model_close(model);
+    attune_fma_close(l.fma);
     return code;
 }
 
 int command_embed(int argc, char **argv)
 {
-    embed_arguments a = {.lists = calloc((size_t)argc + 1, sizeof(char *))};
+    embed_arguments a = {.lists = calloc((size_t)argc + 1, sizeof(char *)),
+                         .subset = ATTUNE_FMA_SUBSET_COUNT};
     if (!a.lists) {
         return fail(ATTUNE_ENOMEM);
     }
@@ -436,6 +505,7 @@ int command_embed(int argc, char **argv)
     int code = parse_arguments(&a, argc, argv);
     if (code == EXIT_OK && a.help) {
         fputs(help, stdout);
+        fputs(help_ends, stdout);
     } else if (code == EXIT_OK) {
         code = run(&a, argc, argv);
     }

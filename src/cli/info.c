@@ -213,6 +213,7 @@ static int output_json(const attune_store_attributes *a, uint64_t rows, const ui
     json_object_set_new(object, "model_sha256", attune_json_text(a->model_sha256));
     json_object_set_new(object, "network", network ? network : attune_json_text(a->network));
     json_object_set_new(object, "embedding", json_integer(a->embedding));
+    json_object_set_new(object, "labels", json_boolean(a->labels));
     json_object_set_new(object, "device", attune_json_text(a->device));
     json_object_set_new(object, "precision", attune_json_text(a->precision));
     json_object_set_new(object, "clip_start", json_real(a->clip_start));
@@ -241,6 +242,9 @@ static void output_text(const attune_store_attributes *a, uint64_t rows, const u
         }
     }
     printf("%-16s%d components\n", "embedding", a->embedding);
+    if (a->labels) {
+        print_text("labels", "track_id, genre_top, artist_id, album_id, split");
+    }
     print_lines("model", a->model_name);
     print_text("sha256", a->model_sha256);
     print_text("network", a->network);

@@ -69,6 +69,39 @@ void log_shard(cli_log *log, cli_shard shard, size_t files, size_t all)
     }
 }
 
+void log_subset(cli_log *log, const char *name, size_t files, size_t all)
+{
+    if (log->quiet) {
+        return;
+    }
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("subset"));
+        json_object_set_new(event, "subset", json_string(name));
+        json_object_set_new(event, "files", json_integer((json_int_t)files));
+        json_object_set_new(event, "all", json_integer((json_int_t)all));
+        log_event(event);
+    } else {
+        message("subset %s: %zu of %zu file%s", name, files, all, all == 1 ? "" : "s");
+    }
+}
+
+void log_bad_clip(cli_log *log, const char *name)
+{
+    if (log->quiet) {
+        return;
+    }
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("bad_clip"));
+        json_object_set_new(event, "path", attune_json_text(name));
+        log_event(event);
+    } else {
+        clear_line(log);
+        message("%s: one of the six clips of fma_small that are known to be short or empty", name);
+    }
+}
+
 void log_track(cli_log *log, const char *name, const attune_track *track)
 {
     const char *status = attune_track_status_name(track->status);

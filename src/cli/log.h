@@ -29,6 +29,10 @@ typedef struct cli_log {
 
 void log_open(cli_log *log, bool json, bool quiet);
 void log_start(cli_log *log, const attune_scan *scan, const char *output, const char *model);
+/* Before log_start: that of `all` files only the tracks of one of FMA's subsets are embedded. */
+void log_subset(cli_log *log, const char *name, size_t files, size_t all);
+/* After log_track: that the file is one of FMA's bad clips. */
+void log_bad_clip(cli_log *log, const char *name);
 /* Before log_start: that of `all` files only a shard's are embedded. */
 void log_shard(cli_log *log, cli_shard shard, size_t files, size_t all);
 void log_track(cli_log *log, const char *name, const attune_track *track);

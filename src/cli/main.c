@@ -18,10 +18,12 @@ static const char help[] =
     "  eval       embeddings, ours and others': triplets, genres, artists, hubs\n"
     "  export     the vectors of an output as .npy, .csv or for ann-benchmarks; the network\n"
     "             of a checkpoint as ONNX\n"
+    "  fma        whether a copy of the Free Music Archive's dataset is whole\n"
     "  info       what a model, a checkpoint or an output holds\n"
     "  merge      several outputs to one\n"
     "  nearest    the tracks nearest to one, by row or by audio file\n"
     "  train      a network, from triplets or from audio alone\n"
+    "  triplets   of tracks, from FMA's metadata; what the parts of a split share\n"
     "\n"
     "  attune COMMAND --help    says more\n"
     "  attune --version         the version of this program and its libraries\n";
@@ -42,9 +44,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"embed", command_embed}, {"eval", command_eval},       {"export", command_export},
-    {"info", command_info},   {"merge", command_merge},     {"nearest", command_nearest},
-    {"train", command_train}, {"decoder", command_decoder}, /* what --isolate starts */
+    {"embed", command_embed},     {"eval", command_eval},   {"export", command_export},
+    {"fma", command_fma},         {"info", command_info},   {"merge", command_merge},
+    {"nearest", command_nearest}, {"train", command_train}, {"triplets", command_triplets},
+    {"decoder", command_decoder}, /* what --isolate starts */
 };
 
 static int dispatch(int argc, char **argv)

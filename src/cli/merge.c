@@ -201,6 +201,7 @@ static attune_status note_input(merged *m, const char *name, const char *first_n
     const attune_store_attributes *one = attune_store_attributes_of(store);
     if (m->first) {
         status = check_fit(one, name, &m->attributes, first_name);
+        m->attributes.labels |= one->labels;
     } else {
         m->attributes = *one;
     }

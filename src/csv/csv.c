@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,4 +251,34 @@ attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row)
         .fields = csv->fields,
     };
     return status;
+}
+
+size_t attune_csv_column(const attune_csv_row *row, const char *name)
+{
+    size_t found = SIZE_MAX;
+    for (size_t i = 0; i < row->count; i++) {
+        if (strcmp(row->fields[i], name) == 0) {
+            if (found != SIZE_MAX) {
+                return SIZE_MAX;
+            }
+            found = i;
+        }
+    }
+    return found;
+}
+
+void attune_csv_write_field(FILE *stream, const char *text)
+{
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        fputs(text, stream);
+        return;
+    }
+    fputc('"', stream);
+    for (; *text; text++) {
+        if (*text == '"') {
+            fputc('"', stream);
+        }
+        fputc(*text, stream);
+    }
+    fputc('"', stream);
 }

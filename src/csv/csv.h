@@ -10,6 +10,7 @@
 #include "attune/status.h"
 
 #include <stddef.h>
+#include <stdio.h>
 
 #define ATTUNE_CSV_ROW_MAX ((size_t)16 << 20) /* bytes of a row in the file */
 
@@ -26,6 +27,12 @@ attune_status attune_csv_open(attune_csv **out, const char *path);
 void attune_csv_close(attune_csv *csv); /* NULL-safe */
 
 attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row);
+
+/* The only field of `row` that is `name`; SIZE_MAX if there is none, or more. */
+size_t attune_csv_column(const attune_csv_row *row, const char *name);
+
+/* Writes a field, in quotes where it needs them as RFC 4180 says. */
+void attune_csv_write_field(FILE *stream, const char *text);
 
 /* ATTUNE_EDATA with "<path>, line <of the row read last>: " before the text. */
 attune_status attune_csv_refuse(const attune_csv *csv, const char *format, ...) ATTUNE_PRINTF(2, 3);

@@ -110,9 +110,21 @@ static attune_status add_devices(attune_output *output, const char *names)
     return ATTUNE_OK;
 }
 
+/* Notes whether a row of OUT.h5 has other labels than it will get. */
+static void note_labels(attune_output *output, const attune_row *row)
+{
+    const attune_job_options *options = output->options;
+    if (options->label && !output->relabels) {
+        attune_labels labels = ATTUNE_NO_LABELS;
+        options->label(options->label_user, &labels, row->path);
+        output->relabels = !attune_labels_equal(&labels, row->labels);
+    }
+}
+
 /* Notes all rows of a file, a block at a time, by way of `rows`. */
 static attune_status note_file(attune_output *output, const char *path, attune_rows *rows)
 {
+    const bool is_output = path == output->parts->output;
     attune_store *store = NULL;
     attune_status status = attune_store_open(&store, path);
     if (status == ATTUNE_OK) {
@@ -124,6 +136,10 @@ static attune_status note_file(attune_output *output, const char *path, attune_r
     if (status == ATTUNE_OK) {
         status = add_devices(output, attune_store_attributes_of(store)->device);
     }
+    if (status == ATTUNE_OK && is_output) {
+        output->attributes.labels |= attune_store_attributes_of(store)->labels;
+        output->relabels = !attune_store_attributes_of(store)->labels && output->options->label;
+    }
     const uint64_t count = store ? attune_store_count(store) : 0;
     for (uint64_t first = 0; status == ATTUNE_OK && first < count; first += BLOCK) {
         attune_rows_clear(rows);
@@ -132,6 +148,9 @@ static attune_status note_file(attune_output *output, const char *path, attune_r
         for (size_t i = 0; status == ATTUNE_OK && i < attune_rows_count(rows); i++) {
             const attune_row row = attune_rows_get(rows, i);
             attune_known_take(output->known, &row);
+            if (is_output) {
+                note_labels(output, &row);
+            }
         }
     }
     attune_store_close(store);
@@ -213,6 +232,7 @@ static void set_attributes(attune_output *output)
         .embedding = network->embedding,
         .clip_start = options->audio.clip_start,
         .clip_seconds = options->audio.clip_seconds,
+        .labels = options->label != NULL,
     };
 }
 
@@ -251,10 +271,12 @@ attune_status attune_output_set_device(attune_output *output, const char *device
 
 attune_status attune_output_commit(attune_output *output, attune_rows *rows)
 {
+    attune_store_attributes attributes = output->attributes;
+    attributes.labels = false; /* rows get them at the end */
     attune_status status = attune_rows_sort(rows);
-    return status == ATTUNE_OK ? attune_parts_commit(output->parts, output->options->shard,
-                                                     &output->attributes, rows)
-                               : status;
+    return status == ATTUNE_OK
+               ? attune_parts_commit(output->parts, output->options->shard, &attributes, rows)
+               : status;
 }
 
 /* ---- the end ---- */
@@ -339,7 +361,8 @@ static attune_status check_unchanged(const attune_output *output)
 attune_status attune_output_finish(attune_output *output)
 {
     attune_store_writer *writer = NULL;
-    if (output->extends && output->parts->count == 0 && !output->options->prune) {
+    if (output->extends && output->parts->count == 0 && !output->options->prune &&
+        !output->relabels) {
         return ATTUNE_OK; /* nothing new: it stays as it is */
     }
     attune_status status = check_prune(output);
@@ -352,9 +375,11 @@ attune_status attune_output_finish(attune_output *output)
         status = attune_store_create(&writer, output->parts->output, &output->attributes);
     }
     if (status == ATTUNE_OK) {
+        attune_store_label(writer, output->options->label, output->options->label_user);
         status = merge(output, writer);
     }
-    const bool same = output->extends && output->parts->count == 0 && output->pruned == 0;
+    const bool same =
+        output->extends && output->parts->count == 0 && output->pruned == 0 && !output->relabels;
     if (status == ATTUNE_OK) {
         status = check_unchanged(output);
     }

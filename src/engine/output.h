@@ -18,6 +18,7 @@ typedef struct attune_output {
     struct stat found;                  /* OUT.h5 as it was at first; all zero: was not there */
     bool fresh;                         /* starts over, as an earlier run that was stopped */
     bool extends;                       /* an OUT.h5 is there whose rows stay */
+    bool relabels;                      /* rows of it get other labels than they have */
     attune_store_attributes attributes; /* of all that is written; root is malloc'ed */
     char network[512], created[32];
     char *devices;    /* of all rows: one name, or several with line breaks between; malloc'ed */

@@ -507,16 +507,31 @@ static uint32_t hash_path(const char *path)
     return (uint32_t)(hash >> 32);
 }
 
-void attune_scan_shard(attune_scan *scan, int index, int count)
+void attune_scan_filter(attune_scan *scan, bool (*keep)(void *user, const char *path), void *user)
 {
     names *files = &scan->files;
     size_t kept = 0;
     for (size_t i = 0; i < files->count; i++) {
-        if (hash_path(names_get(files, i)) % (uint32_t)count == (uint32_t)index) {
+        if (keep(user, names_get(files, i))) {
             files->at[kept++] = files->at[i];
         }
     }
     files->count = kept;
+}
+
+typedef struct shard {
+    uint32_t index, count;
+} shard;
+
+static bool is_in_shard(void *user, const char *path)
+{
+    const shard *s = user;
+    return hash_path(path) % s->count == s->index;
+}
+
+void attune_scan_shard(attune_scan *scan, int index, int count)
+{
+    attune_scan_filter(scan, is_in_shard, &(shard){(uint32_t)index, (uint32_t)count});
 }
 
 size_t attune_scan_count(const attune_scan *scan)

@@ -118,7 +118,7 @@ static attune_status bring_together(attune_evaluation *e)
     const uint32_t n = e->spaces[0].n, files = e->options.file_count;
     attune_tracks *tracks = NULL;
     uint32_t *rows = malloc(((size_t)n + 1) * files * sizeof(*rows)), kept = 0, most = n;
-    attune_status status = rows ? attune_tracks_open_names(&tracks, e->spaces[0].names, n)
+    attune_status status = rows ? attune_tracks_open_rows(&tracks, e->spaces[0].names, n)
                                 : attune_fail_memory("rows", (unsigned long long)n * files * 4);
     for (uint32_t i = 0; status == ATTUNE_OK && i < n; i++) {
         rows[i] = i;
@@ -328,7 +328,7 @@ static attune_status copy_labels(attune_evaluation *e)
 
 static attune_status load_labels(attune_evaluation *e)
 {
-    attune_status status = attune_tracks_open_names(&e->tracks, e->spaces[0].names, e->n);
+    attune_status status = attune_tracks_open_rows(&e->tracks, e->spaces[0].names, e->n);
     status = status ? status : take_own_labels(e);
     if (!status && e->options.fma_metadata) {
         status = read_fma_labels(e);

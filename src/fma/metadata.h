@@ -54,27 +54,33 @@ void attune_fma_close(attune_fma *fma); /* NULL-safe */
 int32_t attune_fma_count(const attune_fma *fma);
 const attune_fma_track *attune_fma_tracks(const attune_fma *fma); /* (count), by id */
 int32_t attune_fma_genre_count(const attune_fma *fma);
-const attune_fma_genre *attune_fma_genres(const attune_fma *fma); /* (genre_count), by id */
+const attune_fma_genre *attune_fma_genres_of(const attune_fma *fma); /* (genre_count), by id */
 
 /* NULL if there is none. */
 const attune_fma_track *attune_fma_find(const attune_fma *fma, int32_t id);
 
 /* The id in a file's name, as in fma_small/000/000002.mp3; ATTUNE_FMA_NONE where the name without
- * folders and extension is no number. */
+ * folders and extension is not of six digits. */
 int32_t attune_fma_id_of(const char *path);
 
 /* The track that the file is, if its name says so and the table has it; else NULL. */
 const attune_fma_track *attune_fma_find_file(const attune_fma *fma, const char *path);
 
-/* "123/123456.mp3" into out[32]: where a track lies below its archive's folder. */
-void attune_fma_path_of(char *out, int32_t id);
+/* What the tables say of a file: the `label` of attune_job_options, with an attune_fma as `fma`. Of
+ * a file that is no track it says nothing. */
+void attune_fma_label(void *fma, attune_labels *labels, const char *path);
 
-/* "small" and so on; NULL and false for what is none. */
+#define ATTUNE_FMA_PATH_SIZE 32
+
+/* "123/123456.mp3": where a track lies below its archive's folder. */
+void attune_fma_path_of(char out[ATTUNE_FMA_PATH_SIZE], int32_t id);
+
+/* "small" and so on; false for what is none. */
 const char *attune_fma_subset_name(attune_fma_subset subset);
 bool attune_fma_subset_parse(attune_fma_subset *out, const char *name);
 
-/* The clips that are known to be shorter than they should be, or without sound, in every copy of
- * the published archives of clips. */
+/* The six clips of small that are much shorter than 30 s in the published archives of clips; 99134,
+ * 108925 and 133297 hold no audio at all. */
 bool attune_fma_is_bad_clip(int32_t id);
 
 #endif

@@ -3,11 +3,11 @@
  * Nothing in the file is trusted: sizes, nesting and counts are bounded before they cost memory or
  * stack, and every refusal is one line that names the file and the node. */
 #include "model/onnx_reader.h"
+#include "status/digest.h"
 #include "status/error.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -359,20 +359,6 @@ static attune_status read_model(reader *r, attune_model **out, const Onnx__Model
     return read_graph(r, out);
 }
 
-static attune_status hash(attune_model *model, const void *bytes, size_t size)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    if (EVP_Digest(bytes, size, digest, &length, EVP_sha256(), NULL) != 1 ||
-        2 * length + 1 != ATTUNE_SHA256_TEXT) {
-        return attune_fail(ATTUNE_EINTERNAL, "libcrypto has no SHA-256");
-    }
-    for (unsigned i = 0; i < length; i++) {
-        snprintf(model->sha256 + 2 * i, 3, "%02x", digest[i]);
-    }
-    return ATTUNE_OK;
-}
-
 /* What the file says that it is called. */
 static const char *name_of(const Onnx__ModelProto *message)
 {
@@ -416,7 +402,7 @@ attune_status attune_model_parse(attune_model **out, const void *bytes, size_t s
     }
     status = message ? read_model(&r, &model, message)
                      : attune_fail(ATTUNE_EDATA, "%s: not an ONNX file, or cut short", name);
-    status = status ? status : hash(model, bytes, size);
+    status = status ? status : attune_digest_bytes(model->sha256, ATTUNE_SHA256, bytes, size);
     status = r.is_greedy ? ATTUNE_EDATA : status;
     free_arena(&r);
     onnx__model_proto__free_unpacked(message, NULL);

@@ -6,6 +6,7 @@
 #define ATTUNE_SRC_MODEL_PARAMETERS_H
 
 #include "attune/model.h"
+#include "status/digest.h"
 
 enum { ATTUNE_LAYERS_MAX = 8 };
 
@@ -35,15 +36,13 @@ typedef struct attune_parameters {
     float *project2_bias;    /* (E) */
 } attune_parameters;
 
-#define ATTUNE_SHA256_TEXT 65
-
 struct attune_model {
     attune_network network;
     attune_parameters parameters; /* pointers into `arena` */
     float *arena;                 /* every parameter, one 64-byte aligned block */
     uint64_t parameter_count;
     char *name;
-    char sha256[ATTUNE_SHA256_TEXT];
+    char sha256[ATTUNE_DIGEST_SIZE];
 };
 
 /* ATTUNE_EINVAL, naming the field, for a shape outside the bounds in attune/model.h. */

@@ -1,6 +1,7 @@
 /* export.c - .npy and .csv, streamed block by block. ann-benchmarks' layout is in export_ann.c. */
 #include "store/export.h"
 
+#include "csv/csv.h"
 #include "status/error.h"
 #include "store/new_file.h"
 #include "store/rows.h"
@@ -92,39 +93,39 @@ static bool write_npy_row(FILE *stream, const attune_row *row, int width)
 
 /* ---- .csv ---- */
 
-static void write_quoted(FILE *stream, const char *text)
+static bool write_csv_header(FILE *stream, const attune_store_attributes *attributes)
 {
-    if (!text[strcspn(text, ",\"\r\n")]) {
-        fputs(text, stream);
-        return;
-    }
-    fputc('"', stream);
-    for (; *text; text++) {
-        if (*text == '"') {
-            fputc('"', stream);
-        }
-        fputc(*text, stream);
-    }
-    fputc('"', stream);
-}
-
-static bool write_csv_header(FILE *stream, int width)
-{
+    const int width = attributes->embedding;
     fputs("path,status,error,duration,frames,size,mtime_ns", stream);
+    if (attributes->labels) {
+        fputs(",track_id,genre_top,artist_id,album_id,split", stream);
+    }
     for (int i = 0; i < width; i++) {
         fprintf(stream, ",embedding_%d", i);
     }
     return fputc('\n', stream) != EOF;
 }
 
-static bool write_csv_row(FILE *stream, const attune_row *row, int width)
+static void write_labels(FILE *stream, const attune_labels *labels)
 {
-    write_quoted(stream, row->path);
+    fprintf(stream, ",%" PRId32 ",", labels->track_id);
+    attune_csv_write_field(stream, labels->genre_top);
+    fprintf(stream, ",%" PRId32 ",%" PRId32 ",%s", labels->artist_id, labels->album_id,
+            attune_fma_split_name(labels->split));
+}
+
+static bool write_csv_row(FILE *stream, const attune_row *row,
+                          const attune_store_attributes *attributes)
+{
+    attune_csv_write_field(stream, row->path);
     fprintf(stream, ",%s,", attune_track_status_name(row->status));
-    write_quoted(stream, row->error);
+    attune_csv_write_field(stream, row->error);
     fprintf(stream, ",%.17g,%" PRIu32 ",%" PRIu64 ",%" PRId64, row->duration, row->frames,
             row->size, row->mtime_ns);
-    for (int i = 0; i < width; i++) {
+    if (attributes->labels) {
+        write_labels(stream, row->labels);
+    }
+    for (int i = 0; i < attributes->embedding; i++) {
         fprintf(stream, ",%.9g", (double)row->embedding[i]);
     }
     return fputc('\n', stream) != EOF && !ferror(stream);
@@ -136,7 +137,8 @@ static attune_status write_rows(attune_export_sink *sink, attune_store *store,
                                 const attune_export_options *options)
 {
     const uint64_t total = attune_store_count(store);
-    const int width = attune_store_attributes_of(store)->embedding;
+    const attune_store_attributes *attributes = attune_store_attributes_of(store);
+    const int width = attributes->embedding;
     attune_rows *rows = NULL;
     attune_status status = attune_rows_create(&rows, width);
     for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += ATTUNE_BLOCK_ROWS) {
@@ -151,7 +153,7 @@ static attune_status write_rows(attune_export_sink *sink, attune_store *store,
             }
             const bool written = options->format == ATTUNE_EXPORT_NPY
                                      ? write_npy_row(sink->stream, &row, width)
-                                     : write_csv_row(sink->stream, &row, width);
+                                     : write_csv_row(sink->stream, &row, attributes);
             status = written ? ATTUNE_OK : sink_failed(sink);
         }
     }
@@ -175,7 +177,7 @@ static attune_status export_text(const char *path, attune_store *store,
     if (status == ATTUNE_OK) {
         const bool written = options->format == ATTUNE_EXPORT_NPY
                                  ? write_npy_header(sink.stream, counts->rows, width)
-                                 : write_csv_header(sink.stream, width);
+                                 : write_csv_header(sink.stream, attune_store_attributes_of(store));
         status = written ? write_rows(&sink, store, options) : sink_failed(&sink);
     }
     status = sink_close(&sink, status);

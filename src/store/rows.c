@@ -104,6 +104,14 @@ attune_status attune_rows_append_text(attune_rows *rows, const attune_row *row, 
     if ((int)row->status < 0 || (int)row->status >= ATTUNE_TRACK_STATUS_COUNT) {
         return attune_fail(ATTUNE_EINVAL, "a row has the unknown status %d", (int)row->status);
     }
+    const attune_labels labels = row->labels ? *row->labels : ATTUNE_NO_LABELS;
+    if ((unsigned)labels.split >= ATTUNE_FMA_SPLIT_COUNT ||
+        !memchr(labels.genre_top, '\0', sizeof(labels.genre_top))) {
+        return attune_fail(ATTUNE_EINVAL,
+                           "a row's labels have the unknown split %u, or a genre "
+                           "without an end",
+                           (unsigned)labels.split);
+    }
     if (path.length > ATTUNE_TEXT_MAX || error.length > ATTUNE_TEXT_MAX) {
         return attune_fail(ATTUNE_EINVAL, "a row's path or error text is longer than %u bytes",
                            ATTUNE_TEXT_MAX);
@@ -135,6 +143,7 @@ attune_status attune_rows_append_text(attune_rows *rows, const attune_row *row, 
         .mtime_ns = row->mtime_ns,
         .frames = row->frames,
         .status = (uint8_t)row->status,
+        .labels = labels,
     };
     return ATTUNE_OK;
 }
@@ -167,7 +176,15 @@ attune_row attune_rows_get(const attune_rows *rows, size_t index)
         .size = record->size,
         .mtime_ns = record->mtime_ns,
         .embedding = rows->embeddings + index * (size_t)rows->embedding,
+        .labels = &record->labels,
     };
+}
+
+bool attune_labels_equal(const attune_labels *a, const attune_labels *b)
+{
+    return a->track_id == b->track_id && a->artist_id == b->artist_id &&
+           a->album_id == b->album_id && a->split == b->split &&
+           strcmp(a->genre_top, b->genre_top) == 0;
 }
 
 void attune_rows_truncate(attune_rows *rows, size_t count, size_t text_length)

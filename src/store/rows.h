@@ -1,8 +1,8 @@
 /* rows.h - what a batch of rows looks like to the store's own files.
  *
- * Three arrays: one 48-byte record a row, the embeddings (count, E), and one block of text that the
+ * Three arrays: one 96-byte record a row, the embeddings (count, E), and one block of text that the
  * records point into by offset, so that growing it moves nothing else. A row of E = 32 with a path
- * of 60 bytes takes 48 + 128 + 61 = 237 bytes, and growth by half keeps the slack below that again
+ * of 60 bytes takes 96 + 128 + 61 = 285 bytes, and growth by half keeps the slack below that again
  * by half. */
 #ifndef ATTUNE_SRC_STORE_ROWS_H
 #define ATTUNE_SRC_STORE_ROWS_H
@@ -22,6 +22,7 @@ typedef struct attune_record {
     int64_t mtime_ns;
     uint32_t frames;
     uint8_t status;
+    attune_labels labels;
 } attune_record;
 
 struct attune_rows {

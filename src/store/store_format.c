@@ -25,40 +25,53 @@ const char *attune_column_name(attune_column column)
         [ATTUNE_COLUMN_STATUS] = "status",       [ATTUNE_COLUMN_ERROR] = "error",
         [ATTUNE_COLUMN_DURATION] = "duration",   [ATTUNE_COLUMN_FRAMES] = "frames",
         [ATTUNE_COLUMN_SIZE] = "size",           [ATTUNE_COLUMN_MTIME] = "mtime_ns",
-        [ATTUNE_COLUMN_CHECKSUM] = "checksum",
+        [ATTUNE_COLUMN_CHECKSUM] = "checksum",   [ATTUNE_COLUMN_TRACK_ID] = "track_id",
+        [ATTUNE_COLUMN_GENRE_TOP] = "genre_top", [ATTUNE_COLUMN_ARTIST_ID] = "artist_id",
+        [ATTUNE_COLUMN_ALBUM_ID] = "album_id",   [ATTUNE_COLUMN_SPLIT] = "split",
     };
     return names[column];
 }
 
-static hid_t string_type(void)
+bool attune_column_is_label(attune_column column)
+{
+    return column >= ATTUNE_COLUMN_TRACK_ID;
+}
+
+static hid_t string_type(size_t size)
 {
     hid_t type = H5Tcopy(H5T_C_S1);
-    if (type >= 0 &&
-        (H5Tset_size(type, H5T_VARIABLE) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
+    if (type >= 0 && (H5Tset_size(type, size) < 0 || H5Tset_cset(type, H5T_CSET_UTF8) < 0)) {
         H5Tclose(type);
         type = -1;
     }
     return type;
 }
 
-static hid_t status_type(void)
-{
-    static const struct {
-        const char *name;
-        uint8_t value;
-    } statuses[] = {
+typedef struct named_value {
+    const char *name;
+    uint8_t value;
+} named_value;
+
 #define ATTUNE_X(constant, number, text) {text, number},
-        ATTUNE_TRACK_STATUSES(ATTUNE_X)
+static const named_value statuses[] = {ATTUNE_TRACK_STATUSES(ATTUNE_X)};
+static const named_value splits[] = {ATTUNE_FMA_SPLITS(ATTUNE_X)};
 #undef ATTUNE_X
-    };
+
+static hid_t enum_type(const named_value *values, size_t count)
+{
     hid_t type = H5Tenum_create(H5T_STD_U8LE);
-    for (size_t i = 0; type >= 0 && i < ATTUNE_TRACK_STATUS_COUNT; i++) {
-        if (H5Tenum_insert(type, statuses[i].name, &statuses[i].value) < 0) {
+    for (size_t i = 0; type >= 0 && i < count; i++) {
+        if (H5Tenum_insert(type, values[i].name, &values[i].value) < 0) {
             H5Tclose(type);
             type = -1;
         }
     }
     return type;
+}
+
+const char *attune_fma_split_name(attune_fma_split split)
+{
+    return (unsigned)split < ATTUNE_FMA_SPLIT_COUNT ? splits[split].name : "unknown";
 }
 
 hid_t attune_column_file_type(attune_column column)
@@ -75,6 +88,10 @@ hid_t attune_column_file_type(attune_column column)
         return H5Tcopy(H5T_STD_U64LE);
     case ATTUNE_COLUMN_MTIME:
         return H5Tcopy(H5T_STD_I64LE);
+    case ATTUNE_COLUMN_TRACK_ID:
+    case ATTUNE_COLUMN_ARTIST_ID:
+    case ATTUNE_COLUMN_ALBUM_ID:
+        return H5Tcopy(H5T_STD_I32LE);
     default:
         return attune_column_memory_type(column);
     }
@@ -87,9 +104,13 @@ hid_t attune_column_memory_type(attune_column column)
         return H5Tcopy(H5T_NATIVE_FLOAT);
     case ATTUNE_COLUMN_PATH:
     case ATTUNE_COLUMN_ERROR:
-        return string_type();
+        return string_type(H5T_VARIABLE);
+    case ATTUNE_COLUMN_GENRE_TOP:
+        return string_type(ATTUNE_GENRE_SIZE);
     case ATTUNE_COLUMN_STATUS:
-        return status_type();
+        return enum_type(statuses, ATTUNE_TRACK_STATUS_COUNT);
+    case ATTUNE_COLUMN_SPLIT:
+        return enum_type(splits, ATTUNE_FMA_SPLIT_COUNT);
     case ATTUNE_COLUMN_DURATION:
         return H5Tcopy(H5T_NATIVE_DOUBLE);
     case ATTUNE_COLUMN_FRAMES:
@@ -99,6 +120,10 @@ hid_t attune_column_memory_type(attune_column column)
         return H5Tcopy(H5T_NATIVE_UINT64);
     case ATTUNE_COLUMN_MTIME:
         return H5Tcopy(H5T_NATIVE_INT64);
+    case ATTUNE_COLUMN_TRACK_ID:
+    case ATTUNE_COLUMN_ARTIST_ID:
+    case ATTUNE_COLUMN_ALBUM_ID:
+        return H5Tcopy(H5T_NATIVE_INT32);
     case ATTUNE_COLUMN_COUNT:
         break;
     }

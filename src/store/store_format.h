@@ -27,11 +27,19 @@ typedef enum attune_column {
     ATTUNE_COLUMN_SIZE,
     ATTUNE_COLUMN_MTIME,
     ATTUNE_COLUMN_CHECKSUM,
+    ATTUNE_COLUMN_TRACK_ID, /* from here on labels, which not every file has */
+    ATTUNE_COLUMN_GENRE_TOP,
+    ATTUNE_COLUMN_ARTIST_ID,
+    ATTUNE_COLUMN_ALBUM_ID,
+    ATTUNE_COLUMN_SPLIT,
     ATTUNE_COLUMN_COUNT
 } attune_column;
 
 /* The dataset's name, "embedding". */
 const char *attune_column_name(attune_column column);
+
+/* Whether it is one of labels. HDF5 keeps checksums of their chunks: a row's own is of the rest. */
+bool attune_column_is_label(attune_column column);
 
 /* The column's type in the file and in memory, to be closed; negative on failure. */
 hid_t attune_column_file_type(attune_column column);
@@ -47,6 +55,11 @@ typedef struct attune_block {
     uint64_t checksum[ATTUNE_BLOCK_ROWS];
     uint32_t frames[ATTUNE_BLOCK_ROWS];
     uint8_t status[ATTUNE_BLOCK_ROWS];
+    int32_t track_id[ATTUNE_BLOCK_ROWS];
+    int32_t artist_id[ATTUNE_BLOCK_ROWS];
+    int32_t album_id[ATTUNE_BLOCK_ROWS];
+    uint8_t split[ATTUNE_BLOCK_ROWS];
+    char genre_top[ATTUNE_BLOCK_ROWS][ATTUNE_GENRE_SIZE];
 } attune_block;
 
 typedef enum attune_attribute_kind {

@@ -177,6 +177,19 @@ static attune_status open_strings(attune_store *store, attune_string_column *str
     return ATTUNE_OK;
 }
 
+/* Labels are read where all columns of them are there: one alone may be a user's own. */
+static bool has_labels(const attune_h5_file *file)
+{
+    for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
+        const attune_column column = (attune_column)i;
+        if (attune_column_is_label(column) &&
+            H5Lexists(file->id, attune_column_name(column), H5P_DEFAULT) <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 attune_status attune_store_open(attune_store **out, const char *path)
 {
     *out = NULL;
@@ -197,9 +210,12 @@ attune_status attune_store_open(attune_store **out, const char *path)
     if (status == ATTUNE_OK && (status = open_file(store)) == ATTUNE_OK) {
         status = read_attributes(store);
     }
+    store->attributes.labels = status == ATTUNE_OK && has_labels(&store->file);
     store->checked = status == ATTUNE_OK && H5Lexists(store->file.id, "checksum", H5P_DEFAULT) != 0;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
-        if (i != ATTUNE_COLUMN_CHECKSUM || store->checked) {
+        if (i == ATTUNE_COLUMN_CHECKSUM                ? store->checked
+            : attune_column_is_label((attune_column)i) ? store->attributes.labels
+                                                       : true) {
             status = open_column(store, (attune_column)i);
         }
     }
@@ -337,12 +353,34 @@ static attune_status fail_text(const attune_store *store, attune_column column, 
                        attune_column_name(column), (unsigned long long)row, problem);
 }
 
+/* Row `i` of the block; false if a value is none that may stand there. */
+static bool read_labels(attune_labels *out, const attune_store *store, const attune_block *block,
+                        size_t i)
+{
+    *out = ATTUNE_NO_LABELS;
+    if (!store->attributes.labels) {
+        return true;
+    }
+    out->track_id = block->track_id[i];
+    out->artist_id = block->artist_id[i];
+    out->album_id = block->album_id[i];
+    out->split = (attune_fma_split)block->split[i];
+    memcpy(out->genre_top, block->genre_top[i], ATTUNE_GENRE_SIZE);
+    return block->split[i] < ATTUNE_FMA_SPLIT_COUNT &&
+           memchr(out->genre_top, '\0', ATTUNE_GENRE_SIZE);
+}
+
 /* Appends `count` rows, at most a block, whose numbers are in `block` and `embeddings`. */
 static attune_status append_block(attune_store *store, attune_rows *rows, const attune_block *block,
                                   const float *embeddings, uint64_t first, size_t count)
 {
     attune_status status = ATTUNE_OK;
     for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
+        attune_labels labels;
+        if (!read_labels(&labels, store, block, i)) {
+            return attune_fail(ATTUNE_EDATA, "%s: row %llu has labels that cannot be; %s",
+                               store->path, (unsigned long long)(first + i), advice);
+        }
         const attune_row row = {
             .status = (attune_track_status)block->status[i],
             .duration = block->duration[i],
@@ -350,6 +388,7 @@ static attune_status append_block(attune_store *store, attune_rows *rows, const 
             .size = block->size[i],
             .mtime_ns = block->mtime_ns[i],
             .embedding = embeddings + i * (size_t)store->attributes.embedding,
+            .labels = &labels,
         };
         const char *problem = NULL;
         attune_text path, error;
@@ -379,6 +418,7 @@ static attune_status read_block(attune_store *store, attune_rows *rows, attune_b
                                 float *embeddings, uint64_t first, size_t count)
 {
     attune_status status = attune_store_read_statuses(store, first, count, block->status);
+    const bool labels = store->attributes.labels;
     void *const numbers[ATTUNE_COLUMN_COUNT] = {
         [ATTUNE_COLUMN_EMBEDDING] = embeddings,
         [ATTUNE_COLUMN_DURATION] = block->duration,
@@ -386,6 +426,11 @@ static attune_status read_block(attune_store *store, attune_rows *rows, attune_b
         [ATTUNE_COLUMN_SIZE] = block->size,
         [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
         [ATTUNE_COLUMN_CHECKSUM] = store->checked ? block->checksum : NULL,
+        [ATTUNE_COLUMN_TRACK_ID] = labels ? block->track_id : NULL,
+        [ATTUNE_COLUMN_GENRE_TOP] = labels ? block->genre_top : NULL,
+        [ATTUNE_COLUMN_ARTIST_ID] = labels ? block->artist_id : NULL,
+        [ATTUNE_COLUMN_ALBUM_ID] = labels ? block->album_id : NULL,
+        [ATTUNE_COLUMN_SPLIT] = labels ? block->split : NULL,
     };
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
         if (numbers[i]) {

@@ -23,6 +23,9 @@ struct attune_store_writer {
     attune_block *block;                 /* the same by columns, for HDF5 */
     int embedding;                       /* E */
     bool finished;                       /* committed or failed: nothing more can be written */
+    int columns;                         /* that the file has: those before it */
+    void (*label)(void *user, attune_labels *out, const char *path); /* NULL: as rows say */
+    void *label_user;
 };
 
 static attune_status fail_write(attune_store_writer *writer)
@@ -68,6 +71,7 @@ attune_status attune_store_create(attune_store_writer **out, const char *path,
     writer->target = ATTUNE_NEW_FILE_CLOSED;
     writer->file = ATTUNE_H5_FILE_CLOSED;
     writer->embedding = attributes->embedding;
+    writer->columns = attributes->labels ? ATTUNE_COLUMN_COUNT : ATTUNE_COLUMN_TRACK_ID;
     for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
         writer->datasets[i] = -1;
     }
@@ -110,6 +114,7 @@ static hid_t create_dataset(attune_store_writer *writer, attune_column column, h
      * later. */
     if (space >= 0 && list >= 0 && access >= 0 && type >= 0 &&
         H5Pset_chunk(list, rank, chunk) >= 0 && H5Pset_alloc_time(list, H5D_ALLOC_TIME_INCR) >= 0 &&
+        (!attune_column_is_label(column) || H5Pset_fletcher32(list) >= 0) &&
         H5Pset_obj_track_times(list, false) >= 0 && H5Pset_chunk_cache(access, 1, 0, 1.0) >= 0) {
         dataset = H5Dcreate2(writer->file.id, attune_column_name(column), type, space, H5P_DEFAULT,
                              list, access);
@@ -134,7 +139,7 @@ static hid_t create_dataset(attune_store_writer *writer, attune_column column, h
 
 static bool create_datasets(attune_store_writer *writer, size_t block_rows)
 {
-    for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
+    for (int i = 0; i < writer->columns; i++) {
         hsize_t chunk_rows = block_rows ? block_rows : ATTUNE_BLOCK_ROWS;
         writer->datasets[i] = create_dataset(writer, (attune_column)i, chunk_rows);
         if (writer->datasets[i] < 0) {
@@ -175,6 +180,23 @@ static bool write_column(attune_store_writer *writer, attune_column column, size
     return written;
 }
 
+/* Fills in the labels of row `i` of the block. */
+static void fill_labels(attune_store_writer *writer, size_t i)
+{
+    attune_block *block = writer->block;
+    const attune_record *record = &writer->rows->records[i];
+    attune_labels labels = record->labels;
+    if (writer->label) {
+        labels = ATTUNE_NO_LABELS;
+        writer->label(writer->label_user, &labels, writer->rows->text + record->path);
+    }
+    block->track_id[i] = labels.track_id;
+    block->artist_id[i] = labels.artist_id;
+    block->album_id[i] = labels.album_id;
+    block->split[i] = (uint8_t)labels.split;
+    strncpy(block->genre_top[i], labels.genre_top, ATTUNE_GENRE_SIZE); /* zeros behind it */
+}
+
 /* Writes the gathered rows, fewer than a block's only at the end of the file, and empties them. */
 static attune_status write_block(attune_store_writer *writer)
 {
@@ -195,15 +217,18 @@ static attune_status write_block(attune_store_writer *writer)
         block->status[i] = record->status;
         const attune_row row = attune_rows_get(rows, i);
         block->checksum[i] = attune_row_checksum(&row, writer->embedding);
+        fill_labels(writer, i);
     }
     const void *const values[ATTUNE_COLUMN_COUNT] = {
         [ATTUNE_COLUMN_EMBEDDING] = rows->embeddings, [ATTUNE_COLUMN_PATH] = block->path,
         [ATTUNE_COLUMN_STATUS] = block->status,       [ATTUNE_COLUMN_ERROR] = block->error,
         [ATTUNE_COLUMN_DURATION] = block->duration,   [ATTUNE_COLUMN_FRAMES] = block->frames,
         [ATTUNE_COLUMN_SIZE] = block->size,           [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
-        [ATTUNE_COLUMN_CHECKSUM] = block->checksum,
+        [ATTUNE_COLUMN_CHECKSUM] = block->checksum,   [ATTUNE_COLUMN_TRACK_ID] = block->track_id,
+        [ATTUNE_COLUMN_GENRE_TOP] = block->genre_top, [ATTUNE_COLUMN_ARTIST_ID] = block->artist_id,
+        [ATTUNE_COLUMN_ALBUM_ID] = block->album_id,   [ATTUNE_COLUMN_SPLIT] = block->split,
     };
-    for (int i = 0; count && i < ATTUNE_COLUMN_COUNT; i++) {
+    for (int i = 0; count && i < writer->columns; i++) {
         if (!write_column(writer, (attune_column)i, count, values[i]) || writer->file.error) {
             return fail_write(writer);
         }
@@ -211,6 +236,13 @@ static attune_status write_block(attune_store_writer *writer)
     writer->count += count;
     attune_rows_clear(writer->rows);
     return ATTUNE_OK;
+}
+
+void attune_store_label(attune_store_writer *writer,
+                        void (*label)(void *user, attune_labels *out, const char *path), void *user)
+{
+    writer->label = label;
+    writer->label_user = user;
 }
 
 attune_status attune_store_append(attune_store_writer *writer, const attune_rows *rows)

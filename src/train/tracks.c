@@ -13,8 +13,8 @@
 #include <string.h>
 
 struct attune_tracks {
-    attune_scan *scan;  /* NULL: there are names alone */
-    char *const *names; /* (files), borrowed; NULL: there is a scan */
+    attune_scan *scan;  /* NULL: rows of `names`, or names alone */
+    char *const *names; /* (files), borrowed, or NULL */
     size_t files;
     attune_names paths;           /* number i is file i of the scan */
     attune_names ids;             /* of all files */
@@ -144,7 +144,7 @@ attune_status attune_tracks_open(attune_tracks **out, const char *folder)
     return status;
 }
 
-attune_status attune_tracks_open_names(attune_tracks **out, char *const *names, uint32_t count)
+attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, uint32_t count)
 {
     attune_tracks *tracks = *out = calloc(1, sizeof(*tracks));
     if (!tracks) {
@@ -161,6 +161,12 @@ attune_status attune_tracks_open_names(attune_tracks **out, char *const *names, 
         *out = NULL;
     }
     return status;
+}
+
+attune_status attune_tracks_open_names(attune_tracks **out)
+{
+    *out = calloc(1, sizeof(**out));
+    return *out ? ATTUNE_OK : attune_fail_memory("tracks", sizeof(**out));
 }
 
 void attune_tracks_close(attune_tracks *tracks)
@@ -200,6 +206,33 @@ static attune_status grow(attune_tracks *tracks)
     return ATTUNE_OK;
 }
 
+static void add_entry(attune_tracks *tracks, const char *id, attune_audio_place place)
+{
+    const uint32_t track = tracks->count++;
+    tracks->places[track] = place;
+    tracks->listed[track] = false;
+    attune_tracks_entry *entry = &tracks->entries[track];
+    *entry = (attune_tracks_entry){.id = id, .path = place.path};
+    for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
+        entry->label[i] = -1;
+    }
+}
+
+/* The track of a name alone, added if it is new. */
+static attune_status take_name(uint32_t *out, attune_tracks *tracks, const char *name)
+{
+    char stem[PATH_MAX];
+    const char *id = strchr(name, '/') ? stem_of(stem, name) : plain_id(name);
+    attune_status status = tracks->count == tracks->capacity ? grow(tracks) : ATTUNE_OK;
+    if (status == ATTUNE_OK) {
+        status = attune_names_add(out, &tracks->ids, id);
+    }
+    if (status == ATTUNE_OK && *out == tracks->count) {
+        add_entry(tracks, tracks->ids.texts[*out], (attune_audio_place){0});
+    }
+    return status;
+}
+
 /* The track of a file of the scan, added if it is new. */
 static attune_status take_file(uint32_t *out, attune_tracks *tracks, uint32_t file)
 {
@@ -209,16 +242,10 @@ static attune_status take_file(uint32_t *out, attune_tracks *tracks, uint32_t fi
         if (status != ATTUNE_OK) {
             return status;
         }
-        *track = tracks->count++;
-        tracks->places[*track] = tracks->scan ? attune_scan_place(tracks->scan, file)
-                                              : (attune_audio_place){.path = tracks->names[file]};
-        tracks->listed[*track] = false;
-        attune_tracks_entry *entry = &tracks->entries[*track];
-        *entry = (attune_tracks_entry){.id = tracks->ids.texts[tracks->id_of_file[file]],
-                                       .path = tracks->places[*track].path};
-        for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
-            entry->label[i] = -1;
-        }
+        *track = tracks->count;
+        add_entry(tracks, tracks->ids.texts[tracks->id_of_file[file]],
+                  tracks->scan ? attune_scan_place(tracks->scan, file)
+                               : (attune_audio_place){.path = tracks->names[file]});
     }
     *out = *track;
     return ATTUNE_OK;
@@ -287,6 +314,9 @@ attune_status attune_tracks_find(uint32_t *out, attune_tracks *tracks, const cha
 {
     uint32_t file = ATTUNE_NO_TRACK;
     *out = ATTUNE_NO_TRACK;
+    if (!tracks->scan && !tracks->names) {
+        return take_name(out, tracks, name);
+    }
     const attune_status status = look_up(&file, tracks, name);
     if (status != ATTUNE_OK) {
         return status;

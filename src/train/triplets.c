@@ -18,28 +18,13 @@ typedef struct layout {
     bool first;   /* the first row is a triplet, and no header */
 } layout;
 
-/* The only column of that name; SIZE_MAX if there is none, or more. */
-static size_t column_called(const attune_csv_row *row, const char *name)
-{
-    size_t found = SIZE_MAX;
-    for (size_t i = 0; i < row->count; i++) {
-        if (strcmp(row->fields[i], name) == 0) {
-            if (found != SIZE_MAX) {
-                return SIZE_MAX;
-            }
-            found = i;
-        }
-    }
-    return found;
-}
-
 /* Finds `count` columns by their names. */
 static bool find_columns(layout *l, const attune_csv_row *row, const char *const *names,
                          size_t count)
 {
     l->width = 0;
     for (size_t i = 0; i < count; i++) {
-        l->at[i] = column_called(row, names[i]);
+        l->at[i] = attune_csv_column(row, names[i]);
         if (l->at[i] == SIZE_MAX) {
             return false;
         }
