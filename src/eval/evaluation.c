@@ -203,8 +203,9 @@ static attune_status read_fma_labels(attune_evaluation *e)
         const attune_fma_track *t = attune_fma_find_file(fma, e->spaces[0].names[i]);
         unknown += !t;
         if (t) {
-            const char *genre =
-                t->genre_top == ATTUNE_FMA_NONE ? "" : attune_fma_genres(fma)[t->genre_top].title;
+            const char *genre = t->genre_top == ATTUNE_FMA_NONE
+                                    ? ""
+                                    : attune_fma_genres_of(fma)[t->genre_top].title;
             status = set_fma_labels(e, i, t->artist_id, t->album_id, genre, t->split);
         }
     }
