@@ -235,10 +235,12 @@ def main():
         put_retrieval(put, space, "album, among other artists", D, album,
                       lambda i: (artist != artist[i]) | ((album == album[i]) & (album[i] >= 0)))
         put_space(put, space, x, genre)
-    for name, clusters in (("triplets", [int(t[0]) for t in triplets]), ("10 nearest", None), ("linear probe", None)):
-        a, b = (np.array(scores[k][name], float) for k in spaces)
+    genre_section = "genre, the split's test tracks"
+    for section, name, clusters in (("triplets of plain.csv", "accuracy", [int(t[0]) for t in triplets]),
+                                    (genre_section, "10 nearest", None), (genre_section, "linear probe", None)):
+        a, b = (np.array(scores[k]["triplets" if clusters else name], float) for k in spaces)
         only = int((a > b).sum()), int((b > a).sum())
-        out.append(["comparison", name, "two.npy"] + [repr(float(v)) for v in (
+        out.append(["comparison", f"{section}: {name}", "two.npy"] + [repr(float(v)) for v in (
             (b - a).mean(), *bootstrap(b - a, clusters or list(range(len(a)))), only[0], only[1],
             binomtest(min(only), sum(only)).pvalue)])
     with open(os.path.join(folder, "expected.csv"), "w", newline="") as f:
