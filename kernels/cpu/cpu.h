@@ -142,6 +142,9 @@ extern const attune_kernels attune_kernels_baseline, attune_kernels_avx2, attune
 extern const attune_resampling attune_resampling_baseline, attune_resampling_avx2,
     attune_resampling_avx512, attune_resampling_avx512amd;
 
+extern const attune_search attune_search_baseline, attune_search_avx2, attune_search_avx512,
+    attune_search_avx512amd;
+
 #ifdef ATTUNE_ISA
 #ifndef ATTUNE_ADDERS
 #define ATTUNE_ADDERS 0 /* 1: products are made by sums, see attune_by_sums */

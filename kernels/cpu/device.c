@@ -192,6 +192,7 @@ const attune_kernels ATTUNE_KERNEL(attune_kernels) = {
     .device = "cpu",
     .detail = ATTUNE_TEXT(ATTUNE_ISA),
     .resampling = &ATTUNE_KERNEL(attune_resampling),
+    .search = &ATTUNE_KERNEL(attune_search),
     .open = cpu_open,
     .close = cpu_close,
     .frontend = cpu_frontend,
