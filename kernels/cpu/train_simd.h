@@ -54,10 +54,15 @@ ATTUNE_INLINE void tail_n(vf *z, vf *a, vf *x, int n)
 {
     vf w[TOGETHER];
 #define ATTUNE_TAIL(step) ATTUNE_EACH(i, n, exact_step(x + i, a + i, z + i, w + i, step))
-    ATTUNE_TAIL(0)
-    ATTUNE_TAIL(1)
-    ATTUNE_TAIL(2) ATTUNE_TAIL(3) ATTUNE_TAIL(4) ATTUNE_TAIL(5) ATTUNE_TAIL(6) ATTUNE_TAIL(7)
-        ATTUNE_TAIL(8)
+    ATTUNE_TAIL(0);
+    ATTUNE_TAIL(1);
+    ATTUNE_TAIL(2);
+    ATTUNE_TAIL(3);
+    ATTUNE_TAIL(4);
+    ATTUNE_TAIL(5);
+    ATTUNE_TAIL(6);
+    ATTUNE_TAIL(7);
+    ATTUNE_TAIL(8);
 #undef ATTUNE_TAIL
 }
 
