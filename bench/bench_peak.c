@@ -53,7 +53,7 @@ static double peak_gelu(void)
             for (int i = 0; i < COUNT; i += TOGETHER * W) {
                 vf x[TOGETHER];
                 ATTUNE_EACH(v, TOGETHER, x[v] = load(in + i + v * W))
-                gelu_n(x, TOGETHER);
+                gelu_n(x, TOGETHER, false);
                 ATTUNE_EACH(v, TOGETHER, store(out + i + v * W, x[v]))
             }
             __asm__ volatile("" : : "r"(out) : "memory");

@@ -12,7 +12,7 @@ import sys
 import numpy
 import torch
 
-from torch_network import Network, STEP, keeps, mask, mix, triplet_loss
+from torch_network import Network, STEP, mask, mix, triplet_loss
 
 # name, architecture, pooling, frame, hop, hidden, layers, attention, projection, embedding, clips, groups, samples,
 # dropout of layers and head, frozen, seed

@@ -1,4 +1,4 @@
-/* model.h - a network's configuration and parameters, read from ONNX.
+/* model.h - a network's configuration and parameters, read from ONNX and written to it.
  *
  * Networks: AudioEmbeddingTiny and AudioEmbeddingGRU of "Learning Music Similarity Embeddings for
  * MECOMP Using Triplet Loss". A file whose graph is any other network is refused, naming the node

@@ -18,6 +18,8 @@ enum {
     ATTUNE_LANES = 4,         /* tracks in step */
     ATTUNE_FIXED_PANEL = 64,
     ATTUNE_FIXED_ROWS = 16,
+    ATTUNE_CURVE_CHANNELS = 32,
+    ATTUNE_CURVES = 16,
 };
 
 /* J rounded up to whole panels: the row stride of what matmul writes. */
@@ -64,11 +66,25 @@ typedef struct attune_cpu_gru {
     attune_fixed_matrix fixed_input, fixed_hidden;
 } attune_cpu_gru;
 
+/* Channels' gelu(scale · g + bias) as functions of g, both in gelu_n's unit: from knot[i] to
+ * knot[i + 1], i of ATTUNE_CURVES, quartics in g − middle[i], constant term first. Interval 0
+ * begins at the least value that GELU has; knots behind the last are infinite. */
+typedef struct attune_curves {
+    float knot[2 * ATTUNE_CURVES], middle[ATTUNE_CURVES];
+    float quartic[ATTUNE_CURVE_CHANNELS][5][ATTUNE_CURVES];
+} attune_curves;
+
+/* False if the channels are too different for an error below 5e-7 of GELU, whose own in gelu_n is
+ * 3e-7. */
+bool attune_curves_fit(attune_curves *to, const float *scale, const float *bias);
+
 typedef struct attune_cpu_weights {
     attune_network network;
     /* AudioEmbeddingTiny */
+    bool quick; /* the front end's GELU is simd.h's for precision fast */
     float conv0[5], conv0_bias;
     const float *point1, *point1_bias; /* (32) each */
+    const attune_curves *curves;       /* of point1; NULL where it is not by curves */
     const float *depth2, *depth2_bias; /* (32, 5), (32) */
     const float *point3, *point3_bias; /* (16, 32, 4): four outputs beside each other; (64) */
     const float *point3_sums_bias;     /* (64): less a·b; NULL where products are not by sums */
@@ -89,6 +105,8 @@ typedef struct attune_cpu_weights {
 typedef struct attune_cpu_layout {
     int matvec_panel; /* columns in a panel of attune_cpu_gru.hidden */
     bool adders;      /* pairs of products are made by sums where attune_by_sums says so */
+    bool quick;       /* the front end's GELU is simd.h's for precision fast */
+    bool curves;      /* AudioEmbeddingTiny's first pointwise product is by attune_curves */
     attune_fixed_product *product; /* of precision fast; NULL for f32 */
 } attune_cpu_layout;
 
@@ -123,6 +141,9 @@ extern const attune_kernels attune_kernels_baseline, attune_kernels_avx2, attune
 
 extern const attune_resampling attune_resampling_baseline, attune_resampling_avx2,
     attune_resampling_avx512, attune_resampling_avx512amd;
+
+extern const attune_search attune_search_baseline, attune_search_avx2, attune_search_avx512,
+    attune_search_avx512amd;
 
 #ifdef ATTUNE_ISA
 #ifndef ATTUNE_ADDERS

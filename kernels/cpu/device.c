@@ -37,9 +37,10 @@ static attune_status allocate_frontend(cpu_context *c)
                        : attune_fail_memory("the network's scratch", count * sizeof(*c->frontend));
 }
 
-/* Opens with what `fixed` can do, or in f32 throughout if it is NULL. */
+/* Opens with what `fixed` can do, or in f32 throughout if it is NULL, with the quick GELU or the
+ * exact one. */
 static attune_status open_with(void **context, const attune_model *model,
-                               const attune_fixed_kernels *fixed)
+                               const attune_fixed_kernels *fixed, bool quick)
 {
     *context = NULL;
     cpu_context *c = calloc(1, sizeof(*c));
@@ -49,6 +50,8 @@ static attune_status open_with(void **context, const attune_model *model,
     const attune_cpu_layout layout = {
         .matvec_panel = ATTUNE_KERNEL(attune_gru_panel)(),
         .adders = ATTUNE_ADDERS,
+        .quick = quick,
+        .curves = W == 16,
         .product = fixed ? fixed->product : NULL,
     };
     attune_status status = attune_cpu_pack(&c->weights, model, layout);
@@ -131,8 +134,9 @@ static attune_status embed_trial(void *context, float *embedding)
     return status;
 }
 
-/* Whether two contexts agree to within what precision fast promises; somewhat less, as this is only
- * one track. The published model's differ by 1.3e-5. */
+/* Whether two contexts agree to a fifth of what precision fast promises, as this is only one track,
+ * and what rounding makes of recurrent weights that are too large grows along it. The published
+ * model's differ by 1.3e-5 in fixed point and by 4.9e-5 with the quick GELU. */
 static attune_status compare_trials(bool *agree, void *a, void *b)
 {
     const int E = ((cpu_context *)a)->weights.network.embedding;
@@ -147,26 +151,26 @@ static attune_status compare_trials(bool *agree, void *a, void *b)
     }
     *agree = true;
     for (int e = 0; status == ATTUNE_OK && e < E; e++) {
-        *agree &= fabsf(of_a[e] - of_b[e]) <= 2.5e-4f;
+        *agree &= fabsf(of_a[e] - of_b[e]) <= 1e-4f;
     }
     free(of_a);
     free(of_b);
     return status;
 }
 
-/* In precision fast, what fixed point makes of the model is compared with f32, which it gives way
- * to where they differ. */
+/* Precision fast is fixed point with vectors of 16 floats, and a quicker GELU with others. What it
+ * makes of the model is compared with precision exact, which it gives way to where they differ. */
 static attune_status cpu_open(void **context, const attune_model *model, attune_precision precision)
 {
-    const attune_fixed_kernels *fixed =
-        precision == ATTUNE_PRECISION_FAST && W == 16 ? attune_fixed_best() : NULL;
     void *exact = NULL;
     bool agree = true;
-    attune_status status = open_with(context, model, fixed);
-    if (status != ATTUNE_OK || !fixed) {
-        return status;
+    if (precision != ATTUNE_PRECISION_FAST) {
+        return open_with(context, model, NULL, false);
     }
-    status = open_with(&exact, model, NULL);
+    attune_status status = open_with(context, model, W == 16 ? attune_fixed_best() : NULL, W != 16);
+    if (status == ATTUNE_OK) {
+        status = open_with(&exact, model, NULL, false);
+    }
     if (status == ATTUNE_OK) {
         status = compare_trials(&agree, *context, exact);
     }
@@ -188,6 +192,7 @@ const attune_kernels ATTUNE_KERNEL(attune_kernels) = {
     .device = "cpu",
     .detail = ATTUNE_TEXT(ATTUNE_ISA),
     .resampling = &ATTUNE_KERNEL(attune_resampling),
+    .search = &ATTUNE_KERNEL(attune_search),
     .open = cpu_open,
     .close = cpu_close,
     .frontend = cpu_frontend,

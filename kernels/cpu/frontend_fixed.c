@@ -122,7 +122,7 @@ static float first_convolution(vw *x, const attune_fixed_tiny *tables, int run)
                     sum[i] = fma_v(broadcast(w[2]), at[0], sum[i]);
                     sum[i] = fma_v(broadcast(w[3]), at[1], sum[i]);
                     sum[i] = fma_v(broadcast(w[4]), at[2], sum[i]))
-        gelu_n(sum, TOGETHER);
+        gelu_n(sum, TOGETHER, false);
         ATTUNE_EACH(i, TOGETHER, sum[i] *= 1 / ATTUNE_GELU_SCALE)
         ATTUNE_EACH(i, TOGETHER, most = max_v(most, abs_v(sum[i])))
         ATTUNE_EACH(i, TOGETHER, x[n + i - 2] = (vw)sum[i])

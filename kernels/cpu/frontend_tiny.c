@@ -9,7 +9,14 @@
  * later load is of consecutive floats. A channel's 2N bytes stay in L1 between its two
  * convolutions; nothing leaves L2.
  *
- * Floor per frame of N = 2,048: 1.17 M multiply-adds and 82,944 GELUs of 8 more each. */
+ * What is scaled from g and goes through GELU is 32 functions of one number: with vectors of 16
+ * floats, quartics that are looked up by permutation (pack_curves.c), where g's interval is found
+ * once for all of them. Permutations go to other ports than multiply-adds do, so a channel is made
+ * while the one before is convolved.
+ *
+ * Floor per frame of N = 2,048: 1.17 M multiply-adds, 32,768 quartics of 4 more each and 50,176
+ * GELUs of 8. Cycles on a Zen 4: 1,500 to g, 27,100 to d, 69,000. Dropped: a channel made before
+ * the one before is convolved, 31,000 to d; the same by turns of four vectors each, 34,000. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
 
@@ -21,6 +28,13 @@ enum {
     PAD = ATTUNE_PAD,
     OUTPUTS = 4,         /* of a tile of the 32 to 64 product, by */
     V = W == 16 ? 4 : 2, /* vectors of positions: half of the registers hold the sums */
+    /* Rows of scratch before d, whose sums for the mean stand behind it: four phases of x, then in
+     * even and odd positions g, a channel, the next one, and the intervals that g falls into. */
+    G = 4,
+    CHANNEL = 6,
+    NEXT = 8,
+    INTERVAL = 10,
+    ROWS = 12,
 };
 
 /* Rows of N/4 floats with PAD zeros before and after. Without the padding the rows of d would stand
@@ -33,8 +47,7 @@ static size_t row_stride(int N)
 
 size_t ATTUNE_KERNEL(attune_frontend_tiny_scratch)(const attune_network *network)
 {
-    /* four phases, two halves of g, two halves of a channel, d, and a vector per output */
-    return row_stride(network->frame_size) * (8 + C1) + C2 * W;
+    return row_stride(network->frame_size) * (ROWS + C1) + C2 * W;
 }
 
 static void split_phases(float *phase[4], const float *x, int quarter)
@@ -47,8 +60,8 @@ static void split_phases(float *phase[4], const float *x, int quarter)
 }
 
 /* Block 1's depthwise convolution and its GELU: even and odd outputs. */
-static void first_convolution(float *even, float *odd, float *const phase[4], const float weight[5],
-                              float bias, int quarter)
+ATTUNE_INLINE void first_convolution(float *even, float *odd, float *const phase[4],
+                                     const float weight[5], float bias, int quarter, bool quick)
 {
     const vf w0 = broadcast(weight[0]), w1 = broadcast(weight[1]), w2 = broadcast(weight[2]),
              w3 = broadcast(weight[3]), w4 = broadcast(weight[4]), b = broadcast(bias);
@@ -66,51 +79,174 @@ static void first_convolution(float *even, float *odd, float *const phase[4], co
         o = fma_v(w3, p3, o);
         o = fma_v(w4, load(phase[0] + j + 1), o);
         vf both[2] = {e, o};
-        gelu_n(both, 2);
+        gelu_n(both, 2, quick);
         store(even + j, both[0]);
         store(odd + j, both[1]);
     }
 }
 
+/* For curves: g becomes how far it is from its interval's middle, `interval` which one it is in. */
+static void find_curves(float *g, float *interval, const attune_curves *curves, int count)
+{
+    for (int j = 0; j < count; j += W) {
+        const vf x = load(g + j);
+        vi i = {0};
+        for (int step = ATTUNE_CURVES / 2; step > 0; step /= 2) {
+            i = or_where_reached(i, x, permute(load(curves->knot + step), i), step);
+        }
+        store(g + j, x - permute(load(curves->middle), i));
+        store(interval + j, (vf)i);
+    }
+}
+
+/* A channel to be made by curves: its even and odd positions, and g's. */
+typedef struct by_curves {
+    float *const *out, *const *along, *const *interval;
+    vf quartic[5];
+} by_curves;
+
+static inline by_curves open_curves(float *const *out, float *const *row,
+                                    const attune_curves *curves, int c)
+{
+    const float(*quartic)[ATTUNE_CURVES] = curves->quartic[c];
+    return (by_curves){
+        out,
+        row + G,
+        row + INTERVAL,
+        {load(quartic[0]), load(quartic[1]), load(quartic[2]), load(quartic[3]), load(quartic[4])}};
+}
+
+/* Vector i of a channel from position j on, by turns of even and odd ones, in CURVE_STEPS steps as
+ * gelu_step's. */
+enum { CURVE_STEPS = 5 };
+ATTUNE_INLINE void curve_step(const by_curves *to, vf *x, vi *interval, vf *y, int j, int i,
+                              int step)
+{
+    const int at = j + i / 2 * W;
+    if (step == 0) {
+        *x = load(to->along[i % 2] + at);
+        *interval = (vi)load(to->interval[i % 2] + at);
+        *y = permute(to->quartic[CURVE_STEPS - 1], *interval);
+    } else if (step > 0 && step < CURVE_STEPS) {
+        *y = fma_v(*y, *x, permute(to->quartic[CURVE_STEPS - 1 - step], *interval));
+    }
+    if (step == CURVE_STEPS - 1) {
+        store(to->out[i % 2] + at, *y);
+    }
+}
+
+static void follow_curves(const by_curves *to, int quarter)
+{
+    for (int j = 0; j < quarter; j += W) {
+        vf x[2], y[2];
+        vi interval[2];
+        for (int step = 0; step < CURVE_STEPS; step++) {
+            ATTUNE_EACH(i, 2, curve_step(to, x + i, interval + i, y + i, j, i, step))
+        }
+    }
+}
+
 /* out = gelu(scale · in + bias) */
-static void scale_gelu(float *out, const float *in, float scale, float bias, int count)
+ATTUNE_INLINE void scale_gelu(float *out, const float *in, float scale, float bias, int count,
+                              bool quick)
 {
     const vf s = broadcast(scale), b = broadcast(bias);
     for (int j = 0; j < count; j += TOGETHER * W) {
         vf x[TOGETHER];
         ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(s, load(in + j + i * W), b))
-        gelu_n(x, TOGETHER);
+        gelu_n(x, TOGETHER, quick);
         ATTUNE_EACH(i, TOGETHER, store(out + j + i * W, x[i]))
     }
 }
 
-/* Block 2's depthwise convolution of one channel, given as halves, and its GELU. Returns the larger
- * of `most` and what was written, by lane. */
-static vf second_convolution(float *out, const float *even, const float *odd, const float weight[5],
-                             float bias, int quarter, vf most)
+/* x = the depthwise convolution of one vector of positions, in TAPS steps. */
+enum { TAPS = 5 };
+ATTUNE_INLINE void tap_step(vf *x, const float *even, const float *odd, const vf w[TAPS], vf bias,
+                            int step)
 {
-    const vf w0 = broadcast(weight[0]), w1 = broadcast(weight[1]), w2 = broadcast(weight[2]),
-             w3 = broadcast(weight[3]), w4 = broadcast(weight[4]), b = broadcast(bias);
-    for (int j = 0; j < quarter; j += TOGETHER * W) {
-        const float *e = even + j, *o = odd + j;
-        vf x[TOGETHER];
-        ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(w0, load(e + i * W - 1), b))
-        ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(w1, load(o + i * W - 1), x[i]))
-        ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(w2, load(e + i * W), x[i]))
-        ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(w3, load(o + i * W), x[i]))
-        ATTUNE_EACH(i, TOGETHER, x[i] = fma_v(w4, load(e + i * W + 1), x[i]))
-        gelu_n(x, TOGETHER);
-        ATTUNE_EACH(i, TOGETHER, store(out + j + i * W, x[i]))
+    if (step < TAPS) {
+        const float *in = (step % 2 ? odd : even) + step / 2 - 1;
+        *x = fma_v(w[step], load(in), step == 0 ? bias : *x);
+    }
+}
+
+/* Block 2's depthwise convolution of one channel, given as halves, and its GELU. Returns the larger
+ * of `most` and what was written, by lane. Meanwhile `next` is made by curves, if there is one: its
+ * permutations fill ports that the convolution leaves free. */
+ATTUNE_INLINE vf second_convolution(float *out, float *const in[2], const float weight[TAPS],
+                                    float bias, int quarter, vf most, const by_curves *next,
+                                    bool quick)
+{
+    enum { N = 2, LATER = 2 };
+    const vf w[TAPS] = {broadcast(weight[0]), broadcast(weight[1]), broadcast(weight[2]),
+                        broadcast(weight[3]), broadcast(weight[4])},
+             b = broadcast(bias);
+    const int steps = TAPS + gelu_steps(quick);
+    for (int j = 0; j < quarter; j += N * W) {
+        vf x[N], gelu[3][N], along[2 * N], y[2 * N];
+        vi interval[2 * N];
+        _Pragma("GCC unroll 40") for (int t = 0; t < steps; t++)
+        {
+            if (next) {
+                ATTUNE_EACH(
+                    i, 2 * N,
+                    curve_step(next, along + i, interval + i, y + i, j, i, t - LATER * (i + 1)))
+            }
+            ATTUNE_EACH(i, N, tap_step(x + i, in[0] + j + i * W, in[1] + j + i * W, w, b, t);
+                        gelu_step(x + i, gelu[0] + i, gelu[1] + i, gelu[2] + i, t - TAPS, quick))
+        }
+        ATTUNE_EACH(i, N, store(out + j + i * W, x[i]))
         if (ATTUNE_ADDERS) {
-            ATTUNE_EACH(i, TOGETHER, most = max_v(most, x[i]))
+            ATTUNE_EACH(i, N, most = max_v(most, x[i]))
+        }
+    }
+    return most;
+}
+
+/* Asks for the c-th of C1 shares of the next frame's samples, which came from a decoder and may be
+ * far away. It may end behind the samples: a prefetch of what is not there does nothing. */
+static void prefetch_share(const float *next, int c, int N)
+{
+    for (int i = c * (N / C1); i < (c + 1) * (N / C1); i += 64 / (int)sizeof(float)) {
+        __builtin_prefetch(next + i);
+    }
+}
+
+/* Blocks 1 and 2 up to d, from g. Returns the largest of d, by lane. */
+ATTUNE_INLINE vf make_channels(float *d, float *const *row, const attune_cpu_weights *weights,
+                               const float *next_frame, int quarter, bool quick)
+{
+    const attune_curves *curves = W == 16 ? weights->curves : NULL;
+    float *const *now = row + CHANNEL, *const *other = row + NEXT;
+    vf most = broadcast(0.0f);
+    if (curves) {
+        find_curves(row[G], row[INTERVAL], curves, quarter);
+        find_curves(row[G + 1], row[INTERVAL + 1], curves, quarter);
+        const by_curves first = open_curves(now, row, curves, 0);
+        follow_curves(&first, quarter);
+    }
+    for (int c = 0; c < C1; c++, d += row_stride(4 * quarter)) {
+        prefetch_share(next_frame, c, 4 * quarter);
+        const float *weight = weights->depth2 + TAPS * c, bias = weights->depth2_bias[c];
+        if (curves && c + 1 < C1) {
+            const by_curves next = open_curves(other, row, curves, c + 1);
+            most = second_convolution(d, now, weight, bias, quarter, most, &next, quick);
+            float *const *swap = now;
+            now = other;
+            other = swap;
+        } else {
+            for (int half = 0; half < 2 && !curves; half++) {
+                scale_gelu(now[half], row[G + half], weights->point1[c], weights->point1_bias[c],
+                           quarter, quick);
+            }
+            most = second_convolution(d, now, weight, bias, quarter, most, NULL, quick);
         }
     }
     return most;
 }
 
 /* Adds the products of channel c to OUTPUTS outputs by V vectors of positions. */
-static inline __attribute__((always_inline)) void mix_one(vf *acc, const float *d, size_t stride,
-                                                          const float *weight, int c)
+ATTUNE_INLINE void mix_one(vf *acc, const float *d, size_t stride, const float *weight, int c)
 {
     vf x[V];
     ATTUNE_EACH(v, V, x[v] = load(d + c * stride + v * W))
@@ -118,46 +254,44 @@ static inline __attribute__((always_inline)) void mix_one(vf *acc, const float *
                 ATTUNE_EACH(v, V, acc[o * V + v] = fma_v(w, x[v], acc[o * V + v])))
 }
 
-/* Adds the products of channels c and c + 1, by sums. */
-static inline __attribute__((always_inline)) void mix_two(vf *acc, const float *d, size_t stride,
-                                                          const float *weight, int c)
+/* Adds the products of channels c and c + 1, by sums, and by turns those of channel `other`: that
+ * keeps adders and multipliers equally busy. */
+ATTUNE_INLINE void mix_three(vf *acc, const float *d, size_t stride, const float *weight, int c,
+                             int other)
 {
-    const float *a = weight + (size_t)c * OUTPUTS, *b = a + OUTPUTS;
-    vf x[V], y[V];
-    ATTUNE_EACH(v, V, x[v] = load(d + c * stride + v * W))
-    ATTUNE_EACH(v, V, y[v] = load(d + (c + 1) * stride + v * W))
-    ATTUNE_EACH(i, OUTPUTS * V,
-                acc[i] = fma_v(x[i % V] + spread(b + i / V), y[i % V] + spread(a + i / V), acc[i]))
+    const float *a = weight + (size_t)c * OUTPUTS, *b = a + OUTPUTS, *w = weight + other * OUTPUTS;
+    for (int v = 0; v < V; v++) {
+        const vf x = load(d + c * stride + v * W), y = load(d + (c + 1) * stride + v * W),
+                 z = load(d + other * stride + v * W);
+        ATTUNE_EACH(o, OUTPUTS, vf *at = acc + o * V + v;
+                    *at = fma_v(x + spread(b + o), y + spread(a + o), *at);
+                    *at = fma_v(spread(w + o), z, *at))
+    }
 }
 
 /* Adds gelu(w · d + bias) of V vectors of positions to the sums of OUTPUTS outputs. d has 32 rows,
  * `stride` floats apart; `shared` are the sums of x·y of the pairs that are made by sums. */
-static inline __attribute__((always_inline)) void mix_tile(float *sums, const float *d,
-                                                           size_t stride, const float *weight,
-                                                           const float *bias, const vf shared[V],
-                                                           bool by_sums)
+ATTUNE_INLINE void mix_tile(float *sums, const float *d, size_t stride, const float *weight,
+                            const float *bias, const vf shared[V], bool by_sums, bool quick)
 {
     vf acc[OUTPUTS * V];
     ATTUNE_EACH(i, OUTPUTS * V, acc[i] = broadcast(bias[i / V]) - shared[i % V])
     for (int c = 0; by_sums && c < C1 - 2; c += 6) {
-        mix_two(acc, d, stride, weight, c);
-        mix_two(acc, d, stride, weight, c + 2);
-        mix_one(acc, d, stride, weight, c + 4);
-        mix_one(acc, d, stride, weight, c + 5);
+        mix_three(acc, d, stride, weight, c, c + 4);
+        mix_three(acc, d, stride, weight, c + 2, c + 5);
     }
     for (int c = by_sums ? C1 - 2 : 0; c < C1; c++) {
         mix_one(acc, d, stride, weight, c);
     }
-    ATTUNE_EACH(i, OUTPUTS * V / TOGETHER, gelu_n(acc + i * TOGETHER, TOGETHER))
+    gelu_n(acc, OUTPUTS * V, quick);
     ATTUNE_EACH(o, OUTPUTS, vf s = load(sums + o * W);
                 ATTUNE_EACH(v, V, s += acc[o * V + v]) store(sums + o * W, s))
 }
 
 /* The 32 to 64 product, GELU and the mean. */
-static inline __attribute__((always_inline)) void mix_and_mean(float *features, float *sums,
-                                                               const float *d,
-                                                               const attune_cpu_weights *weights,
-                                                               int quarter, bool by_sums)
+ATTUNE_INLINE void mix_and_mean(float *features, float *sums, const float *d,
+                                const attune_cpu_weights *weights, int quarter, bool by_sums,
+                                bool quick)
 {
     const float *bias = by_sums ? weights->point3_sums_bias : weights->point3_bias;
     const size_t stride = row_stride(4 * quarter);
@@ -172,11 +306,11 @@ static inline __attribute__((always_inline)) void mix_and_mean(float *features, 
         }
         for (int o = 0; o < C2; o += OUTPUTS) {
             mix_tile(sums + o * W, d + j, stride, weights->point3 + o * C1, bias + o, shared,
-                     by_sums);
+                     by_sums, quick);
         }
     }
     for (int o = 0; o < C2; o++) {
-        features[o] = sum_v(load(sums + o * W)) / (ATTUNE_GELU_SCALE * (float)quarter);
+        features[o] = sum_v(load(sums + o * W)) / (gelu_scale(quick) * (float)quarter);
     }
 }
 
@@ -190,43 +324,37 @@ static inline bool is_below(vf a, float limit)
     return all;
 }
 
-/* Asks for the c-th of C1 shares of the next frame's samples, which came from a decoder and may be
- * far away. It may end behind the samples: a prefetch of what is not there does nothing. */
-static void prefetch_share(const float *next, int c, int N)
+ATTUNE_INLINE void run_frames(float *features, const float *pcm, const attune_cpu_weights *weights,
+                              float *scratch, int F, bool quick)
 {
-    for (int i = c * (N / C1); i < (c + 1) * (N / C1); i += 64 / (int)sizeof(float)) {
-        __builtin_prefetch(next + i);
+    const int N = weights->network.frame_size, quarter = N / 4;
+    float *row[ROWS];
+    for (int i = 0; i < ROWS; i++) {
+        row[i] = scratch + i * row_stride(N) + PAD;
+        memset(row[i] - PAD, 0, PAD * sizeof(float));
+        memset(row[i] + quarter, 0, PAD * sizeof(float));
+    }
+    float *d = scratch + ROWS * row_stride(N), *sums = d + C1 * row_stride(N);
+    for (int f = 0; f < F; f++, features += C2, pcm += weights->network.hop_size) {
+        split_phases(row, pcm, quarter);
+        first_convolution(row[G], row[G + 1], row, weights->conv0, weights->conv0_bias, quarter,
+                          quick);
+        const vf most =
+            make_channels(d, row, weights, pcm + weights->network.hop_size, quarter, quick);
+        if (ATTUNE_ADDERS && weights->point3_sums_bias && is_below(most, ATTUNE_SUMS_MAX)) {
+            mix_and_mean(features, sums, d, weights, quarter, true, quick);
+        } else {
+            mix_and_mean(features, sums, d, weights, quarter, false, quick);
+        }
     }
 }
 
 void ATTUNE_KERNEL(attune_frontend_tiny)(float *features, const float *pcm,
                                          const attune_cpu_weights *weights, float *scratch, int F)
 {
-    const int N = weights->network.frame_size, quarter = N / 4;
-    float *row[8]; /* phases 0 to 3, g even and odd, channel even and odd */
-    for (int i = 0; i < 8; i++) {
-        row[i] = scratch + i * row_stride(N) + PAD;
-        memset(row[i] - PAD, 0, PAD * sizeof(float));
-        memset(row[i] + quarter, 0, PAD * sizeof(float));
-    }
-    float *d = scratch + 8 * row_stride(N), *sums = d + C1 * row_stride(N);
-    for (int f = 0; f < F; f++) {
-        split_phases(row, pcm + (size_t)f * weights->network.hop_size, quarter);
-        first_convolution(row[4], row[5], row, weights->conv0, weights->conv0_bias, quarter);
-        vf most = broadcast(0.0f);
-        for (int c = 0; c < C1; c++) {
-            prefetch_share(pcm + ((size_t)f + 1) * weights->network.hop_size, c, N);
-            const float scale = weights->point1[c], bias = weights->point1_bias[c];
-            scale_gelu(row[6], row[4], scale, bias, quarter);
-            scale_gelu(row[7], row[5], scale, bias, quarter);
-            most =
-                second_convolution(d + c * row_stride(N), row[6], row[7], weights->depth2 + 5 * c,
-                                   weights->depth2_bias[c], quarter, most);
-        }
-        if (ATTUNE_ADDERS && weights->point3_sums_bias && is_below(most, ATTUNE_SUMS_MAX)) {
-            mix_and_mean(features + (size_t)f * C2, sums, d, weights, quarter, true);
-        } else {
-            mix_and_mean(features + (size_t)f * C2, sums, d, weights, quarter, false);
-        }
+    if (W < 16 && weights->quick) { /* with 16, fixed point is quicker */
+        run_frames(features, pcm, weights, scratch, F, true);
+    } else {
+        run_frames(features, pcm, weights, scratch, F, false);
     }
 }

@@ -104,12 +104,12 @@ static attune_fixed_matrix fixed(packer *p, attune_fixed_product *product, const
     return m;
 }
 
-/* As copy, times the scale of gelu_n. */
-static const float *copy_scaled(packer *p, const float *from, size_t count)
+/* As copy, times a scale. */
+static const float *copy_scaled(packer *p, const float *from, size_t count, float scale)
 {
     float *to = take(p, count);
     for (size_t i = 0; to && i < count; i++) {
-        to[i] = from[i] * ATTUNE_GELU_SCALE;
+        to[i] = from[i] * scale;
     }
     return to;
 }
@@ -136,22 +136,33 @@ static const float *sums_bias(packer *p, const float *weight, const float *bias)
     return to;
 }
 
+/* NULL if attune_curves_fit says so. */
+static const attune_curves *curves(packer *p, const float *scale, const float *bias)
+{
+    attune_curves *to = (attune_curves *)(void *)take(p, sizeof(*to) / sizeof(float));
+    return to && attune_curves_fit(to, scale, bias) ? to : NULL;
+}
+
 /* GELU follows every convolution and wants its argument, and gives its value, times a scale: so the
  * first convolution is scaled, and all biases; the features are scaled back. */
-static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters *m, bool adders)
+static void pack_tiny(packer *p, attune_cpu_weights *w, const attune_parameters *m,
+                      attune_cpu_layout layout)
 {
     enum { C1 = 32, C2 = 64, OUTPUTS = 4 };
+    const float scale = gelu_scale(layout.quick);
+    w->quick = layout.quick;
     for (int k = 0; k < 5; k++) {
-        w->conv0[k] = m->conv_weight[0][k] * ATTUNE_GELU_SCALE;
+        w->conv0[k] = m->conv_weight[0][k] * scale;
     }
-    w->conv0_bias = m->conv_bias[0][0] * ATTUNE_GELU_SCALE;
+    w->conv0_bias = m->conv_bias[0][0] * scale;
     w->point1 = copy(p, m->conv_weight[1], C1);
-    w->point1_bias = copy_scaled(p, m->conv_bias[1], C1);
+    w->point1_bias = copy_scaled(p, m->conv_bias[1], C1, scale);
+    w->curves = layout.curves ? curves(p, w->point1, w->point1_bias) : NULL;
     w->depth2 = copy(p, m->conv_weight[2], C1 * 5);
-    w->depth2_bias = copy_scaled(p, m->conv_bias[2], C1);
+    w->depth2_bias = copy_scaled(p, m->conv_bias[2], C1, scale);
     w->point3 = panels(p, m->conv_weight[3], C2, C1, OUTPUTS);
-    w->point3_bias = copy_scaled(p, m->conv_bias[3], C2);
-    w->point3_sums_bias = adders ? sums_bias(p, m->conv_weight[3], m->conv_bias[3]) : NULL;
+    w->point3_bias = copy_scaled(p, m->conv_bias[3], C2, scale);
+    w->point3_sums_bias = layout.adders ? sums_bias(p, m->conv_weight[3], m->conv_bias[3]) : NULL;
 }
 
 static void pack_baseline(packer *p, attune_cpu_weights *w, const attune_parameters *m)
@@ -200,7 +211,7 @@ static void pack(packer *p, attune_cpu_weights *w, const attune_parameters *m,
 {
     const attune_network *n = &w->network;
     if (n->architecture == ATTUNE_ARCHITECTURE_TINY) {
-        pack_tiny(p, w, m, layout.adders);
+        pack_tiny(p, w, m, layout);
     } else {
         pack_baseline(p, w, m);
     }

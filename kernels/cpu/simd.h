@@ -10,6 +10,7 @@
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
 #endif
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -23,7 +24,8 @@
 
 enum { W = ATTUNE_VECTOR_BYTES / 4 }; /* floats in a vector */
 
-#define ATTUNE_GELU_SCALE 0.16433246f /* the k of gelu_n */
+#define ATTUNE_GELU_SCALE 0.16433246f  /* the k of the exact GELU */
+#define ATTUNE_QUICK_SCALE 0.21794692f /* of the quick one */
 
 typedef float vf __attribute__((vector_size(ATTUNE_VECTOR_BYTES)));
 typedef int32_t vi __attribute__((vector_size(ATTUNE_VECTOR_BYTES)));
@@ -132,8 +134,33 @@ static inline vf relu_v(vf x)
 #endif
 }
 
-/* How many vectors are worth treating in step, where one alone is a chain of dependent operations
- * longer than the processor looks ahead; as many as the registers hold. */
+/* Lane i is lane `lane[i]` mod W of `from`. */
+static inline vf permute(vf from, vi lane)
+{
+#if defined(__AVX512F__)
+    return _mm512_permutexvar_ps((__m512i)lane, from);
+#else
+    vf to;
+    for (int i = 0; i < W; i++) {
+        to[i] = from[lane[i] & (W - 1)];
+    }
+    return to;
+#endif
+}
+
+/* Those lanes of i with `bits` in which x >= limit. */
+static inline vi or_where_reached(vi i, vf x, vf limit, int bits)
+{
+#if defined(__AVX512F__)
+    const __mmask16 reached = _mm512_cmp_ps_mask(x, limit, _CMP_GE_OQ);
+    return (vi)_mm512_mask_or_epi32((__m512i)i, reached, (__m512i)i, _mm512_set1_epi32(bits));
+#else
+    return i | ((x >= limit) & bits);
+#endif
+}
+
+/* How many vectors are worth treating together, where one alone is a chain of dependent operations
+ * longer than the processor looks ahead. */
 enum { TOGETHER = W == 16 ? 4 : 2 };
 
 /* for every i < n: statement. Unrolled, so that arrays of vectors stay in registers. */
@@ -143,99 +170,142 @@ enum { TOGETHER = W == 16 ? 4 : 2 };
         statement;                                                                                 \
     }
 
-/* a and b, folded: every run of 2h lanes of each is added up to h, and a's stand before b's. */
-#if defined(__AVX512F__)
-#define ATTUNE_FOLD_8(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +        \
-        __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30,    \
-                                31)
-#define ATTUNE_FOLD_4(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +      \
-        __builtin_shufflevector(a, b, 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31)
-#define ATTUNE_FOLD_2(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +      \
-        __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-#define ATTUNE_FOLD_1(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +     \
-        __builtin_shufflevector(a, b, 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31)
-#elif ATTUNE_VECTOR_BYTES == 32
-#define ATTUNE_FOLD_4(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11) +                                      \
-        __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
-#define ATTUNE_FOLD_2(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +                                      \
-        __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-#define ATTUNE_FOLD_1(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +                                     \
-        __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15)
-#else
-#define ATTUNE_FOLD_2(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 1, 4, 5) + __builtin_shufflevector(a, b, 2, 3, 6, 7)
-#define ATTUNE_FOLD_1(a, b)                                                                        \
-    __builtin_shufflevector(a, b, 0, 4, 2, 6) + __builtin_shufflevector(a, b, 1, 5, 3, 7)
+#define ATTUNE_INLINE static inline __attribute__((always_inline))
+
+/* What a GELU's arguments are given and its values taken in: see k below. */
+static inline float gelu_scale(bool quick)
+{
+    return quick ? ATTUNE_QUICK_SCALE : ATTUNE_GELU_SCALE;
+}
+
+/* Exact GELU in units of 1/k, x <- k·(x/k)·Φ(x/k) with Φ the normal distribution function and k =
+ * ATTUNE_GELU_SCALE: max(x, 0) − a·q(a)⁸, a = |x|, where q approximates the 8th root of Φ(−a/k),
+ * which is so smooth that degree 7 is enough. k makes q monic, and its coefficients are adapted
+ * (Knuth, TAOCP 4.6.4) so that half of them are added, on other ports than the multiply-adds: eight
+ * multiplications. To 3.0e-7/k absolute: 1.1e-7 from the fit over a/k in [0, 5.6], the rest from
+ * rounding; beyond, a·Φ(−a) is under 6e-8. Dropped: the 16th root of degree 5, ten multiplications,
+ * 8.1e-7, 15 % slower; a polynomial for a·Φ(−a) itself, degree 14, fifteen, 9.4e-7; 16 quartics
+ * looked up by permutation, 2.4e-7, as fast as ten.
+ *
+ * In ATTUNE_EXACT_STEPS steps, so that a caller can mix those of several vectors; the steps before
+ * leave a, z and w to the next. */
+enum { ATTUNE_EXACT_STEPS = 10 };
+ATTUNE_INLINE void exact_step(vf *x, vf *a, vf *z, vf *w, int step)
+{
+    switch (step) {
+    case 0:
+        *a = min_v(abs_v(*x), broadcast(5.6f * ATTUNE_GELU_SCALE));
+        break;
+    case 1:
+        *z = fma_v(*a, *a + broadcast(-1.1214813f), broadcast(-0.20997064f));
+        break;
+    case 2:
+        *w = fma_v(*z, *a + broadcast(-0.28413865f), broadcast(1.0755211f));
+        break;
+    case 3:
+        *z = *w + (*z + broadcast(-1.2040113f));
+        break;
+    case 4:
+        *z = fma_v(*w, *z, broadcast(-0.24013963f));
+        break;
+    case 5:
+        *z = fma_v(*z, *a, broadcast(0.91700518f));
+        break;
+    case 6: /* q² */
+    case 7: /* q⁴ */
+    case 8: /* q⁸ */
+        *z = *z * *z;
+        break;
+    case 9:
+        *x = fma_v(-*a, *z, relu_v(*x));
+        break;
+    default: /* not begun, or done */
+        break;
+    }
+}
+
+/* The same for precision fast, k = ATTUNE_QUICK_SCALE: the 4th root of degree 5, six
+ * multiplications. To 2.5e-5/k absolute, and 1e-6/k in the mean over normally distributed x. */
+enum { ATTUNE_QUICK_STEPS = 7 };
+ATTUNE_INLINE void quick_step(vf *x, vf *a, vf *z, vf *w, int step)
+{
+    switch (step) {
+    case 0:
+        *a = min_v(abs_v(*x), broadcast(4.8f * ATTUNE_QUICK_SCALE));
+        break;
+    case 1:
+        *w = fma_v(*a, *a + broadcast(-1.12965558f), broadcast(0.0568664711f));
+        break;
+    case 2:
+        *z = fma_v(*w, *w + (*a + broadcast(-1.08145713f)), broadcast(0.818778698f));
+        break;
+    case 3:
+        *z = fma_v(*z, *a, broadcast(-0.840627665f));
+        break;
+    case 4: /* q² */
+    case 5: /* q⁴ */
+        *z = *z * *z;
+        break;
+    case 6:
+        *x = fma_v(-*a, *z, relu_v(*x));
+        break;
+    default: /* not begun, or done */
+        break;
+    }
+}
+
+static inline int gelu_steps(bool quick)
+{
+    return quick ? ATTUNE_QUICK_STEPS : ATTUNE_EXACT_STEPS;
+}
+
+ATTUNE_INLINE void gelu_step(vf *x, vf *a, vf *z, vf *w, int step, bool quick)
+{
+    if (quick) {
+        quick_step(x, a, z, w, step);
+    } else {
+        exact_step(x, a, z, w, step);
+    }
+}
+
+/* f(i) for i from 0 to n − 1, at most 19 or 39, spelled out: clang does not unroll the loops. */
+#define ATTUNE_AT(f, i, n)                                                                         \
+    if ((i) < (n)) {                                                                               \
+        f(i);                                                                                      \
+    }
+#define ATTUNE_AT_5(f, i, n)                                                                       \
+    ATTUNE_AT(f, i, n)                                                                             \
+    ATTUNE_AT(f, i + 1, n) ATTUNE_AT(f, i + 2, n) ATTUNE_AT(f, i + 3, n) ATTUNE_AT(f, i + 4, n)
+#define ATTUNE_AT_20(f, i, n)                                                                      \
+    ATTUNE_AT_5(f, i, n)                                                                           \
+    ATTUNE_AT_5(f, i + 5, n) ATTUNE_AT_5(f, i + 10, n) ATTUNE_AT_5(f, i + 15, n)
+#define ATTUNE_AT_40(f, n) ATTUNE_AT_20(f, 0, n) ATTUNE_AT_20(f, 20, n)
+
+/* GELU of n <= 16 vectors, each two steps behind the one before it: a step waits for the one
+ * before, and the processor does not look ahead far enough to fill the wait by itself. First what
+ * is done at time t, then all. */
+#define ATTUNE_ONE(i) gelu_step(x + (i), a + (i), z + (i), w + (i), t - 2 * (i), quick)
+#define ATTUNE_STEP(t) gelu_at(x, a, z, w, n, t, quick)
+ATTUNE_INLINE void gelu_at(vf *x, vf *a, vf *z, vf *w, int n, int t, bool quick)
+{
+    ATTUNE_AT_20(ATTUNE_ONE, 0, n);
+}
+
+ATTUNE_INLINE void gelu_n(vf *x, int n, bool quick)
+{
+    vf a[16], z[16], w[16];
+    const int steps = gelu_steps(quick) + 2 * (n - 1);
+#if defined(__clang__)
+    ATTUNE_AT_40(ATTUNE_STEP, steps);
+#else /* whose loop is 6 % faster than the same spelled out */
+    _Pragma("GCC unroll 40") for (int t = 0; t < steps; t++)
+    {
+        ATTUNE_EACH(i, n, gelu_step(x + i, a + i, z + i, w + i, t - 2 * i, quick))
+    }
 #endif
-
-/* The sums of W vectors: lane i is the sum of x[i]'s lanes. x is overwritten. */
-static inline __attribute__((always_inline)) vf sums_v(vf *x)
-{
-#if defined(__AVX512F__)
-    ATTUNE_EACH(i, 8, x[i] = ATTUNE_FOLD_8(x[i], x[i + 8]))
-#endif
-#if ATTUNE_VECTOR_BYTES >= 32
-    ATTUNE_EACH(i, 4, x[i] = ATTUNE_FOLD_4(x[i], x[i + 4]))
-#endif
-    ATTUNE_EACH(i, 2, x[i] = ATTUNE_FOLD_2(x[i], x[i + 2]))
-    return ATTUNE_FOLD_1(x[0], x[1]);
 }
-
-/* Φ(−a/k) of n <= TOGETHER vectors, a = min(|x|, 5.6k): see gelu_n. */
-static inline __attribute__((always_inline)) void tail_n(vf *z, vf *a, const vf *x, int n)
-{
-    vf w[TOGETHER];
-    ATTUNE_EACH(i, n, a[i] = min_v(abs_v(x[i]), broadcast(5.6f * ATTUNE_GELU_SCALE)))
-    ATTUNE_EACH(i, n, z[i] = fma_v(a[i], a[i] + broadcast(-1.1214813f), broadcast(-0.20997064f)))
-    ATTUNE_EACH(i, n, w[i] = fma_v(z[i], a[i] + broadcast(-0.28413865f), broadcast(1.0755211f)))
-    ATTUNE_EACH(i, n, z[i] = w[i] + (z[i] + broadcast(-1.2040113f)))
-    ATTUNE_EACH(i, n, z[i] = fma_v(w[i], z[i], broadcast(-0.24013963f)))
-    ATTUNE_EACH(i, n, z[i] = fma_v(z[i], a[i], broadcast(0.91700518f)))
-    ATTUNE_EACH(i, n, z[i] = z[i] * z[i]) /* q² */
-    ATTUNE_EACH(i, n, z[i] = z[i] * z[i]) /* q⁴ */
-    ATTUNE_EACH(i, n, z[i] = z[i] * z[i]) /* q⁸ */
-}
-
-/* Exact GELU of n <= TOGETHER vectors in units of 1/k, x <- k·(x/k)·Φ(x/k) with Φ the normal
- * distribution function and k = ATTUNE_GELU_SCALE: max(x, 0) − a·q(a)⁸, a = |x|, where q
- * approximates the 8th root of Φ(−a/k), which is so smooth that degree 7 is enough. k makes q
- * monic, and its coefficients are adapted (Knuth, TAOCP 4.6.4) so that half of them are added, on
- * other ports than the multiply-adds: eight multiplications. To 3.0e-7/k absolute: 1.1e-7 from the
- * fit over a/k in [0, 5.6], the rest from rounding; beyond, a·Φ(−a) is under 6e-8. Dropped: the
- * 16th root of degree 5, ten multiplications, 8.1e-7, 15 % slower; a polynomial for a·Φ(−a) itself,
- * degree 14, fifteen, 9.4e-7; 16 quartics looked up by permutation, 2.4e-7, as fast as ten; one
- * vector at a time, 9 %. */
-static inline __attribute__((always_inline)) void gelu_n(vf *x, int n)
-{
-    vf a[TOGETHER], z[TOGETHER];
-    tail_n(z, a, x, n);
-    ATTUNE_EACH(i, n, x[i] = fma_v(-a[i], z[i], relu_v(x[i])))
-}
-
-/* GELU's derivative beside it: x as gelu_n leaves it, slope <- Φ(x/k) + x/k·φ(x/k), in no units.
- * For negative arguments that is Φ(−a)·(1 − a·λ(a)), λ = φ(a)/Φ(−a), and the second factor is so
- * smooth that degree 6 is enough; 1/2 less the derivative is odd. To 9e-7 absolute. */
-static inline __attribute__((always_inline)) void gelu_slope_n(vf *x, vf *slope, int n)
-{
-    vf a[TOGETHER], z[TOGETHER], m[TOGETHER];
-    tail_n(z, a, x, n);
-    ATTUNE_EACH(i, n, m[i] = fma_v(broadcast(5.3963294f), a[i], broadcast(-20.2941799f)))
-    ATTUNE_EACH(i, n, m[i] = fma_v(m[i], a[i], broadcast(29.8369312f)))
-    ATTUNE_EACH(i, n, m[i] = fma_v(m[i], a[i], broadcast(-24.8426723f)))
-    ATTUNE_EACH(i, n, m[i] = fma_v(m[i], a[i], broadcast(-23.5687332f)))
-    ATTUNE_EACH(i, n, m[i] = fma_v(m[i], a[i], broadcast(-4.85499096f)))
-    ATTUNE_EACH(i, n, m[i] = fma_v(m[i], a[i], broadcast(0.999991357f)))
-    ATTUNE_EACH(i, n, m[i] = fma_v(-z[i], m[i], broadcast(0.5f)))
-    ATTUNE_EACH(i, n, slope[i] = broadcast(0.5f) + (vf)((vi)m[i] ^ ((vi)x[i] & INT32_MIN)))
-    ATTUNE_EACH(i, n, x[i] = fma_v(-a[i], z[i], relu_v(x[i])))
-}
+#undef ATTUNE_ONE
+#undef ATTUNE_STEP
 
 /* e^x to about 1e-7 relative for |x| ≤ 87, clamped beyond: 2^n · e^r with |r| ≤ ln(2)/2 and e^r by
  * its series to r^7. */

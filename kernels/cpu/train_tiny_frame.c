@@ -1,5 +1,5 @@
 /* train_tiny_frame.c - see train_tiny.h: one frame, tile by tile. */
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/train_simd.h"
 #include "kernels/cpu/train_tiny.h"
 
 enum {
@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) void gelu_all(vf *x, vf *slope, int
         if (slopes) {
             gelu_slope_n(x + i, slope + i, step);
         } else {
-            gelu_n(x + i, step);
+            gelu_n(x + i, step, false);
         }
     }
 }
@@ -68,7 +68,7 @@ void ATTUNE_KERNEL(attune_tiny_gelu1)(float *g1, const float *y1, const attune_t
         vf x[TOGETHER];
         ATTUNE_EACH(v, TOGETHER,
                     x[v] = fma_v(broadcast(p->a1), load(y1 + i + v * W), broadcast(p->b1)))
-        gelu_n(x, TOGETHER);
+        gelu_n(x, TOGETHER, false);
         ATTUNE_EACH(v, TOGETHER, store(g1 + i + v * W, x[v]))
     }
 }

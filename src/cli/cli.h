@@ -56,6 +56,7 @@ attune_status open_model(attune_model **out, const char **name, const char *opti
 
 /* argv[0] is the command's name. */
 int command_embed(int argc, char **argv);
+int command_eval(int argc, char **argv);
 int command_export(int argc, char **argv);
 int command_fma(int argc, char **argv);
 int command_info(int argc, char **argv);

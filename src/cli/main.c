@@ -15,6 +15,7 @@ static const char help[] =
     "together.\n"
     "\n"
     "  embed      audio files and folders to one HDF5 file of embeddings\n"
+    "  eval       embeddings, ours and others': triplets, genres, artists, hubs\n"
     "  export     the vectors of an output as .npy, .csv or for ann-benchmarks; the network\n"
     "             of a checkpoint as ONNX\n"
     "  fma        whether a copy of the Free Music Archive's dataset is whole\n"
@@ -43,10 +44,9 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"embed", command_embed},     {"export", command_export},
-    {"fma", command_fma},         {"info", command_info},
-    {"merge", command_merge},     {"nearest", command_nearest},
-    {"train", command_train},     {"triplets", command_triplets},
+    {"embed", command_embed},     {"eval", command_eval},   {"export", command_export},
+    {"fma", command_fma},         {"info", command_info},   {"merge", command_merge},
+    {"nearest", command_nearest}, {"train", command_train}, {"triplets", command_triplets},
     {"decoder", command_decoder}, /* what --isolate starts */
 };
 

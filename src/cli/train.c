@@ -300,11 +300,10 @@ static void say_result(listener *l, attune_stage stage, const attune_train_resul
                         attune_stage_name(stage), (long long)result->best_epoch,
                         (long long)result->epochs, result->best_score, folder);
     if (result->tested && used > 0 && used < (int)sizeof(line)) {
-        const attune_loss_value *test = &result->test.triplets;
+        const attune_triplet_score *test = &result->test.triplets;
         snprintf(line + used, sizeof(line) - (size_t)used,
-                 "\nattune: test: %g of %d triplets, %.4f (mean of batches %.4f), loss %.4f",
-                 test->correct, test->counted, result->test.score, result->test.batch_accuracy,
-                 test->loss);
+                 "\nattune: test: %g of %u triplets, %.4f (mean of batches %.4f), loss %.4f",
+                 test->correct, test->count, result->test.score, test->batch_accuracy, test->loss);
     }
     on_message(l, line);
 }

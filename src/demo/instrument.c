@@ -13,10 +13,10 @@ static float noise(attune_random *random)
     return (float)(attune_random_bits(random) >> 40) * 0x1p-23f - 1.0f;
 }
 
-/* sin(2 pi x) to a thousandth, by a parabola and its correction. */
+/* sin(2 pi x) to a thousandth, by a parabola and its correction; x above -64. */
 static inline float sine(float x)
 {
-    x -= floorf(x + 0.5f);
+    x -= (float)((int)(x + 64.5f) - 64); /* to [-0.5, 0.5], without a call of floorf */
     const float y = 8 * x - 16 * x * fabsf(x);
     return y * (0.775f + 0.225f * fabsf(y));
 }
@@ -123,6 +123,46 @@ static void play_string(attune_bus *bus, const attune_instrument *n, size_t firs
     }
 }
 
+/* A note of an instrument that is no string, as it goes on. */
+typedef struct voice {
+    float step, apart; /* turns a sample of the two oscillators; apart 0: there is one */
+    float sway;        /* turns a sample of the vibrato */
+    float phases[2], modulator, swayed;
+    float low, lower; /* the low-pass */
+} voice;
+
+/* The part of a turn; phases are not negative. */
+static inline float part(float phase)
+{
+    return phase - (float)(int)phase;
+}
+
+static inline float voice_next(voice *t, const attune_instrument *n, float level,
+                               attune_random *random)
+{
+    const float step = t->step * (1 + 0.06f * n->vibrato * sine(t->swayed));
+    float turned = 0;
+    t->swayed = part(t->swayed + t->sway);
+    if (n->wave == ATTUNE_WAVE_FM) {
+        turned = n->bright * level * (float)(1 / TURN) * sine(t->modulator);
+        t->modulator = part(t->modulator + step * n->ratio);
+    }
+    float value = oscillate(n, t->phases[0], step, turned, random);
+    t->phases[0] = part(t->phases[0] + step);
+    if (t->apart > 0) {
+        value = 0.7f * (value + oscillate(n, t->phases[1], t->apart, turned, random));
+        t->phases[1] = part(t->phases[1] + t->apart);
+    }
+    if (n->wave != ATTUNE_WAVE_SAW && n->wave != ATTUNE_WAVE_SQUARE) {
+        return value;
+    }
+    const float cut = (float)TURN * t->step * n->bright * (0.25f + 0.75f * level);
+    const float share = cut / (1 + cut);
+    t->low += share * (value - t->low);
+    t->lower += share * (t->low - t->lower);
+    return t->lower;
+}
+
 void attune_play_note(attune_bus *bus, const attune_instrument *n, double start, double length,
                       double pitch, float gain)
 {
@@ -138,39 +178,17 @@ void attune_play_note(attune_bus *bus, const attune_instrument *n, double start,
         return;
     }
     envelope e = envelope_of(n, length, bus->rate);
-    const float step = (float)(frequency / bus->rate);
-    const float apart = n->detune > 0 ? (float)exp2(n->detune / 12) : 0;
-    const bool filtered = n->wave == ATTUNE_WAVE_SAW || n->wave == ATTUNE_WAVE_SQUARE;
-    float phases[2] = {0, 0.37f}, modulator = 0, low = 0, lower = 0, wobble = 0;
+    voice t = {.step = (float)(frequency / bus->rate),
+               .sway = (float)(5.3 / bus->rate),
+               .phases = {0, 0.37f}};
+    t.apart = n->detune > 0 ? t.step * (float)exp2(n->detune / 12) : 0;
     bool rising = true;
     for (size_t i = first; i < end; i++) {
         const float level = envelope_next(&e, i - first, &rising);
-        wobble += (float)(5.3 / bus->rate);
-        const float bend = 1 + 0.06f * n->vibrato * sine(wobble);
-        float turned = 0;
-        if (n->wave == ATTUNE_WAVE_FM) {
-            turned = n->bright * level * (float)(1 / TURN) * sine(modulator);
-            modulator += step * bend * n->ratio;
-            modulator -= floorf(modulator);
-        }
-        float value = oscillate(n, phases[0], step * bend, turned, &bus->noise);
-        phases[0] += step * bend;
-        phases[0] -= floorf(phases[0]);
-        if (apart > 0) {
-            value = 0.7f * (value + oscillate(n, phases[1], step * apart, turned, &bus->noise));
-            phases[1] += step * apart;
-            phases[1] -= floorf(phases[1]);
-        }
-        if (filtered) {
-            const float cut = (float)TURN * step * n->bright * (0.25f + 0.75f * level);
-            const float share = cut / (1 + cut);
-            low += share * (value - low);
-            lower += share * (low - lower);
-            value = lower;
-        }
-        if (n->drive > 0) {
-            value = tanhf((1 + n->drive) * value * level);
-            bus->samples[i] += 0.6f * gain * value * (level < 0.2f ? 5 * level : 1);
+        const float value = voice_next(&t, n, level, &bus->noise);
+        if (n->drive > 0) { /* louder is harsher; silence stays silence */
+            bus->samples[i] += 0.6f * gain * tanhf((1 + n->drive) * value * level) *
+                               (level < 0.2f ? 5 * level : 1);
         } else {
             bus->samples[i] += gain * value * level;
         }
@@ -195,8 +213,7 @@ void attune_play_drum(attune_bus *bus, const attune_drum *drum, double start, fl
         low += share * (raw - low);
         ramp += 0.02f * (1 - ramp);
         bus->samples[i] += gain * ramp * (tone * sine(phase) + hiss * (raw - low));
-        phase += (float)(drum->tone / bus->rate) * (1 + bend);
-        phase -= floorf(phase);
+        phase = part(phase + (float)(drum->tone / bus->rate) * (1 + bend));
         bend *= fall;
         tone *= tone_decay;
         hiss *= noise_decay;

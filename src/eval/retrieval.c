@@ -1,216 +1,417 @@
-/* retrieval.c - one row of distances at a time: O(n² (E + log n)) time, O(n) memory but for the
- * cosines' median, which keeps a histogram. */
+/* retrieval.c - ranks of an anchor's positives, without sorting all rows.
+ *
+ * The positives' exact distances are sorted. A row's place is how many positives are nearer than
+ * it; a positive's rank is then the number of positives before it and of rows with a place up to
+ * its own. Nearness is cut into bins, and most bins hold no positive: their rows are only counted.
+ * The few that lie in a bin with a positive, or within the margin of one, are looked at exactly. */
 #include "eval/retrieval.h"
 
+#include "eval/groups.h"
 #include "status/error.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { COSINE_BINS = 1 << 16 }; /* of the median: it is right to 3e-5 */
+#define ATTUNE_X(k) k,
+const uint32_t attune_recalls[ATTUNE_RECALL_COUNT] = {ATTUNE_RECALLS(ATTUNE_X)};
+#undef ATTUNE_X
 
-typedef struct neighbour {
-    double distance;
+typedef struct positive {
+    double squared;
+    float nearness;
     uint32_t row;
-} neighbour;
+} positive;
 
-/* What all anchors share. */
+/* An anchor under way. */
+typedef struct slot {
+    positive *positives; /* (capacity), nearest first */
+    uint32_t *counts;  /* (capacity + 1): rows by place, positives and the anchor not among them */
+    uint32_t *removed; /* (capacity + 1): of those, rows that are left out */
+    uint32_t count, capacity;
+    double weighted; /* sum over rows of their weight times their place, ties half */
+    attune_search_bins bins;
+} slot;
+
+/* What an anchor gives; sums over anchors are made in order afterwards. */
+typedef struct scores {
+    double values[4 + ATTUNE_RECALL_COUNT]; /* average precision, P@1, R-precision, nDCG, recalls */
+    bool counted;
+} scores;
+
 typedef struct measure {
-    const float *embeddings;
-    const int32_t *labels;
-    uint32_t n, E;
-    uint32_t *size;        /* rows of each label */
-    uint32_t label_count;  /* labels with a row */
-    neighbour *neighbours; /* (n) */
-    double *closer;        /* by label: its rows that the walk has passed */
-    double *accuracy;      /* by label: sum over its anchors and positives */
-    uint64_t *cosines;     /* (COSINE_BINS) */
-    attune_retrieval *out;
+    const attune_pairs *pairs;
+    const attune_relation *relation;
+    attune_groups own, others;
+    double *weight; /* (n): of a row as a negative in triplets; NULL: there are no triplets */
+    slot *slots;
+    uint32_t *close;        /* by slot: a block's rows that are looked at */
+    scores *all, *filtered; /* (n) */
+    double *accuracy;       /* (n): of triplets, summed over the anchor's positives */
 } measure;
 
 static int by_distance(const void *a, const void *b)
 {
-    const neighbour *x = a, *y = b;
-    if (x->distance != y->distance) {
-        return x->distance < y->distance ? -1 : 1;
+    const positive *x = a, *y = b;
+    if (x->squared != y->squared) {
+        return x->squared < y->squared ? -1 : 1;
     }
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-/* Distances from row a to all others, nearest first; counts the cosines of pairs once. */
-static void rank(measure *m, uint32_t a)
+static attune_status reserve(slot *s, uint32_t count)
 {
-    const float *anchor = m->embeddings + (size_t)a * m->E;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < m->n; i++) {
-        const float *row = m->embeddings + (size_t)i * m->E;
-        double squares = 0, dot = 0, lengths[2] = {0, 0};
-        if (i == a) {
-            continue;
-        }
-        for (uint32_t j = 0; j < m->E; j++) {
-            const double x = anchor[j], y = row[j];
-            squares += (x - y) * (x - y);
-            dot += x * y;
-            lengths[0] += x * x;
-            lengths[1] += y * y;
-        }
-        m->neighbours[count++] = (neighbour){sqrt(squares), i};
-        const double length = sqrt(lengths[0] * lengths[1]);
-        if (i < a && length > 0) {
-            const double cosine = fmin(1, fmax(-1, dot / length));
-            m->cosines[(size_t)((cosine + 1) / 2 * (COSINE_BINS - 1))]++;
-        }
+    if (count <= s->capacity && s->positives) {
+        return ATTUNE_OK;
     }
-    qsort(m->neighbours, count, sizeof(*m->neighbours), by_distance);
+    free(s->positives);
+    free(s->counts);
+    free(s->removed);
+    s->positives = malloc(((size_t)count + 1) * sizeof(*s->positives));
+    s->counts = malloc(((size_t)count + 1) * ATTUNE_SEARCH_COPIES * sizeof(*s->counts));
+    s->removed = malloc(((size_t)count + 1) * sizeof(*s->removed));
+    s->capacity = count;
+    return s->positives && s->counts && s->removed
+               ? ATTUNE_OK
+               : attune_fail_memory("ranks", (unsigned long long)count * sizeof(*s->positives));
 }
 
-/* Adds the anchor's chance over the labels' negatives, for its positives that lie at neighbours
- * [from, to), all at one distance: `closer` are the rows before them. */
-static void count_tie(measure *m, int32_t own, uint32_t from, uint32_t to)
+static int32_t bin_of(const attune_search_bins *bins, float value)
 {
-    uint32_t positives = 0;
-    for (uint32_t i = from; i < to; i++) {
-        positives += m->labels[m->neighbours[i].row] == own;
-    }
-    if (positives > 0) {
-        /* Σ over other labels of the share of their rows that is farther, or half as near. The rows
-         * at this distance have not been passed: count them as half passed while we look. */
-        for (uint32_t i = from; i < to; i++) {
-            const int32_t label = m->labels[m->neighbours[i].row];
-            if (label >= 0) {
-                m->closer[label] += 0.5;
-            }
+    float x = (value - bins->lowest) * bins->scale;
+    x = x > 0 ? x : 0;
+    x = x < ATTUNE_SEARCH_PLACES - 1 ? x : ATTUNE_SEARCH_PLACES - 1;
+    return (int32_t)x;
+}
+
+/* Places of the bins, from the farthest to the nearest. */
+static void fill_bins(slot *s, float margin)
+{
+    const float lowest = s->positives[s->count - 1].nearness - 2 * margin,
+                highest = s->positives[0].nearness + 2 * margin;
+    s->bins.lowest = lowest;
+    s->bins.scale = (ATTUNE_SEARCH_PLACES - 1) / (highest - lowest);
+    int32_t bin = 0;
+    for (uint32_t i = s->count; i-- > 0;) {
+        const int32_t from = bin_of(&s->bins, s->positives[i].nearness - margin),
+                      to = bin_of(&s->bins, s->positives[i].nearness + margin);
+        for (; bin < from; bin++) {
+            s->bins.place[bin] = i + 1;
         }
-        double farther = 0;
-        for (uint32_t label = 0; label < m->n; label++) {
-            if (m->size[label] > 0 && (int32_t)label != own) {
-                farther += 1 - m->closer[label] / m->size[label];
-            }
-        }
-        m->accuracy[own] += positives * farther / (m->label_count - 1);
-        for (uint32_t i = from; i < to; i++) {
-            const int32_t label = m->labels[m->neighbours[i].row];
-            if (label >= 0) {
-                m->closer[label] -= 0.5;
-            }
+        for (; bin <= to; bin++) {
+            s->bins.place[bin] = ATTUNE_SEARCH_CLOSE;
         }
     }
-    for (uint32_t i = from; i < to; i++) {
-        const int32_t label = m->labels[m->neighbours[i].row];
-        if (label >= 0) {
-            m->closer[label] += 1;
-        }
+    for (; bin < ATTUNE_SEARCH_PLACES; bin++) {
+        s->bins.place[bin] = 0;
     }
 }
 
-static void measure_triplets(measure *m, int32_t own)
+static attune_status begin(void *data, uint32_t anchor, uint32_t slot_number)
 {
-    for (uint32_t label = 0; label < m->n; label++) {
-        m->closer[label] = 0;
+    measure *m = data;
+    slot *s = &m->slots[slot_number];
+    const int32_t label = m->relation->labels[anchor];
+    const attune_status status = reserve(s, attune_groups_size(&m->own, label) - 1);
+    if (status != ATTUNE_OK) {
+        return status;
     }
-    for (uint32_t from = 0, to; from + 1 < m->n; from = to) {
-        for (to = from + 1;
-             to + 1 < m->n && m->neighbours[to].distance == m->neighbours[from].distance; to++) {
+    s->count = 0;
+    s->weighted = 0;
+    for (uint32_t i = m->own.start[label]; i < m->own.start[label + 1]; i++) {
+        const uint32_t row = m->own.rows[i];
+        if (row != anchor) {
+            const double squared = attune_pairs_squared(m->pairs, anchor, row);
+            s->positives[s->count++] =
+                (positive){.squared = squared,
+                           .nearness = (float)attune_pairs_nearness(m->pairs, anchor, squared),
+                           .row = row};
         }
-        count_tie(m, own, from, to);
+    }
+    qsort(s->positives, s->count, sizeof(*s->positives), by_distance);
+    memset(s->counts, 0, ((size_t)s->count + 1) * ATTUNE_SEARCH_COPIES * sizeof(*s->counts));
+    fill_bins(s, (float)m->pairs->margin);
+    return ATTUNE_OK;
+}
+
+/* How many positives come before a row: nearer, or as near and of a lower number. *ties are the
+ * positives at its very distance, *nearer those that are nearer. */
+static uint32_t exact_place(const slot *s, const positive *row, uint32_t *nearer, uint32_t *ties)
+{
+    uint32_t low = 0, high = s->count;
+    while (low < high) {
+        const uint32_t middle = (low + high) / 2;
+        if (s->positives[middle].squared < row->squared) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    uint32_t place = low, end = low;
+    for (; end < s->count && s->positives[end].squared == row->squared; end++) {
+        place += s->positives[end].row < row->row;
+    }
+    *nearer = low;
+    *ties = end - low;
+    return place;
+}
+
+/* The place of a row whose nearness is not within the margin of any positive's; UINT32_MAX for
+ * another. */
+static uint32_t quick_place(const slot *s, float value, float margin)
+{
+    uint32_t low = 0, high = s->count;
+    while (low < high) { /* positives that are nearer beyond doubt */
+        const uint32_t middle = (low + high) / 2;
+        if (s->positives[middle].nearness > value + margin) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < s->count && s->positives[low].nearness >= value - margin ? UINT32_MAX : low;
+}
+
+/* Counts a row of a close bin. */
+static void look(measure *m, slot *s, uint32_t anchor, uint32_t row, float value)
+{
+    uint32_t place = quick_place(s, value, (float)m->pairs->margin), nearer = place, ties = 0;
+    if (row == anchor || m->relation->labels[row] == m->relation->labels[anchor]) {
+        return;
+    }
+    if (place == UINT32_MAX) {
+        const positive exact = {.squared = attune_pairs_squared(m->pairs, anchor, row), .row = row};
+        place = exact_place(s, &exact, &nearer, &ties);
+    }
+    s->counts[place]++;
+    if (m->weight) {
+        s->weighted += m->weight[row] * (nearer + 0.5 * ties);
     }
 }
 
-static void measure_precision(measure *m, int32_t own)
+static void take(void *data, uint32_t anchor, uint32_t slot_number, const float *values,
+                 uint32_t first, uint32_t count)
 {
-    const uint32_t positives = m->size[own] - 1;
-    uint32_t found = 0;
-    double average = 0;
-    for (uint32_t i = 0; i + 1 < m->n; i++) {
-        const bool is_own = m->labels[m->neighbours[i].row] == own;
-        found += is_own;
-        average += is_own ? (double)found / (i + 1) : 0;
-        if (i == 0) {
-            m->out->precision_1 += is_own;
-        }
-        if (i + 1 == positives) {
-            m->out->r_precision += (double)found / positives;
+    measure *m = data;
+    slot *s = &m->slots[slot_number];
+    const uint32_t padded = attune_pairs_padded(count);
+    uint32_t *close = m->close + (size_t)slot_number / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK;
+    const uint32_t found =
+        m->pairs->search->place(s->counts, s->count + 1, close, &s->bins, values, padded);
+    for (uint32_t i = 0; i < found; i++) {
+        if (close[i] < count) {
+            look(m, s, anchor, first + close[i], values[close[i]]);
         }
     }
-    m->out->map += average / positives;
+    for (uint32_t i = 0; m->weight && i < count; i++) {
+        const uint32_t place = s->bins.place[bin_of(&s->bins, values[i])];
+        if (place != ATTUNE_SEARCH_CLOSE) {
+            s->weighted += m->weight[first + i] * place;
+        }
+    }
+    if (first + count == m->pairs->n) { /* what fills up the last block lies farthest */
+        const uint32_t place = s->bins.place[0];
+        if (place != ATTUNE_SEARCH_CLOSE) {
+            s->counts[place] -= padded - count;
+        }
+    }
+    if (anchor >= first && anchor < first + count) {
+        const uint32_t place = s->bins.place[bin_of(&s->bins, values[anchor - first])];
+        if (place != ATTUNE_SEARCH_CLOSE) {
+            s->counts[place]--;
+        }
+    }
 }
 
-static double median(const uint64_t *histogram)
+/* Scores from the positives' ranks, counted from 0 and rising. */
+static void add_rank(scores *out, uint32_t index, uint32_t rank, uint32_t positives)
 {
-    uint64_t all = 0, below = 0;
-    for (int i = 0; i < COSINE_BINS; i++) {
-        all += histogram[i];
+    out->counted = true;
+    out->values[0] += (double)(index + 1) / (rank + 1) / positives;
+    out->values[1] += rank == 0;
+    out->values[2] += rank < positives ? 1.0 / positives : 0;
+    out->values[3] += rank < 10 ? 1 / log2(rank + 2.0) : 0;
+    for (int k = 0; k < ATTUNE_RECALL_COUNT; k++) {
+        out->values[4 + k] += rank < attune_recalls[k] ? 1.0 / positives : 0;
     }
-    for (int i = 0; i < COSINE_BINS; i++) {
-        below += histogram[i];
-        if (2 * below >= all && all > 0) {
-            return 2 * (i + 0.5) / (COSINE_BINS - 1) - 1;
-        }
-    }
-    return NAN;
 }
 
-/* Sums to means. */
-static void finish(measure *m)
+static void finish_gain(scores *out, uint32_t positives)
 {
-    attune_retrieval *out = m->out;
-    double accuracy = 0, labels = 0;
-    for (uint32_t label = 0; label < m->n; label++) {
-        if (m->size[label] > 1) {
-            accuracy += m->accuracy[label] / ((double)m->size[label] * (m->size[label] - 1));
+    double best = 0;
+    for (uint32_t i = 0; i < positives && i < 10; i++) {
+        best += 1 / log2(i + 2.0);
+    }
+    out->values[3] /= best;
+}
+
+static bool is_left_out(const measure *m, uint32_t anchor, uint32_t row)
+{
+    const int32_t *left_out = m->relation->left_out;
+    return left_out[row] >= 0 && left_out[row] == left_out[anchor];
+}
+
+/* The same ranks without the rows that are left out. */
+static void score_filtered(measure *m, slot *s, uint32_t anchor)
+{
+    const attune_relation *r = m->relation;
+    const int32_t group = r->left_out[anchor];
+    scores *out = &m->filtered[anchor];
+    uint32_t kept = 0, index = 0, before = 0;
+    memset(s->removed, 0, ((size_t)s->count + 1) * sizeof(*s->removed));
+    for (uint32_t i = 0; i < attune_groups_size(&m->others, group); i++) {
+        const uint32_t row = m->others.rows[m->others.start[group] + i];
+        const positive exact = {.squared = attune_pairs_squared(m->pairs, anchor, row), .row = row};
+        uint32_t nearer = 0, ties = 0;
+        if (row != anchor && r->labels[row] != r->labels[anchor]) {
+            s->removed[exact_place(s, &exact, &nearer, &ties)]++;
+        }
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        kept += r->keep_positives || !is_left_out(m, anchor, s->positives[i].row);
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        before += s->counts[i] - s->removed[i];
+        if (r->keep_positives || !is_left_out(m, anchor, s->positives[i].row)) {
+            add_rank(out, index, before + index, kept);
+            index++;
+        }
+    }
+    if (kept > 0) {
+        finish_gain(out, kept);
+    }
+}
+
+static void end(void *data, uint32_t anchor, uint32_t slot_number)
+{
+    measure *m = data;
+    slot *s = &m->slots[slot_number];
+    uint32_t before = 0;
+    for (uint32_t i = s->count + 1; i < (s->count + 1) * ATTUNE_SEARCH_COPIES; i++) {
+        s->counts[i % (s->count + 1)] += s->counts[i];
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        before += s->counts[i];
+        add_rank(&m->all[anchor], i, before + i, s->count);
+    }
+    finish_gain(&m->all[anchor], s->count);
+    m->accuracy[anchor] = s->weighted;
+    if (m->relation->left_out) {
+        score_filtered(m, s, anchor);
+    }
+}
+
+static void summarise(attune_retrieval *out, const scores *all, uint32_t n)
+{
+    double sums[4 + ATTUNE_RECALL_COUNT] = {0};
+    *out = (attune_retrieval){0};
+    for (uint32_t i = 0; i < n; i++) {
+        out->anchors += all[i].counted;
+        for (int k = 0; k < 4 + ATTUNE_RECALL_COUNT && all[i].counted; k++) {
+            sums[k] += all[i].values[k];
+        }
+    }
+    out->map = sums[0] / out->anchors;
+    out->precision_1 = sums[1] / out->anchors;
+    out->r_precision = sums[2] / out->anchors;
+    out->ndcg_10 = sums[3] / out->anchors;
+    for (int k = 0; k < ATTUNE_RECALL_COUNT; k++) {
+        out->recall[k] = sums[4 + k] / out->anchors;
+    }
+}
+
+/* The mean over labels of the chance within each. */
+static double triplet_accuracy(const measure *m)
+{
+    double sum = 0;
+    uint32_t labels = 0;
+    for (uint32_t l = 0; l < m->pairs->n && m->weight; l++) {
+        const double size = attune_groups_size(&m->own, (int32_t)l);
+        double label = 0;
+        for (uint32_t i = m->own.start[l]; i < m->own.start[l + 1]; i++) {
+            label += m->accuracy[m->own.rows[i]];
+        }
+        if (size > 1) {
+            sum += label / (size * (size - 1));
             labels++;
         }
     }
-    out->triplet_accuracy = m->label_count > 1 && labels > 0 ? accuracy / labels : NAN;
-    out->map /= out->anchors;
-    out->precision_1 /= out->anchors;
-    out->r_precision /= out->anchors;
-    out->median_cosine = median(m->cosines);
+    return labels > 0 ? sum / labels : NAN;
 }
 
-attune_status attune_retrieval_measure(attune_retrieval *out, const float *embeddings,
-                                       const int32_t *labels, uint32_t n, uint32_t E)
+static attune_status allocate(measure *m)
 {
-    measure m = {.embeddings = embeddings, .labels = labels, .n = n, .E = E, .out = out};
-    attune_status status = ATTUNE_OK;
-    *out = (attune_retrieval){0};
-    m.size = calloc(n + 1, sizeof(*m.size));
-    m.neighbours = calloc(n + 1, sizeof(*m.neighbours));
-    m.closer = calloc(n + 1, sizeof(*m.closer));
-    m.accuracy = calloc(n + 1, sizeof(*m.accuracy));
-    m.cosines = calloc(COSINE_BINS, sizeof(*m.cosines));
-    if (!m.size || !m.neighbours || !m.closer || !m.accuracy || !m.cosines) {
-        status = attune_fail_memory("an evaluation", (unsigned long long)n * 40);
-        goto done;
+    const size_t n = m->pairs->n, slots = attune_pairs_slots(m->pairs);
+    m->slots = calloc(slots, sizeof(*m->slots));
+    m->close = malloc(slots / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK * sizeof(*m->close));
+    m->all = calloc(n + 1, sizeof(*m->all));
+    m->filtered = calloc(m->relation->left_out ? n + 1 : 1, sizeof(*m->filtered));
+    m->accuracy = calloc(n + 1, sizeof(*m->accuracy));
+    if (!m->slots || !m->close || !m->all || !m->filtered || !m->accuracy) {
+        return attune_fail_memory("an evaluation", n * (2 * sizeof(*m->all) + 8));
     }
-    for (uint32_t i = 0; i < n; i++) {
-        if (labels[i] >= (int32_t)n) {
-            status = attune_fail(ATTUNE_EINVAL, "label %d of row %u: labels are below %u",
-                                 labels[i], i, n);
-            goto done;
+    if (m->own.labels > 1 && m->relation->triplets) {
+        m->weight = calloc(n + 1, sizeof(*m->weight));
+        for (size_t i = 0; m->weight && i < n; i++) {
+            const int32_t label = m->relation->labels[i];
+            m->weight[i] =
+                label < 0 ? 0 : 1.0 / attune_groups_size(&m->own, label) / (m->own.labels - 1);
         }
-        if (labels[i] >= 0 && m.size[labels[i]]++ == 0) {
-            m.label_count++;
+        return m->weight ? ATTUNE_OK : attune_fail_memory("an evaluation", n * 8);
+    }
+    return ATTUNE_OK;
+}
+
+static void release(measure *m)
+{
+    for (uint32_t i = 0; m->slots && i < attune_pairs_slots(m->pairs); i++) {
+        free(m->slots[i].positives);
+        free(m->slots[i].counts);
+        free(m->slots[i].removed);
+    }
+    free(m->slots);
+    free(m->close);
+    free(m->all);
+    free(m->filtered);
+    free(m->accuracy);
+    free(m->weight);
+    attune_groups_free(&m->own);
+    attune_groups_free(&m->others);
+}
+
+attune_status attune_retrieval_measure(attune_retrieval_result *out, double *average_precision,
+                                       const attune_pairs *pairs, const attune_relation *relation)
+{
+    const uint32_t n = pairs->n;
+    measure m = {.pairs = pairs, .relation = relation};
+    const attune_pairs_visitor visitor = {.data = &m, .begin = begin, .take = take, .end = end};
+    uint32_t *anchors = malloc(((size_t)n + 1) * sizeof(*anchors)), count = 0;
+    attune_status status = anchors ? attune_groups_make(&m.own, relation->labels, n)
+                                   : attune_fail_memory("anchors", (unsigned long long)n * 4);
+    *out = (attune_retrieval_result){0};
+    if (status == ATTUNE_OK && relation->left_out) {
+        status = attune_groups_make(&m.others, relation->left_out, n);
+    }
+    if (status == ATTUNE_OK) {
+        status = allocate(&m);
+    }
+    for (uint32_t i = 0; status == ATTUNE_OK && i < n; i++) {
+        if (attune_groups_size(&m.own, relation->labels[i]) > 1) {
+            anchors[count++] = i;
         }
     }
-    for (uint32_t a = 0; a < n; a++) {
-        rank(&m, a);
-        if (labels[a] >= 0 && m.size[labels[a]] > 1) {
-            out->anchors++;
-            measure_precision(&m, labels[a]);
-            if (m.label_count > 1) {
-                measure_triplets(&m, labels[a]);
-            }
+    if (status == ATTUNE_OK) {
+        status = attune_pairs_visit(pairs, anchors, count, &visitor);
+    }
+    if (status == ATTUNE_OK) {
+        summarise(&out->all, m.all, n);
+        summarise(&out->filtered, m.filtered, relation->left_out ? n : 0);
+        out->triplet_accuracy = triplet_accuracy(&m);
+        for (uint32_t i = 0; average_precision && i < n; i++) {
+            average_precision[i] = m.all[i].counted ? m.all[i].values[0] : NAN;
         }
     }
-    finish(&m);
-done:
-    free(m.cosines);
-    free(m.accuracy);
-    free(m.closer);
-    free(m.neighbours);
-    free(m.size);
+    release(&m);
+    free(anchors);
     return status;
 }

@@ -1,26 +1,17 @@
-/* plot.c - curves through gnuplot.
- *
- * The script goes through a pipe that is filled before gnuplot starts, so that a gnuplot which ends
- * early cannot stop us with a SIGPIPE. It runs in RUN, so that no name has to be quoted. */
+/* plot.c - curves of a run, as a script for gnuplot. */
 #include "train/plot.h"
 
+#include "plot/gnuplot.h"
 #include "status/error.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 /* Points of the steps' curve, each the mean of a run of steps: more are noise at this width. */
 enum { POINTS = 400 };
 
 static const char *const pictures[ATTUNE_PLOT_PICTURES] = {"loss", "accuracy"};
-static const char *const kinds[] = {"png", "svg"};
 
 void attune_plot_open(attune_plot *plot, const char *best, bool best_is_highest,
                       int (*find)(void *user, const char *name), void *user)
@@ -66,8 +57,7 @@ static bool shows(const attune_plot *plot, int p)
 static void write_tables(FILE *script, const attune_plot *plot)
 {
     const long long run = plot->step_rows / POINTS + 1;
-    fprintf(script, "set encoding utf8\n"
-                    "set datafile separator comma\n");
+    fputs("set datafile separator comma\n", script);
     if (plot->step_rows > 0) {
         fprintf(script,
                 "set table $steps separator comma\n"
@@ -93,12 +83,9 @@ static void write_tables(FILE *script, const attune_plot *plot)
 
 static void write_style(FILE *script)
 {
-    fputs("set grid lc rgb '#dddddd' lt 1 lw 1\n"
-          "set border lc rgb '#444444'\n"
-          "set tics textcolor rgb '#222222'\n"
-          "set xlabel 'step'\n"
+    attune_gnuplot_style(script);
+    fputs("set xlabel 'step'\n"
           "set format x '%.0s%c'\n"
-          "set key opaque box lc rgb '#bbbbbb' width 1 height 0.4 samplen 2\n"
           "set offsets graph 0, graph 0, graph 0.05, graph 0.05\n"
           "set autoscale xfix\nset xrange [0:*]\n"
           "set style line 1 lc rgb '#a9bdd4' lw 1.5\n"
@@ -153,114 +140,37 @@ static void write_script(FILE *script, const attune_plot *plot)
         }
         fprintf(script, "set ylabel '%s'\nset key %s right\n", pictures[p],
                 p == 0 ? "top" : "bottom");
-        for (int k = 0; k < 2; k++) {
-            fprintf(script, "set terminal %s size 800,500 background rgb 'white' font 'sans,%d'\n",
-                    k == 0 ? "pngcairo" : "svg", 12);
-            fprintf(script, "set output '.%s.%s.tmp'\n", pictures[p], kinds[k]);
+        for (int k = 0; k < ATTUNE_PICTURE_KINDS; k++) {
+            attune_gnuplot_output(script, pictures[p], k, 800, 500);
             write_curves(script, plot, p);
         }
     }
     fputs("set output\n", script);
 }
 
-/* A pipe with the script in it, its writing end closed. -1: see errno. */
-static int fill_pipe(const attune_plot *plot)
-{
-    int ends[2];
-    char *text = NULL;
-    size_t size = 0;
-    FILE *script = open_memstream(&text, &size);
-    if (!script) {
-        return -1;
-    }
-    write_script(script, plot);
-    if (fclose(script) != 0 || pipe2(ends, O_CLOEXEC) != 0) {
-        free(text);
-        return -1;
-    }
-    /* A script is a few KB and a pipe holds 64, so this neither waits nor is interrupted. */
-    const bool whole = write(ends[1], text, size) == (ssize_t)size;
-    close(ends[1]);
-    free(text);
-    if (!whole) {
-        close(ends[0]);
-        return -1;
-    }
-    return ends[0];
-}
-
-/* Starts gnuplot in `folder` on the script; an errno. Its words go nowhere: they are of a script
- * that nobody wrote. */
-static int start(pid_t *process, const char *folder, int script)
-{
-    posix_spawn_file_actions_t actions;
-    int error = posix_spawn_file_actions_init(&actions);
-    if (error) {
-        return error;
-    }
-    if (!(error = posix_spawn_file_actions_adddup2(&actions, script, STDIN_FILENO)) &&
-        !(error = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY,
-                                                   0)) &&
-        !(error = posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)) &&
-        !(error = posix_spawn_file_actions_addchdir_np(&actions, folder))) {
-        char *const arguments[] = {"gnuplot", "--default-settings", "-", NULL};
-        error = posix_spawnp(process, "gnuplot", &actions, NULL, arguments, environ);
-    }
-    posix_spawn_file_actions_destroy(&actions);
-    return error;
-}
-
-/* Gives the pictures their names, or removes what there is of them. */
-static bool name_pictures(const attune_plot *plot, const char *folder, bool drawn)
-{
-    const int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool named = directory >= 0;
-    for (int i = 0; i < 2 * ATTUNE_PLOT_PICTURES && directory >= 0; i++) {
-        char from[40], to[32];
-        if (!shows(plot, i / 2)) {
-            continue;
-        }
-        snprintf(to, sizeof(to), "%s.%s", pictures[i / 2], kinds[i % 2]);
-        snprintf(from, sizeof(from), ".%s.tmp", to);
-        if (!drawn || renameat(directory, from, directory, to) != 0) {
-            unlinkat(directory, from, 0);
-            named = false;
-        }
-    }
-    if (directory >= 0) {
-        close(directory);
-    }
-    return named;
-}
-
 attune_status attune_plot_draw(const attune_plot *plot, const char *folder)
 {
-    pid_t process = 0;
-    int how = 0;
-    if (!shows(plot, 0) && !shows(plot, 1)) {
+    char *text = NULL;
+    size_t size = 0;
+    const char *shown[ATTUNE_PLOT_PICTURES];
+    int count = 0;
+    for (int p = 0; p < ATTUNE_PLOT_PICTURES; p++) {
+        if (shows(plot, p)) {
+            shown[count++] = pictures[p];
+        }
+    }
+    if (count == 0) {
         return ATTUNE_OK;
     }
-    const int script = fill_pipe(plot);
-    if (script < 0) {
-        return attune_fail(ATTUNE_EIO, "%s: no curves are drawn: %s", folder, strerror(errno));
+    FILE *script = open_memstream(&text, &size);
+    if (script) {
+        write_script(script, plot);
     }
-    const int error = start(&process, folder, script);
-    close(script);
-    if (error == ENOENT) {
-        return attune_fail(
-            ATTUNE_ENOINPUT,
-            "%s: no curves are drawn: gnuplot is not installed (package gnuplot-nox)", folder);
+    if (!script || fclose(script) != 0) {
+        free(text);
+        return attune_fail_memory("a script", 4096);
     }
-    if (error) {
-        return attune_fail(ATTUNE_EIO, "%s: no curves are drawn: cannot start gnuplot: %s", folder,
-                           strerror(error));
-    }
-    while (waitpid(process, &how, 0) < 0 && errno == EINTR) {
-    }
-    if (!name_pictures(plot, folder, WIFEXITED(how) && WEXITSTATUS(how) == 0)) {
-        return attune_fail(ATTUNE_EIO, "%s: no curves are drawn: gnuplot failed (%s %d)", folder,
-                           WIFSIGNALED(how) ? "signal" : "exit",
-                           WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
-    }
-    return ATTUNE_OK;
+    const attune_status status = attune_gnuplot_draw(folder, text, size, shown, count);
+    free(text);
+    return status;
 }

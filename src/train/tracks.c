@@ -13,7 +13,9 @@
 #include <string.h>
 
 struct attune_tracks {
-    attune_scan *scan;
+    attune_scan *scan;  /* NULL: rows of `names`, or names alone */
+    char *const *names; /* (files), borrowed, or NULL */
+    size_t files;
     attune_names paths;           /* number i is file i of the scan */
     attune_names ids;             /* of all files */
     uint32_t *file_of_id;         /* (ids.count): the first file */
@@ -33,6 +35,16 @@ static const char *const label_columns[ATTUNE_LABEL_COUNT] = {
     ATTUNE_LABELS(ATTUNE_X)
 #undef ATTUNE_X
 };
+
+static const char *path_of(const attune_tracks *tracks, uint32_t file)
+{
+    return tracks->scan ? attune_scan_path(tracks->scan, file) : tracks->names[file];
+}
+
+static const char *root_of(const attune_tracks *tracks)
+{
+    return tracks->scan ? attune_scan_root(tracks->scan) : "the embeddings";
+}
 
 /* An id as the table of ids has it: a number without leading zeros. */
 static const char *plain_id(const char *id)
@@ -59,9 +71,15 @@ static const char *stem_of(char *out, const char *path)
 static attune_status index_file(attune_tracks *tracks, uint32_t file)
 {
     char stem[PATH_MAX];
-    const char *path = attune_scan_path(tracks->scan, file);
+    const char *path = path_of(tracks, file);
     uint32_t number = 0, id = 0;
     attune_status status = attune_names_add(&number, &tracks->paths, path);
+    if (status == ATTUNE_OK && number != file) {
+        status = attune_fail(ATTUNE_EDATA,
+                             "%.300s: stands in the embeddings twice, as row %u and "
+                             "row %u; each row wants a name of its own",
+                             path, number + 1, file + 1);
+    }
     if (status == ATTUNE_OK) {
         status = attune_names_add(&id, &tracks->ids, stem_of(stem, path));
     }
@@ -79,11 +97,11 @@ static attune_status index_file(attune_tracks *tracks, uint32_t file)
 
 static attune_status index_files(attune_tracks *tracks)
 {
-    const size_t files = attune_scan_count(tracks->scan), size = files * sizeof(uint32_t);
+    const size_t files = tracks->files, size = files * sizeof(uint32_t);
     attune_status status = ATTUNE_OK;
     if (files >= UINT32_MAX / 8) {
         return attune_fail(ATTUNE_EINVAL, "%s: %zu files are too many to train with",
-                           attune_scan_root(tracks->scan), files);
+                           root_of(tracks), files);
     }
     tracks->file_of_id = malloc(size);
     tracks->other_of_id = malloc(size);
@@ -116,7 +134,27 @@ attune_status attune_tracks_open(attune_tracks **out, const char *folder)
         status = attune_scan_finish(tracks->scan);
     }
     if (status == ATTUNE_OK) {
+        tracks->files = attune_scan_count(tracks->scan);
         status = index_files(tracks);
+    }
+    if (status != ATTUNE_OK) {
+        attune_tracks_close(tracks);
+        *out = NULL;
+    }
+    return status;
+}
+
+attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, uint32_t count)
+{
+    attune_tracks *tracks = *out = calloc(1, sizeof(*tracks));
+    if (!tracks) {
+        return attune_fail_memory("tracks", sizeof(*tracks));
+    }
+    tracks->names = names;
+    tracks->files = count;
+    attune_status status = index_files(tracks);
+    if (status == ATTUNE_OK) {
+        status = attune_tracks_add_all(tracks);
     }
     if (status != ATTUNE_OK) {
         attune_tracks_close(tracks);
@@ -206,7 +244,8 @@ static attune_status take_file(uint32_t *out, attune_tracks *tracks, uint32_t fi
         }
         *track = tracks->count;
         add_entry(tracks, tracks->ids.texts[tracks->id_of_file[file]],
-                  attune_scan_place(tracks->scan, file));
+                  tracks->scan ? attune_scan_place(tracks->scan, file)
+                               : (attune_audio_place){.path = tracks->names[file]});
     }
     *out = *track;
     return ATTUNE_OK;
@@ -214,9 +253,8 @@ static attune_status take_file(uint32_t *out, attune_tracks *tracks, uint32_t fi
 
 attune_status attune_tracks_add_all(attune_tracks *tracks)
 {
-    const size_t files = attune_scan_count(tracks->scan);
     attune_status status = ATTUNE_OK;
-    for (uint32_t i = 0, track = 0; status == ATTUNE_OK && i < files; i++) {
+    for (uint32_t i = 0, track = 0; status == ATTUNE_OK && i < tracks->files; i++) {
         status = take_file(&track, tracks, i);
     }
     return status;
@@ -226,14 +264,14 @@ attune_status attune_tracks_add_all(attune_tracks *tracks)
 static uint32_t file_at(const attune_tracks *tracks, const char *name)
 {
     char path[PATH_MAX], real[PATH_MAX];
-    const char *root = name[0] == '/' ? "" : attune_scan_root(tracks->scan);
+    const char *root = name[0] == '/' || !tracks->scan ? "" : attune_scan_root(tracks->scan);
     const int length = snprintf(path, sizeof(path), "%s%s%s", root,
                                 *root && root[strlen(root) - 1] != '/' ? "/" : "", name);
     if (!*name || length < 0 || (size_t)length >= sizeof(path)) {
         return ATTUNE_NO_TRACK;
     }
     const uint32_t file = attune_names_find(&tracks->paths, path);
-    return file != ATTUNE_NO_NAME || !realpath(path, real)
+    return file != ATTUNE_NO_NAME || !tracks->scan || !realpath(path, real)
                ? file
                : attune_names_find(&tracks->paths, real);
 }
@@ -247,8 +285,7 @@ static attune_status file_called(uint32_t *out, const attune_tracks *tracks, con
         return attune_fail(ATTUNE_EDATA,
                            "%.60s: is two files, %.300s and %.300s; name them by "
                            "their paths, or a folder that holds one of them",
-                           id, attune_scan_path(tracks->scan, *out),
-                           attune_scan_path(tracks->scan, tracks->other_of_id[number]));
+                           id, path_of(tracks, *out), path_of(tracks, tracks->other_of_id[number]));
     }
     return ATTUNE_OK;
 }
@@ -277,7 +314,7 @@ attune_status attune_tracks_find(uint32_t *out, attune_tracks *tracks, const cha
 {
     uint32_t file = ATTUNE_NO_TRACK;
     *out = ATTUNE_NO_TRACK;
-    if (!tracks->scan) {
+    if (!tracks->scan && !tracks->names) {
         return take_name(out, tracks, name);
     }
     const attune_status status = look_up(&file, tracks, name);
@@ -309,7 +346,7 @@ attune_status attune_tracks_check(const attune_tracks *tracks)
                       : attune_fail(ATTUNE_ENOINPUT,
                                     "%.200s: has no file of %u tracks that were named: %s; name "
                                     "another folder, or --skip-missing",
-                                    attune_scan_root(tracks->scan), count, list);
+                                    root_of(tracks), count, list);
 }
 
 /* ---- manifests ---- */
@@ -324,14 +361,26 @@ typedef struct manifest {
 
 static int column_called(const char *name)
 {
+    static const struct {
+        const char *name;
+        int column;
+    } others[] = {{"id", COLUMN_ID},
+                  {"track_id", COLUMN_ID},
+                  {"path", COLUMN_PATH},
+                  {"artist_id", ATTUNE_LABEL_ARTIST},
+                  {"album_id", ATTUNE_LABEL_ALBUM},
+                  {"genre_top", ATTUNE_LABEL_GENRE}};
     for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
         if (strcmp(name, label_columns[i]) == 0) {
             return i;
         }
     }
-    return strcmp(name, "id") == 0 || strcmp(name, "track_id") == 0 ? COLUMN_ID
-           : strcmp(name, "path") == 0                              ? COLUMN_PATH
-                                                                    : COLUMN_COUNT;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        if (strcmp(name, others[i].name) == 0) {
+            return others[i].column;
+        }
+    }
+    return COLUMN_COUNT;
 }
 
 static attune_status read_header(manifest *m, attune_csv *csv)
@@ -366,16 +415,23 @@ static const char *field(const manifest *m, const attune_csv_row *row, int colum
     return m->at[column] == SIZE_MAX ? "" : row->fields[m->at[column]];
 }
 
+attune_status attune_tracks_set_label(attune_tracks *tracks, uint32_t track, attune_label label,
+                                      const char *value)
+{
+    uint32_t number = 0;
+    const attune_status status = attune_names_add(&number, &tracks->labels[label], value);
+    tracks->entries[track].label[label] = status == ATTUNE_OK ? (int32_t)number : -1;
+    return status;
+}
+
 static attune_status set_labels(attune_tracks *tracks, uint32_t track, const manifest *m,
                                 const attune_csv_row *row)
 {
     attune_status status = ATTUNE_OK;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_LABEL_COUNT; i++) {
         const char *value = field(m, row, i);
-        uint32_t number = 0;
         if (*value) {
-            status = attune_names_add(&number, &tracks->labels[i], value);
-            tracks->entries[track].label[i] = (int32_t)number;
+            status = attune_tracks_set_label(tracks, track, (attune_label)i, value);
         }
     }
     return status;

@@ -41,16 +41,23 @@ typedef struct attune_tracks_entry {
 /* Scans `folder`. ATTUNE_ENOINPUT when it is not there or holds no audio. On failure *out is NULL.
  */
 attune_status attune_tracks_open(attune_tracks **out, const char *folder);
+/* The same over names instead of files: ids or paths (count), borrowed, of which none is looked for
+ * on disk; track i is name i, and all are there. A name that stands there twice is ATTUNE_EDATA. */
+attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, uint32_t count);
 /* A table without files, for what asks of names alone: every name that is looked for is a track, an
  * id without leading zeros or a path's file name, and has no path. Takes no manifest. */
 attune_status attune_tracks_open_names(attune_tracks **out);
 void attune_tracks_close(attune_tracks *tracks); /* NULL-safe */
 
 /* Adds the tracks of a manifest: a CSV file whose header names the columns `id` (or `track_id`) or
- * `path` or both, and any of the labels'; an empty field is a label not known. A path is absolute
- * or below the folder, and comes before the id if it is there. An id that stands in it twice is
- * ATTUNE_EDATA. */
+ * `path` or both, and any of the labels' (artist_id, album_id and genre_top are known too); an
+ * empty field is a label not known. A path is absolute or below the folder, and comes before the id
+ * if it is there. An id that stands in it twice is ATTUNE_EDATA. */
 attune_status attune_tracks_add_manifest(attune_tracks *tracks, const char *path);
+
+/* Gives a track a label. */
+attune_status attune_tracks_set_label(attune_tracks *tracks, uint32_t track, attune_label label,
+                                      const char *value);
 
 /* Adds every file of the scan. */
 attune_status attune_tracks_add_all(attune_tracks *tracks);

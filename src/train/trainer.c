@@ -435,10 +435,10 @@ static attune_status note_epoch(trainer *t, const attune_validation *v)
                                v->score, t->run.now.rate, seconds},
                  labels[] = {loss,
                              accuracy,
-                             v->retrieval.map,
+                             v->retrieval.all.map,
                              v->retrieval.triplet_accuracy,
-                             v->retrieval.precision_1,
-                             v->retrieval.median_cosine,
+                             v->retrieval.all.precision_1,
+                             v->median_cosine,
                              t->run.now.rate,
                              seconds};
     attune_train_say(t->events,
@@ -447,7 +447,7 @@ static attune_status note_epoch(trainer *t, const attune_validation *v)
                                   : "epoch %.0f: loss %.4f, held out: accuracy %.4f, loss %.4f",
                      t->run.now.epoch, loss, v->score,
                      t->data.held ? v->retrieval.triplet_accuracy : v->triplets.loss,
-                     v->retrieval.precision_1, v->retrieval.median_cosine);
+                     v->retrieval.all.precision_1, v->median_cosine);
     return attune_watch_epoch(t->watch, (int64_t)t->run.now.all_steps, (int)t->run.now.epoch,
                               t->data.held ? labels : triplets);
 }

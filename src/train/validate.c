@@ -1,6 +1,7 @@
 /* validate.c - embed what is held out, and measure. */
 #include "train/validate.h"
 
+#include "eval/spread.h"
 #include "kernels/cpu/team.h"
 #include "status/error.h"
 #include "train/sampler.h"
@@ -100,41 +101,6 @@ static int thread_count(const attune_settings *settings)
 
 /* ---- triplets ---- */
 
-static const uint32_t *members(const attune_triplet *triplet, uint32_t out[3])
-{
-    out[0] = triplet->anchor;
-    out[1] = triplet->positive;
-    out[2] = triplet->negative;
-    return out;
-}
-
-/* Loss and accuracies from rows (3n, E): anchors, positives, negatives. */
-static void measure_triplets(attune_validation *out, const float *rows, float *scratch, int n,
-                             int E, const attune_settings *settings)
-{
-    const int batch = (int)settings->batch;
-    double sum = 0;
-    int batches = 0;
-    attune_loss_triplet(&out->triplets, scratch, rows, n, E, settings->margin, 0);
-    for (int first = 0; first < n; first += batch, batches++) {
-        double correct = 0;
-        const int end = first + batch < n ? first + batch : n;
-        for (int i = first; i < end; i++) {
-            attune_loss_value one;
-            float three[3 * 1024], unused[3 * 1024];
-            for (int k = 0; k < 3; k++) {
-                memcpy(three + (size_t)k * E, rows + ((size_t)k * n + i) * E,
-                       (size_t)E * sizeof(float));
-            }
-            attune_loss_triplet(&one, unused, three, 1, E, settings->margin, 0);
-            correct += one.correct;
-        }
-        sum += correct / (end - first);
-    }
-    out->batch_accuracy = batches > 0 ? sum / batches : NAN;
-    out->score = n > 0 ? out->triplets.correct / n : NAN;
-}
-
 static attune_status validate_triplets(attune_validation *out, const attune_model *model,
                                        const attune_stage_data *data, const attune_triplet_set *set,
                                        const attune_settings *settings)
@@ -144,39 +110,35 @@ static attune_status validate_triplets(attune_validation *out, const attune_mode
                  clip = (size_t)(settings->seconds * attune_model_network(model)->sample_rate);
     int32_t *row = malloc(((size_t)tracks + 1) * sizeof(*row));
     piece *pieces = malloc(((size_t)tracks + 1) * sizeof(*pieces));
-    float *embeddings = malloc((tracks + 6 * n + 1) * E * sizeof(*embeddings));
+    float *embeddings = malloc(((size_t)tracks + 1) * E * sizeof(*embeddings));
+    attune_triplet_rows *triplets = malloc((n + 1) * sizeof(*triplets));
     attune_status status = ATTUNE_OK;
     int count = 0;
-    if (!row || !pieces || !embeddings) {
-        status = attune_fail_memory("a validation", (tracks + 6 * n) * E * sizeof(*embeddings));
+    if (!row || !pieces || !embeddings || !triplets) {
+        status = attune_fail_memory("a validation", tracks * E * sizeof(*embeddings));
         goto done;
     }
     memset(row, -1, tracks * sizeof(*row));
     for (size_t i = 0; i < n; i++) {
-        uint32_t three[3];
-        members(&set->triplets[i], three);
+        const attune_triplet *t = &set->triplets[i];
+        const uint32_t three[3] = {t->anchor, t->positive, t->negative};
         for (int k = 0; k < 3; k++) {
             if (row[three[k]] < 0) {
                 row[three[k]] = count;
                 pieces[count++] = (piece){.track = three[k], .count = clip};
             }
         }
+        triplets[i] = (attune_triplet_rows){(uint32_t)row[t->anchor], (uint32_t)row[t->positive],
+                                            (uint32_t)row[t->negative]};
     }
     status = embed(embeddings, model, data->cache, pieces, count, thread_count(settings));
     if (!status) {
-        float *rows = embeddings + tracks * E;
-        for (size_t i = 0; i < n; i++) {
-            uint32_t three[3];
-            members(&set->triplets[i], three);
-            for (size_t k = 0; k < 3; k++) {
-                memcpy(rows + (k * n + i) * E, embeddings + (size_t)row[three[k]] * E,
-                       E * sizeof(float));
-            }
-        }
-        memset(rows + 3 * n * E, 0, 3 * n * E * sizeof(float));
-        measure_triplets(out, rows, rows + 3 * n * E, (int)n, (int)E, settings);
+        attune_triplet_measure(&out->triplets, NULL, NULL, embeddings, (uint32_t)E, triplets,
+                               (uint32_t)n, settings->margin, (uint32_t)settings->batch);
+        out->score = n > 0 ? out->triplets.correct / (double)n : NAN;
     }
 done:
+    free(triplets);
     free(embeddings);
     free(pieces);
     free(row);
@@ -184,6 +146,22 @@ done:
 }
 
 /* ---- labels ---- */
+
+static attune_status measure_labels(attune_validation *out, const float *embeddings,
+                                    const int32_t *labels, uint32_t n, uint32_t E, int threads)
+{
+    const attune_relation relation = {.labels = labels, .triplets = true};
+    attune_team *team = NULL;
+    attune_pairs pairs = {0};
+    attune_status status = attune_team_open(&team, threads);
+    status = status ? status : attune_pairs_open(&pairs, embeddings, n, E, team);
+    status = status ? status : attune_retrieval_measure(&out->retrieval, NULL, &pairs, &relation);
+    status = status ? status : attune_spread_cosine(&out->median_cosine, embeddings, n, E, team);
+    out->score = out->retrieval.all.map;
+    attune_pairs_close(&pairs);
+    attune_team_close(team);
+    return status;
+}
 
 static attune_status validate_labels(attune_validation *out, const attune_model *model,
                                      const attune_stage_data *data, const attune_settings *settings)
@@ -229,10 +207,9 @@ static attune_status validate_labels(attune_validation *out, const attune_model 
     }
     status = embed(embeddings, model, data->cache, pieces, (int)n, thread_count(settings));
     if (!status) {
-        status = attune_retrieval_measure(&out->retrieval, embeddings, labels, n, (uint32_t)E);
-        out->score = out->retrieval.map;
+        status = measure_labels(out, embeddings, labels, n, (uint32_t)E, thread_count(settings));
     }
-    if (!status && out->retrieval.anchors == 0) {
+    if (!status && out->retrieval.all.anchors == 0) {
         status = attune_fail(ATTUNE_EDATA, "choose-by: no two tracks held out share that label");
     }
 done:

@@ -5,14 +5,14 @@
 #define ATTUNE_SRC_TRAIN_VALIDATE_H
 
 #include "eval/retrieval.h"
-#include "train/loss.h"
+#include "eval/triplet_score.h"
 #include "train/stage_data.h"
 
 typedef struct attune_validation {
-    attune_loss_value triplets; /* of triplets; their loss has the stage's margin */
-    double batch_accuracy;      /* mean of batches' accuracies, as published */
-    attune_retrieval retrieval; /* without triplets */
-    double score;               /* what is chosen by: accuracy, or MAP */
+    attune_triplet_score triplets;     /* of triplets; their loss has the stage's margin */
+    attune_retrieval_result retrieval; /* without triplets */
+    double median_cosine;              /* without triplets: near 1, the space has collapsed */
+    double score;                      /* what is chosen by: accuracy, or MAP */
 } attune_validation;
 
 /* Triplets of a part; or, where the data has none, the tracks held out, by settings->choose_by: by

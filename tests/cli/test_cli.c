@@ -106,7 +106,7 @@ Test(cli, inputs_that_are_not_there_or_not_what_they_should_be)
                  0);
     unsetenv("ATTUNE_MODEL");
     if (attune_model_has_default()) {
-        check("info", 0, "AudioEmbedding", "");
+        check("info", 0, "model           attune-", "");
     } else {
         check("embed . -o a.h5", 78, "", "--model");
         check("info", 64, "", "no file");

@@ -185,6 +185,29 @@ Test(train, what_it_trained_embeds)
                   0);
 }
 
+/* A model has no batch normalisation: what training begins with embeds as it did. */
+Test(train, a_model_is_unfolded)
+{
+    make_music();
+    cr_assert_eq(train(UNLABELLED "--epochs 2 --rate 1e-2 -o run"), 0, "%s", errors());
+    cr_assert_eq(run_command("cd '%s' && \"$ATTUNE_COMMAND\" export run/best.h5 -o first.onnx",
+                             temporary_folder()),
+                 0);
+    cr_assert_eq(train(UNLABELLED "--epochs 1 --rate 1e-9 --weight-decay 0 --freeze "
+                                  "--from first.onnx -o again"),
+                 0, "%s", errors());
+    cr_assert_eq(
+        run_command("cd '%s' && \"$ATTUNE_COMMAND\" export again/last.h5 -o second.onnx && "
+                    "for i in first second; do \"$ATTUNE_COMMAND\" embed audio -q --model "
+                    "$i.onnx -o $i.h5 && \"$ATTUNE_COMMAND\" export $i.h5 -o $i.csv; done && "
+                    "python3 -c \"import csv; "
+                    "a,b=[[float(r['embedding_%%d'%%k]) for r in csv.DictReader(open(f)) for k in "
+                    "range(8)] for f in ('first.csv','second.csv')]; "
+                    "d=max(abs(x-y) for x,y in zip(a,b)); assert len(a)==64 and d<1e-4, d\"",
+                    temporary_folder()),
+        0);
+}
+
 struct wrong {
     char arguments[160];
     int code;

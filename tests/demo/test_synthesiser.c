@@ -104,6 +104,10 @@ Test(synthesiser, stays_within_its_samples)
     const attune_drum drum = {50, 5, 1, 0.1f, 0.5f, 0.1f, 1000};
     for (int wave = ATTUNE_WAVE_SAW; wave <= ATTUNE_WAVE_PLUCK; wave++) {
         const attune_instrument instrument = {(attune_wave)wave, 0, .decay = 1, .bright = 1};
+        float high[100] = {0}, silence[100] = {0};
+        attune_bus too_high = {high, 100, RATE, {1}};
+        attune_play_note(&too_high, &instrument, 0, 1, 120, 1); /* 8.4 kHz */
+        cr_assert_eq(memcmp(high, silence, sizeof(high)), 0, "wave %d", wave);
         for (int start = -1; start <= 1; start++) {
             for (int pitch = -40; pitch <= 160; pitch += 20) {
                 attune_play_note(&bus, &instrument, start * 0.04, 0, pitch, 1);

@@ -1,5 +1,6 @@
 /* Retrieval figures against the definitions, counted triplet by triplet and rank by rank. */
 #include "eval/retrieval.h"
+#include "eval/spread.h"
 
 #include "tests/support/support.h"
 
@@ -71,6 +72,20 @@ static int before(const float *x, int a, int b, const struct shape *s)
     return count;
 }
 
+static attune_status measure(attune_retrieval_result *out, const float *x, const int32_t *labels,
+                             uint32_t n, uint32_t E)
+{
+    const attune_relation relation = {.labels = labels, .triplets = true};
+    attune_team *team = NULL;
+    attune_pairs pairs;
+    cr_assert_eq(attune_team_open(&team, 2), ATTUNE_OK);
+    cr_assert_eq(attune_pairs_open(&pairs, x, n, E, team), ATTUNE_OK);
+    const attune_status status = attune_retrieval_measure(out, NULL, &pairs, &relation);
+    attune_pairs_close(&pairs);
+    attune_team_close(team);
+    return status;
+}
+
 ParameterizedTestParameters(retrieval, equals_its_definition)
 {
     static struct shape shapes[] = {{2, 1, 1, 0},  {5, 2, 2, 0},   {40, 8, 5, 0},
@@ -91,9 +106,9 @@ ParameterizedTest(struct shape *s, retrieval, equals_its_definition)
         labels[i] = i % 7 == 6 ? -1 : (int32_t)(random_bits(&seed) % (unsigned)s->labels);
     }
     labels[0] = labels[1] = 0;
-    attune_retrieval got;
-    cr_assert_eq(attune_retrieval_measure(&got, x, labels, (uint32_t)s->n, (uint32_t)s->E),
-                 ATTUNE_OK);
+    attune_retrieval_result result;
+    cr_assert_eq(measure(&result, x, labels, (uint32_t)s->n, (uint32_t)s->E), ATTUNE_OK);
+    const attune_retrieval got = result.all;
     double map = 0, first = 0, r = 0, anchors = 0;
     for (int a = 0; a < s->n; a++) {
         double positives = 0, average = 0, near = 0;
@@ -121,24 +136,26 @@ ParameterizedTest(struct shape *s, retrieval, equals_its_definition)
     cr_assert_float_eq(got.precision_1, first / anchors, 1e-12);
     cr_assert_float_eq(got.r_precision, r / anchors, 1e-12);
     const double chance = accuracy(x, labels, s);
-    cr_assert_eq(isnan(got.triplet_accuracy), isnan(chance));
-    cr_assert(isnan(chance) || fabs(got.triplet_accuracy - chance) < 1e-12, "%g, not %g",
-              got.triplet_accuracy, chance);
+    cr_assert_eq(isnan(result.triplet_accuracy), isnan(chance));
+    cr_assert(isnan(chance) || fabs(result.triplet_accuracy - chance) < 1e-12, "%g, not %g",
+              result.triplet_accuracy, chance);
 }
 
 Test(retrieval, refuses_a_label_beyond_the_rows)
 {
     const float x[2] = {0, 1};
     const int32_t labels[2] = {0, 2};
-    attune_retrieval got;
-    cr_assert_eq(attune_retrieval_measure(&got, x, labels, 2, 1), ATTUNE_EINVAL);
+    attune_retrieval_result got;
+    cr_assert_eq(measure(&got, x, labels, 2, 1), ATTUNE_EINVAL);
 }
 
 Test(retrieval, finds_a_collapsed_space)
 {
     const float x[8] = {1, 0.01f, 1, 0.02f, 1, 0.03f, 1, 0.04f};
-    const int32_t labels[4] = {0, 0, 1, 1};
-    attune_retrieval got;
-    cr_assert_eq(attune_retrieval_measure(&got, x, labels, 4, 2), ATTUNE_OK);
-    cr_assert_gt(got.median_cosine, 0.999);
+    attune_team *team = NULL;
+    double cosine = 0;
+    cr_assert_eq(attune_team_open(&team, 1), ATTUNE_OK);
+    cr_assert_eq(attune_spread_cosine(&cosine, x, 4, 2, team), ATTUNE_OK);
+    cr_assert_gt(cosine, 0.999);
+    attune_team_close(team);
 }

@@ -1,14 +1,24 @@
 /* test_simd.c - the vector functions against libm in double, over their whole range. */
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/train_simd.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 
-/* In units of 1/ATTUNE_GELU_SCALE, argument and value. */
+/* In units of 1/scale, argument and value. */
+static double scaled_gelu(double x, float scale)
+{
+    return 0.5 * x * erfc(-x / (double)scale / sqrt(2));
+}
+
 static double gelu(double x)
 {
-    return 0.5 * x * erfc(-x / (double)ATTUNE_GELU_SCALE / sqrt(2));
+    return scaled_gelu(x, ATTUNE_GELU_SCALE);
+}
+
+static double quick_gelu(double x)
+{
+    return scaled_gelu(x, ATTUNE_QUICK_SCALE);
 }
 
 /* GELU's derivative, in no units, by an argument in those of gelu. */
@@ -46,7 +56,14 @@ static double worst(vf (*function)(vf), double (*truth)(double), double range, i
 static vf gelu_v(vf x)
 {
     vf all[TOGETHER] = {[TOGETHER - 1] = x};
-    gelu_n(all, TOGETHER);
+    gelu_n(all, TOGETHER, false);
+    return all[TOGETHER - 1];
+}
+
+static vf quick_gelu_v(vf x)
+{
+    vf all[TOGETHER] = {[TOGETHER - 1] = x};
+    gelu_n(all, TOGETHER, true);
     return all[TOGETHER - 1];
 }
 
@@ -90,6 +107,11 @@ Test(simd, sums_are_of_every_vector)
     for (int i = 0; i < W; i++) {
         cr_assert_eq(lane[i], (float)(100 * i * W + W * (W - 1) / 2));
     }
+}
+
+Test(simd, quick_gelu_is_within_its_bound)
+{
+    cr_assert_lt(worst(quick_gelu_v, quick_gelu, 2, 0), 2.6e-5 * (double)ATTUNE_QUICK_SCALE);
 }
 
 Test(simd, exp_is_within_two_units)

@@ -1,5 +1,5 @@
-/* train_sequence_reference.h - the sequence stage in training mode, forward and backward, in plain double
- * precision.
+/* train_sequence_reference.h - the sequence stage in training mode, forward and backward, in plain
+ * double precision.
  *
  * Written from its definition, a clip and a step at a time; shares no code with the kernels. */
 #ifndef ATTUNE_TESTS_TRAIN_SEQUENCE_REFERENCE_H

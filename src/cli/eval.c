@@ -1,0 +1,211 @@
+/* eval.c - `attune eval`: what embeddings are worth, from triplets and labels. */
+#include "cli/cli.h"
+#include "eval/evaluate.h"
+#include "status/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+    "Usage: attune eval EMBEDDINGS... [--triplets FILE]... [--fma-metadata DIR | --labels FILE]\n"
+    "\n"
+    "Prints figures of each file of embeddings, and of random vectors beside them: triplets,\n"
+    "genres by neighbours and by a linear probe, artists, albums and groups found again, hubs.\n"
+    "EMBEDDINGS are outputs of attune, .npy (with --ids) or .csv (id, components...), also of\n"
+    "other models; several are evaluated on the tracks that all have, and compared with the\n"
+    "first.\n"
+    "\n"
+    "      --triplets FILE       triplets: published ones, synthetic or human, or anchor,\n"
+    "                            positive, negative; may be given again\n"
+    "      --split PART          of published triplets: all (default), train, validation, test\n"
+    "      --leak-free           beside it, without triplets whose tracks occur in training\n"
+    "                            triplets, of this file or of one given before it\n"
+    "      --margin M            of the triplet loss (default: 0.2)\n"
+    "      --fma-metadata DIR    labels and split of FMA; outputs of attune may have them too\n"
+    "      --labels FILE         labels: CSV with id or path, and artist, album, genre, group,\n"
+    "                            split\n"
+    "      --ids FILE            ids or paths of a .npy file's rows, one a line (default: the\n"
+    "                            same name with .txt); may be given again\n"
+    "      --metric NAME         euclidean (default) or cosine\n"
+    "      --plots DIR           draws distances, confusions and recall as PNG and SVG (gnuplot)\n"
+    "      --json, --csv         instead of a table\n"
+    "  -j, --jobs N              threads (default: one for each processor)\n"
+    "  -h, --help                this text\n"
+    "\n"
+    "Intervals are of 95 %. Artists are found again also without the track's own album, albums\n"
+    "also without its artist's other albums, groups without its artist.\n"
+    "\n"
+    "Exit: 0 ok, 64 usage, 65 bad data, 66 not there, 73 cannot create the folder.\n";
+
+enum {
+    OPTION_TRIPLETS = 256,
+    OPTION_SPLIT,
+    OPTION_LEAK_FREE,
+    OPTION_MARGIN,
+    OPTION_FMA,
+    OPTION_LABELS,
+    OPTION_IDS,
+    OPTION_METRIC,
+    OPTION_PLOTS,
+    OPTION_JSON,
+    OPTION_CSV,
+};
+
+static const struct option options[] = {
+    {"triplets", required_argument, NULL, OPTION_TRIPLETS},
+    {"split", required_argument, NULL, OPTION_SPLIT},
+    {"leak-free", no_argument, NULL, OPTION_LEAK_FREE},
+    {"margin", required_argument, NULL, OPTION_MARGIN},
+    {"fma-metadata", required_argument, NULL, OPTION_FMA},
+    {"labels", required_argument, NULL, OPTION_LABELS},
+    {"ids", required_argument, NULL, OPTION_IDS},
+    {"metric", required_argument, NULL, OPTION_METRIC},
+    {"plots", required_argument, NULL, OPTION_PLOTS},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"csv", no_argument, NULL, OPTION_CSV},
+    {"jobs", required_argument, NULL, 'j'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+typedef struct eval_arguments {
+    attune_evaluation_options options;
+    const char **triplets, **ids; /* (argc) each */
+    bool json, csv, help;
+} eval_arguments;
+
+static int parse_part(eval_arguments *a, const char *text)
+{
+    static const char *const names[] = {"all", "train", "validation", "test"};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            a->options.part = i - 1;
+            return EXIT_OK;
+        }
+    }
+    return usage_error("eval", "--split %s: not one of all, train, validation, test", text);
+}
+
+/* Options of a value; 0 when it is fine. */
+static int take_value(eval_arguments *a, int option, const char *text)
+{
+    long threads = 0;
+    switch (option) {
+    case OPTION_SPLIT:
+        return parse_part(a, text);
+    case OPTION_MARGIN:
+        return parse_real(text, 0, 1e6, &a->options.margin)
+                   ? EXIT_OK
+                   : usage_error("eval", "--margin %s: not a number from 0", text);
+    case OPTION_METRIC:
+        a->options.cosine = strcmp(text, "cosine") == 0;
+        return a->options.cosine || strcmp(text, "euclidean") == 0
+                   ? EXIT_OK
+                   : usage_error("eval", "--metric %s: neither euclidean nor cosine", text);
+    case 'j':
+        if (!parse_integer(text, 1, 1024, &threads)) {
+            return usage_error("eval", "-j %s: not a number from 1 to 1024", text);
+        }
+        a->options.threads = (int)threads;
+        return EXIT_OK;
+    default:
+        return EXIT_OK;
+    }
+}
+
+static int parse_arguments(eval_arguments *a, int argc, char **argv)
+{
+    int option = 0, code = EXIT_OK;
+    optind = 1;
+    while ((option = getopt_long(argc, argv, ":j:h", options, NULL)) != -1) {
+        switch (option) {
+        case OPTION_TRIPLETS:
+            a->triplets[a->options.triplet_count++] = optarg;
+            break;
+        case OPTION_IDS:
+            a->ids[a->options.id_count++] = optarg;
+            break;
+        case OPTION_FMA:
+            a->options.fma_metadata = optarg;
+            break;
+        case OPTION_LABELS:
+            a->options.labels = optarg;
+            break;
+        case OPTION_PLOTS:
+            a->options.plots = optarg;
+            break;
+        case OPTION_LEAK_FREE:
+            a->options.leak_free = true;
+            break;
+        case OPTION_JSON:
+            a->json = true;
+            break;
+        case OPTION_CSV:
+            a->csv = true;
+            break;
+        case 'h':
+            a->help = true;
+            return EXIT_OK;
+        case '?':
+        case ':':
+            return option_error("eval", argc, argv, options, option);
+        default:
+            code = take_value(a, option, optarg);
+            if (code != EXIT_OK) {
+                return code;
+            }
+        }
+    }
+    if (optind == argc) {
+        return usage_error("eval", "a file of embeddings is needed");
+    }
+    if (a->json && a->csv) {
+        return usage_error("eval", "--json and --csv: only one of them");
+    }
+    a->options.files = (const char *const *)argv + optind;
+    a->options.file_count = (uint32_t)(argc - optind);
+    a->options.triplets = a->triplets;
+    a->options.ids = a->ids;
+    return EXIT_OK;
+}
+
+static int run(const eval_arguments *a)
+{
+    attune_evaluation evaluation;
+    const attune_status status = attune_evaluate(&evaluation, &a->options);
+    int code = status == ATTUNE_OK ? EXIT_OK : fail(status);
+    if (status == ATTUNE_OK && a->csv) {
+        attune_report_csv(&evaluation.report, stdout);
+    } else if (status == ATTUNE_OK && a->json) {
+        json_t *object = attune_report_json(&evaluation.report);
+        char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+        if (text) {
+            puts(text);
+        } else {
+            code = fail(attune_fail_memory("JSON", 0));
+        }
+        free(text);
+        json_decref(object);
+    } else if (status == ATTUNE_OK) {
+        attune_report_text(&evaluation.report, stdout);
+    }
+    attune_evaluation_free(&evaluation);
+    return code;
+}
+
+int command_eval(int argc, char **argv)
+{
+    eval_arguments a = {.options = {.part = -1, .margin = 0.2}};
+    a.triplets = calloc((size_t)argc + 1, sizeof(*a.triplets));
+    a.ids = calloc((size_t)argc + 1, sizeof(*a.ids));
+    int code = a.triplets && a.ids ? parse_arguments(&a, argc, argv)
+                                   : fail(attune_fail_memory("arguments", (size_t)argc));
+    if (code == EXIT_OK && a.help) {
+        fputs(help, stdout);
+    } else if (code == EXIT_OK) {
+        code = run(&a);
+    }
+    free(a.ids);
+    free(a.triplets);
+    return code;
+}

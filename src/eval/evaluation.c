@@ -1,0 +1,595 @@
+/* evaluation.c - reads, brings rows together, measures each embedding, and compares them. */
+#include "eval/evaluate.h"
+
+#include "eval/nearest.h"
+#include "eval/spread.h"
+#include "fma/metadata.h"
+#include "status/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+void attune_evaluation_free(attune_evaluation *evaluation)
+{
+    attune_evaluation *e = evaluation;
+    if (!e) {
+        return;
+    }
+    for (uint32_t i = 0; i < e->paired_count; i++) {
+        for (uint32_t s = 0; e->paired[i].scores && s < e->space_count; s++) {
+            free(e->paired[i].scores[s]);
+        }
+        free(e->paired[i].scores);
+        free(e->paired[i].section);
+        free(e->paired[i].name);
+        free(e->paired[i].clusters);
+    }
+    for (uint32_t s = 0; s < e->space_count; s++) {
+        if (e->spaces) {
+            attune_space_free(&e->spaces[s]);
+        }
+        if (e->confusion) {
+            free(e->confusion[s]);
+        }
+    }
+    for (uint32_t i = 0; e->files && i < e->options.triplet_count; i++) {
+        free(e->files[i].section);
+        free(e->files[i].triplets);
+        free(e->files[i].clean);
+    }
+    for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
+        free(e->labels[i]);
+    }
+    free(e->paired);
+    free(e->spaces);
+    free(e->confusion);
+    free(e->retrievals);
+    free(e->files);
+    free(e->titles);
+    free(e->genres);
+    free(e->parts);
+    free(e->queries);
+    free(e->training);
+    free(e->among);
+    attune_tracks_close(e->tracks);
+    attune_team_close(e->team);
+    attune_report_free(&e->report);
+    *e = (attune_evaluation){0};
+}
+
+/* ---- rows that all have ---- */
+
+static bool ends_in_npy(const char *path)
+{
+    const size_t length = strlen(path);
+    return length > 4 && strcmp(path + length - 4, ".npy") == 0;
+}
+
+static attune_status read_spaces(attune_evaluation *e)
+{
+    attune_status status = ATTUNE_OK;
+    uint32_t npy = 0;
+    for (uint32_t i = 0; status == ATTUNE_OK && i < e->options.file_count; i++) {
+        const char *path = e->options.files[i], *ids = NULL;
+        if (ends_in_npy(path)) {
+            ids = npy < e->options.id_count ? e->options.ids[npy] : NULL;
+            npy++;
+        }
+        status = attune_space_read(&e->spaces[i], path, ids);
+        if (status == ATTUNE_OK && e->spaces[i].left_out > 0) {
+            status = attune_report_note(&e->report, "%s: %u rows have no vector and are left out",
+                                        e->spaces[i].title, e->spaces[i].left_out);
+        }
+        if (status == ATTUNE_OK && e->options.cosine) {
+            attune_space_normalise(&e->spaces[i]);
+        }
+    }
+    if (status == ATTUNE_OK && npy < e->options.id_count) {
+        status = attune_fail(ATTUNE_EINVAL, "--ids %s: there is no .npy file for it",
+                             e->options.ids[npy]);
+    }
+    return status;
+}
+
+/* row_of (n of the first): the row of space s that is the same track; ATTUNE_NO_ROW: none. */
+static attune_status match(uint32_t *row_of, attune_tracks *tracks, const attune_space *first,
+                           const attune_space *other)
+{
+    attune_status status = ATTUNE_OK;
+    memset(row_of, 0xff, first->n * sizeof(*row_of));
+    for (uint32_t i = 0; status == ATTUNE_OK && i < other->n; i++) {
+        uint32_t track = ATTUNE_NO_TRACK;
+        status = attune_tracks_find(&track, tracks, other->names[i]);
+        if (status == ATTUNE_OK && track != ATTUNE_NO_TRACK) {
+            if (row_of[track] != ATTUNE_NO_ROW) {
+                return attune_fail(ATTUNE_EDATA, "%s: rows %u and %u are one track, %s",
+                                   other->title, row_of[track] + 1, i + 1, first->names[track]);
+            }
+            row_of[track] = i;
+        }
+    }
+    return status;
+}
+
+/* Keeps the rows that every space has, in the first one's order. */
+static attune_status bring_together(attune_evaluation *e)
+{
+    const uint32_t n = e->spaces[0].n, files = e->options.file_count;
+    attune_tracks *tracks = NULL;
+    uint32_t *rows = malloc(((size_t)n + 1) * files * sizeof(*rows)), kept = 0, most = n;
+    attune_status status = rows ? attune_tracks_open_rows(&tracks, e->spaces[0].names, n)
+                                : attune_fail_memory("rows", (unsigned long long)n * files * 4);
+    for (uint32_t i = 0; status == ATTUNE_OK && i < n; i++) {
+        rows[i] = i;
+    }
+    for (uint32_t s = 1; status == ATTUNE_OK && s < files; s++) {
+        status = match(rows + (size_t)s * n, tracks, &e->spaces[0], &e->spaces[s]);
+        most = e->spaces[s].n > most ? e->spaces[s].n : most;
+    }
+    attune_tracks_close(tracks);
+    for (uint32_t i = 0; status == ATTUNE_OK && i < n; i++) {
+        bool all = true;
+        for (uint32_t s = 1; s < files; s++) {
+            all &= rows[(size_t)s * n + i] != ATTUNE_NO_ROW;
+        }
+        for (uint32_t s = 0; s < files && all; s++) {
+            rows[(size_t)s * n + kept] = rows[(size_t)s * n + i];
+        }
+        kept += all;
+    }
+    for (uint32_t s = 0; status == ATTUNE_OK && s < files && files > 1; s++) {
+        status = attune_space_select(&e->spaces[s], rows + (size_t)s * n, kept);
+    }
+    free(rows);
+    e->n = kept;
+    if (status == ATTUNE_OK && kept == 0) {
+        status = attune_fail(ATTUNE_EDATA, "%s and %s have no track in common", e->spaces[0].title,
+                             e->spaces[1].title);
+    }
+    return status == ATTUNE_OK && kept < most
+               ? attune_report_note(&e->report, "evaluated on the %u tracks that all files have",
+                                    kept)
+               : status;
+}
+
+/* ---- labels ---- */
+
+static attune_status set_number(attune_evaluation *e, uint32_t row, attune_label label, int32_t id)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", id);
+    return id < 0 ? ATTUNE_OK : attune_tracks_set_label(e->tracks, row, label, text);
+}
+
+static attune_status set_fma_labels(attune_evaluation *e, uint32_t row, int32_t artist,
+                                    int32_t album, const char *genre, attune_fma_split split)
+{
+    static const char *const splits[ATTUNE_FMA_SPLIT_COUNT] = {
+#define ATTUNE_X(name, value, text) [name] = text,
+        ATTUNE_FMA_SPLITS(ATTUNE_X)
+#undef ATTUNE_X
+    };
+    attune_status status = set_number(e, row, ATTUNE_LABEL_ARTIST, artist);
+    status = status ? status : set_number(e, row, ATTUNE_LABEL_ALBUM, album);
+    if (!status && *genre) {
+        status = attune_tracks_set_label(e->tracks, row, ATTUNE_LABEL_GENRE, genre);
+    }
+    if (!status && split != ATTUNE_FMA_NO_SPLIT) {
+        status = attune_tracks_set_label(e->tracks, row, ATTUNE_LABEL_SPLIT, splits[split]);
+    }
+    return status;
+}
+
+/* Labels that the first file itself has. */
+static attune_status take_own_labels(attune_evaluation *e)
+{
+    attune_status status = ATTUNE_OK;
+    for (uint32_t i = 0; status == ATTUNE_OK && i < e->n; i++) {
+        const attune_labels *l = &e->spaces[0].labels[i];
+        if (l->track_id >= 0) {
+            status = set_fma_labels(e, i, l->artist_id, l->album_id, l->genre_top, l->split);
+        }
+    }
+    return status;
+}
+
+static attune_status read_fma_labels(attune_evaluation *e)
+{
+    attune_fma *fma = NULL;
+    uint32_t unknown = 0;
+    attune_status status = attune_fma_open(&fma, e->options.fma_metadata);
+    for (uint32_t i = 0; status == ATTUNE_OK && i < e->n; i++) {
+        const attune_fma_track *t = attune_fma_find_file(fma, e->spaces[0].names[i]);
+        unknown += !t;
+        if (t) {
+            const char *genre = t->genre_top == ATTUNE_FMA_NONE
+                                    ? ""
+                                    : attune_fma_genres_of(fma)[t->genre_top].title;
+            status = set_fma_labels(e, i, t->artist_id, t->album_id, genre, t->split);
+        }
+    }
+    attune_fma_close(fma);
+    return status == ATTUNE_OK && unknown > 0
+               ? attune_report_note(&e->report, "%u of %u rows are no track of %s", unknown, e->n,
+                                    e->options.fma_metadata)
+               : status;
+}
+
+/* Renumbers labels so that only those of rows count, in the order of `order` (count). */
+static attune_status renumber(attune_evaluation *e, int label, const int32_t *order, int32_t count)
+{
+    int32_t *labels = e->labels[label], *number = calloc((size_t)count + 1, sizeof(*number)),
+            next = 0;
+    if (!number) {
+        return attune_fail_memory("labels", (unsigned long long)count * sizeof(*number));
+    }
+    for (uint32_t i = 0; i < e->n; i++) {
+        if (labels[i] >= 0) {
+            number[labels[i]] = 1;
+        }
+    }
+    for (int32_t k = 0; k < count; k++) {
+        if (number[order[k]]) {
+            if (label == ATTUNE_LABEL_GENRE) {
+                e->genres[next] = attune_tracks_label_name(e->tracks, ATTUNE_LABEL_GENRE, order[k]);
+            }
+            number[order[k]] = next++;
+        }
+    }
+    for (uint32_t i = 0; i < e->n; i++) {
+        labels[i] = labels[i] < 0 ? -1 : number[labels[i]];
+    }
+    e->label_count[label] = next;
+    free(number);
+    return ATTUNE_OK;
+}
+
+typedef struct named {
+    const char *name;
+    int32_t number;
+} named;
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const named *)a)->name, ((const named *)b)->name);
+}
+
+/* Numbers in the order of names, as scikit-learn gives them. */
+static attune_status sort_labels(attune_evaluation *e, int label)
+{
+    const int32_t count = attune_tracks_label_count(e->tracks, (attune_label)label);
+    named *names = malloc(((size_t)count + 1) * sizeof(*names));
+    int32_t *order = malloc(((size_t)count + 1) * sizeof(*order));
+    attune_status status = ATTUNE_OK;
+    if (label == ATTUNE_LABEL_GENRE) {
+        e->genres = calloc((size_t)count + 1, sizeof(*e->genres));
+    }
+    if (!names || !order || (label == ATTUNE_LABEL_GENRE && !e->genres)) {
+        status = attune_fail_memory("labels", (unsigned long long)count * sizeof(*names));
+    } else {
+        for (int32_t k = 0; k < count; k++) {
+            names[k] = (named){attune_tracks_label_name(e->tracks, (attune_label)label, k), k};
+        }
+        qsort(names, (size_t)count, sizeof(*names), by_name);
+        for (int32_t k = 0; k < count; k++) {
+            order[k] = names[k].number;
+        }
+        status = renumber(e, label, order, count);
+    }
+    free(order);
+    free(names);
+    return status;
+}
+
+static attune_part part_called(const char *name)
+{
+    static const struct {
+        const char *name;
+        attune_part part;
+    } names[] = {{"training", ATTUNE_PART_TRAIN},        {"train", ATTUNE_PART_TRAIN},
+                 {"validation", ATTUNE_PART_VALIDATION}, {"valid", ATTUNE_PART_VALIDATION},
+                 {"val", ATTUNE_PART_VALIDATION},        {"test", ATTUNE_PART_TEST}};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(name, names[i].name) == 0) {
+            return names[i].part;
+        }
+    }
+    return ATTUNE_PART_COUNT;
+}
+
+static attune_status copy_labels(attune_evaluation *e)
+{
+    const attune_tracks_entry *entries = attune_tracks_entries(e->tracks);
+    e->parts = malloc(((size_t)e->n + 1) * sizeof(*e->parts));
+    if (!e->parts) {
+        return attune_fail_memory("labels", e->n * sizeof(*e->parts));
+    }
+    for (int l = 0; l < ATTUNE_LABEL_COUNT; l++) {
+        e->labels[l] = malloc(((size_t)e->n + 1) * sizeof(*e->labels[l]));
+        if (!e->labels[l]) {
+            return attune_fail_memory("labels", e->n * sizeof(*e->labels[l]));
+        }
+        for (uint32_t i = 0; i < e->n; i++) {
+            e->labels[l][i] = entries[i].label[l];
+        }
+    }
+    for (uint32_t i = 0; i < e->n; i++) {
+        const int32_t split = e->labels[ATTUNE_LABEL_SPLIT][i];
+        e->parts[i] =
+            split < 0 ? ATTUNE_PART_COUNT
+                      : part_called(attune_tracks_label_name(e->tracks, ATTUNE_LABEL_SPLIT, split));
+    }
+    attune_status status = ATTUNE_OK;
+    for (int l = 0; status == ATTUNE_OK && l < ATTUNE_LABEL_COUNT; l++) {
+        status = sort_labels(e, l);
+    }
+    return status;
+}
+
+static attune_status load_labels(attune_evaluation *e)
+{
+    attune_status status = attune_tracks_open_rows(&e->tracks, e->spaces[0].names, e->n);
+    status = status ? status : take_own_labels(e);
+    if (!status && e->options.fma_metadata) {
+        status = read_fma_labels(e);
+    }
+    if (!status && e->options.labels) {
+        status = attune_tracks_add_manifest(e->tracks, e->options.labels);
+        const uint32_t missing = attune_tracks_missing(e->tracks);
+        if (!status && missing > 0) {
+            status = attune_report_note(&e->report, "%u tracks of %s are not among the rows",
+                                        missing, e->options.labels);
+        }
+    }
+    return status ? status : copy_labels(e);
+}
+
+/* Which rows are asked for their genre, and which may vote. */
+static attune_status choose_queries(attune_evaluation *e)
+{
+    const int32_t *genre = e->labels[ATTUNE_LABEL_GENRE];
+    uint32_t counts[ATTUNE_PART_COUNT + 1] = {0};
+    e->queries = malloc(((size_t)e->n + 1) * sizeof(*e->queries));
+    e->training = malloc(((size_t)e->n + 1) * sizeof(*e->training));
+    e->among = calloc((size_t)e->n + 1, sizeof(*e->among));
+    if (!e->queries || !e->training || !e->among) {
+        return attune_fail_memory("labels", (unsigned long long)e->n * 9);
+    }
+    for (uint32_t i = 0; i < e->n; i++) {
+        counts[e->parts[i]] += genre[i] >= 0;
+    }
+    e->official = counts[ATTUNE_PART_TRAIN] > 0 && counts[ATTUNE_PART_TEST] > 0;
+    for (uint32_t i = 0; i < e->n; i++) {
+        if (genre[i] < 0) {
+            continue;
+        }
+        e->among[i] = !e->official || e->parts[i] == ATTUNE_PART_TRAIN;
+        if (e->among[i]) {
+            e->training[e->training_count++] = i;
+        }
+        if (!e->official || e->parts[i] == ATTUNE_PART_TEST) {
+            e->queries[e->query_count++] = i;
+        }
+    }
+    return ATTUNE_OK;
+}
+
+attune_status attune_evaluation_load(attune_evaluation *evaluation)
+{
+    attune_evaluation *e = evaluation;
+    e->space_count = e->options.file_count + 1;
+    e->spaces = calloc(e->space_count, sizeof(*e->spaces));
+    e->titles = calloc(e->space_count, sizeof(*e->titles));
+    e->confusion = calloc(e->space_count, sizeof(*e->confusion));
+    e->retrievals = calloc(e->space_count, sizeof(*e->retrievals));
+    attune_status status = e->spaces && e->titles && e->confusion && e->retrievals
+                               ? read_spaces(e)
+                               : attune_fail_memory("embeddings", sizeof(*e->spaces));
+    status = status ? status : bring_together(e);
+    if (!status) {
+        status = attune_space_random(&e->spaces[e->space_count - 1], e->n, e->spaces[0].E);
+    }
+    for (uint32_t s = 0; !status && s < e->space_count; s++) {
+        e->titles[s] = e->spaces[s].title;
+    }
+    e->report.titles = e->titles;
+    e->report.spaces = e->space_count;
+    status = status ? status : load_labels(e);
+    return status ? status : choose_queries(e);
+}
+
+/* ---- scores of the same things ---- */
+
+double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, const char *section,
+                               const char *name, const uint32_t *clusters, uint32_t count,
+                               bool is_right)
+{
+    attune_paired *p = NULL;
+    for (uint32_t i = 0; i < evaluation->paired_count && !p; i++) {
+        attune_paired *other = &evaluation->paired[i];
+        p = strcmp(other->section, section) == 0 && strcmp(other->name, name) == 0 ? other : NULL;
+    }
+    if (!p) {
+        attune_paired *all =
+            realloc(evaluation->paired, (evaluation->paired_count + 1) * sizeof(*all));
+        if (!all) {
+            return NULL;
+        }
+        evaluation->paired = all;
+        p = &all[evaluation->paired_count++];
+        *p = (attune_paired){.section = strdup(section),
+                             .name = strdup(name),
+                             .scores = calloc(evaluation->space_count, sizeof(*p->scores)),
+                             .clusters =
+                                 clusters ? malloc(((size_t)count + 1) * sizeof(*clusters)) : NULL,
+                             .count = count,
+                             .is_right = is_right};
+        if (!p->section || !p->name || !p->scores || (clusters && !p->clusters)) {
+            return NULL;
+        }
+        if (clusters) {
+            memcpy(p->clusters, clusters, count * sizeof(*clusters));
+        }
+    }
+    p->scores[space] = malloc(((size_t)count + 1) * sizeof(double));
+    return p->scores[space];
+}
+
+static attune_status compare(attune_evaluation *e, const attune_paired *p, uint32_t second)
+{
+    const double *a = p->scores[0], *b = p->scores[second];
+    attune_comparison c = {.section = p->section, .name = p->name, .second = second, .p = NAN};
+    double *differences = malloc(((size_t)p->count + 1) * sizeof(*differences)), counted = 0;
+    if (!differences) {
+        return attune_fail_memory("a comparison", p->count * sizeof(*differences));
+    }
+    for (uint32_t i = 0; i < p->count; i++) {
+        differences[i] = b[i] - a[i];
+        if (!isnan(differences[i])) {
+            c.difference += differences[i];
+            c.only_first += differences[i] < 0;
+            c.only_second += differences[i] > 0;
+            counted++;
+        }
+    }
+    c.difference /= counted;
+    if (p->is_right) {
+        c.p = attune_mcnemar((uint64_t)c.only_first, (uint64_t)c.only_second);
+    }
+    attune_status status = attune_bootstrap(&c.interval, differences, p->clusters, p->count);
+    free(differences);
+    if (status == ATTUNE_OK && counted > 0) {
+        status = attune_report_compare(&e->report, &c);
+    }
+    return status;
+}
+
+static attune_status compare_all(attune_evaluation *e)
+{
+    attune_status status = ATTUNE_OK;
+    for (uint32_t s = 1; s < e->options.file_count; s++) {
+        for (uint32_t i = 0; status == ATTUNE_OK && i < e->paired_count; i++) {
+            if (e->paired[i].scores[0] && e->paired[i].scores[s]) {
+                status = compare(e, &e->paired[i], s);
+            }
+        }
+    }
+    return status;
+}
+
+/* ---- one embedding ---- */
+
+static attune_status put(attune_evaluation *e, uint32_t space, const char *section,
+                         const char *name, double value)
+{
+    return attune_report_put(&e->report, space, section, name, value, ATTUNE_NO_INTERVAL);
+}
+
+static double mean_of(const double *values, uint32_t n)
+{
+    double sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        sum += values[i];
+    }
+    return sum / n;
+}
+
+/* Share of the rows with a label whose nearest row has it too. */
+static double first_agrees(const uint32_t *lists, uint32_t K, const int32_t *labels, uint32_t n)
+{
+    double agree = 0, all = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (labels[i] >= 0 && lists[i * K] != ATTUNE_NO_ROW) {
+            all++;
+            agree += labels[lists[i * K]] == labels[i];
+        }
+    }
+    return agree / all;
+}
+
+/* Hubs, before and after Mutual Proximity. */
+static attune_status measure_hubs(attune_evaluation *e, uint32_t space, const uint32_t *lists,
+                                  const char *suffix)
+{
+    enum { K = ATTUNE_HUB_NEIGHBOURS };
+    attune_hubness hubs;
+    char name[64];
+    attune_status status = attune_hubness_measure(&hubs, lists, e->n, K);
+    snprintf(name, sizeof(name), "skew of 10-occurrence%s", suffix);
+    status = status ? status : put(e, space, "hubs", name, hubs.skew);
+    snprintf(name, sizeof(name), "orphans%s", suffix);
+    status = status ? status : put(e, space, "hubs", name, hubs.orphans);
+    snprintf(name, sizeof(name), "genre of the nearest%s", suffix);
+    if (!status && e->label_count[ATTUNE_LABEL_GENRE] > 1) {
+        status = put(e, space, "hubs", name,
+                     first_agrees(lists, K, e->labels[ATTUNE_LABEL_GENRE], e->n));
+    }
+    return status;
+}
+
+static attune_status measure_space(attune_evaluation *e, uint32_t space, const attune_pairs *pairs)
+{
+    enum { K = ATTUNE_HUB_NEIGHBOURS };
+    uint32_t *lists = malloc(((size_t)e->n + 1) * K * sizeof(*lists)),
+             *mutual = malloc(((size_t)e->n + 1) * K * sizeof(*mutual));
+    double *means = malloc(((size_t)e->n + 1) * sizeof(*means)), cosine = NAN;
+    attune_status status = ATTUNE_OK;
+    if (!lists || !mutual || !means) {
+        status = attune_fail_memory("neighbours", (unsigned long long)e->n * (2 * K * 4 + 8));
+    }
+    status = status ? status
+                    : attune_spread_cosine(&cosine, e->spaces[space].vectors, e->n,
+                                           e->spaces[space].E, e->team);
+    status = status ? status : put(e, space, "space", "rows", e->n);
+    status = status ? status : put(e, space, "space", "components", e->spaces[space].E);
+    status = status ? status : put(e, space, "space", "median cosine", cosine);
+    status = status ? status : attune_nearest_find(lists, means, pairs, NULL, e->n, K, NULL);
+    status = status ? status : put(e, space, "space", "mean distance", mean_of(means, e->n));
+    if (e->n <= K) {
+        status = status ? status
+                        : attune_report_note(&e->report,
+                                             "hubs want more than %d rows; there are %u", K, e->n);
+    } else {
+        status = status ? status : measure_hubs(e, space, lists, "");
+        status = status ? status : attune_mutual_proximity(mutual, pairs, lists, means, K);
+        status = status ? status : measure_hubs(e, space, mutual, ", mutual");
+    }
+    free(means);
+    free(mutual);
+    free(lists);
+    return status;
+}
+
+static attune_status evaluate_space(attune_evaluation *e, uint32_t space)
+{
+    attune_pairs pairs = {0};
+    attune_status status =
+        attune_pairs_open(&pairs, e->spaces[space].vectors, e->n, e->spaces[space].E, e->team);
+    status = status ? status : attune_evaluate_triplets(e, space);
+    status = status ? status : attune_evaluate_labels(e, space, &pairs);
+    status = status ? status : measure_space(e, space, &pairs);
+    attune_pairs_close(&pairs);
+    return status;
+}
+
+attune_status attune_evaluate(attune_evaluation *out, const attune_evaluation_options *options)
+{
+    const int processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    *out = (attune_evaluation){.options = *options};
+    attune_status status =
+        attune_team_open(&out->team, options->threads > 0 ? options->threads : processors);
+    status = status ? status : attune_evaluation_load(out);
+    status = status ? status : attune_evaluation_load_triplets(out);
+    for (uint32_t s = 0; !status && s < out->space_count; s++) {
+        status = evaluate_space(out, s);
+    }
+    status = status ? status : compare_all(out);
+    if (!status && options->plots) {
+        status = attune_evaluation_draw(out);
+    }
+    if (status) {
+        attune_evaluation_free(out);
+    }
+    return status;
+}

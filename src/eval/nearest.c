@@ -1,0 +1,173 @@
+/* nearest.c - a heap of the nearest for each query. Values in f32 that are farther than its worst
+ * by more than the margin are passed over; the others are computed again in double. */
+#include "eval/nearest.h"
+
+#include "status/error.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct neighbour {
+    double squared;
+    uint32_t row;
+} neighbour;
+
+typedef struct slot {
+    neighbour *heap; /* (K), the farthest first */
+    uint32_t count;
+    float limit; /* values below are too far */
+    double sum;  /* of distances */
+} slot;
+
+typedef struct search {
+    const attune_pairs *pairs;
+    const bool *among;
+    uint32_t K;
+    slot *slots;
+    neighbour *heaps;   /* (slots, K) */
+    uint32_t *near;     /* by thread: (block) */
+    uint32_t *position; /* (n): of a query in `queries` */
+    uint32_t *out;
+    double *means;
+} search;
+
+static bool farther(neighbour a, neighbour b)
+{
+    return a.squared != b.squared ? a.squared > b.squared : a.row > b.row;
+}
+
+/* Puts `new` in the place of the heap's first and restores the order. */
+static void sift_down(neighbour *heap, uint32_t count, neighbour new)
+{
+    uint32_t at = 0;
+    for (uint64_t child = 1; child < count; child = 2 * (uint64_t)at + 1) {
+        if (child + 1 < count && farther(heap[child + 1], heap[child])) {
+            child++;
+        }
+        if (!farther(heap[child], new)) {
+            break;
+        }
+        heap[at] = heap[child];
+        at = (uint32_t)child;
+    }
+    heap[at] = new;
+}
+
+static void offer(const search *s, slot *to, uint32_t query, uint32_t row)
+{
+    const neighbour new = {.squared = attune_pairs_squared(s->pairs, query, row), .row = row};
+    if (to->count < s->K) {
+        uint32_t at = to->count++;
+        for (; at > 0 && farther(new, to->heap[(at - 1) / 2]); at = (at - 1) / 2) {
+            to->heap[at] = to->heap[(at - 1) / 2];
+        }
+        to->heap[at] = new;
+    } else if (farther(to->heap[0], new)) {
+        sift_down(to->heap, s->K, new);
+    }
+    if (to->count == s->K) {
+        to->limit = (float)(attune_pairs_nearness(s->pairs, query, to->heap[0].squared) -
+                            2 * s->pairs->margin);
+    }
+}
+
+static attune_status begin(void *data, uint32_t query, uint32_t slot_number)
+{
+    search *s = data;
+    (void)query;
+    s->slots[slot_number] =
+        (slot){.heap = s->heaps + (size_t)slot_number * s->K, .limit = -INFINITY};
+    return ATTUNE_OK;
+}
+
+/* Adds the distances of a block, those of near rows exactly: f32 has lost them. */
+static void add_distances(const search *s, slot *to, uint32_t *near, uint32_t query,
+                          const float *values, uint32_t first, uint32_t count)
+{
+    const attune_pairs *p = s->pairs;
+    const uint32_t whole = count / ATTUNE_SEARCH_BLOCK * ATTUNE_SEARCH_BLOCK;
+    const float square = (float)p->square[query];
+    double sum = p->search->distances(values, square, whole);
+    for (uint32_t i = whole; i < count; i++) {
+        const float squared = square - 2 * values[i];
+        sum += (double)sqrtf(squared > 0 ? squared : 0);
+    }
+    const uint32_t found =
+        p->search->above(near, values, square / 2 - 0.005f, attune_pairs_padded(count));
+    for (uint32_t i = 0; i < found; i++) {
+        const float squared = square - 2 * values[near[i]];
+        sum += sqrt(attune_pairs_squared(p, query, first + near[i])) / p->scale -
+               (double)sqrtf(squared > 0 ? squared : 0);
+    }
+    to->sum += sum;
+}
+
+static void take(void *data, uint32_t query, uint32_t slot_number, const float *values,
+                 uint32_t first, uint32_t count)
+{
+    search *s = data;
+    slot *to = &s->slots[slot_number];
+    uint32_t *near = s->near + (size_t)slot_number / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK;
+    if (s->means) {
+        add_distances(s, to, near, query, values, first, count);
+    }
+    /* In pieces, so that the limit rises while the block is looked at. */
+    for (uint32_t from = 0; from < count; from += 4 * ATTUNE_SEARCH_BLOCK) {
+        const uint32_t rest = attune_pairs_padded(count - from),
+                       size = rest < 4 * ATTUNE_SEARCH_BLOCK ? rest : 4 * ATTUNE_SEARCH_BLOCK,
+                       found = s->pairs->search->above(near, values + from, to->limit, size);
+        for (uint32_t i = 0; i < found; i++) {
+            const uint32_t at = from + near[i], row = first + at;
+            if (at < count && row != query && values[at] > to->limit &&
+                (!s->among || s->among[row])) {
+                offer(s, to, query, row);
+            }
+        }
+    }
+}
+
+static void end(void *data, uint32_t query, uint32_t slot_number)
+{
+    search *s = data;
+    slot *from = &s->slots[slot_number];
+    const size_t at = s->position[query];
+    if (s->means) {
+        s->means[at] = s->pairs->n > 1 ? from->sum * s->pairs->scale / (s->pairs->n - 1) : NAN;
+    }
+    for (uint32_t i = from->count; i < s->K; i++) {
+        s->out[at * s->K + i] = ATTUNE_NO_ROW;
+    }
+    for (uint32_t size = from->count; size > 0; size--) {
+        s->out[at * s->K + size - 1] = from->heap[0].row;
+        sift_down(from->heap, size - 1, from->heap[size - 1]);
+    }
+}
+
+attune_status attune_nearest_find(uint32_t *out, double *means, const attune_pairs *pairs,
+                                  const uint32_t *queries, uint32_t count, uint32_t K,
+                                  const bool *among)
+{
+    const size_t slots = attune_pairs_slots(pairs);
+    search s = {.pairs = pairs, .among = among, .K = K, .out = out, .means = means};
+    const attune_pairs_visitor visitor = {.data = &s, .begin = begin, .take = take, .end = end};
+    attune_status status = ATTUNE_OK;
+    s.slots = calloc(slots, sizeof(*s.slots));
+    s.heaps = malloc(slots * K * sizeof(*s.heaps));
+    s.near = malloc(slots / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK * sizeof(*s.near));
+    s.position = malloc(((size_t)pairs->n + 1) * sizeof(*s.position));
+    if (!s.slots || !s.heaps || !s.near || !s.position) {
+        status = attune_fail_memory("a search", slots * K * sizeof(*s.heaps));
+    }
+    for (uint32_t i = 0; status == ATTUNE_OK && i < count; i++) {
+        s.position[queries ? queries[i] : i] = i;
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_pairs_visit(pairs, queries, count, &visitor);
+    }
+    free(s.position);
+    free(s.near);
+    free(s.heaps);
+    free(s.slots);
+    return status;
+}

@@ -1,0 +1,182 @@
+/* space.c - vectors with names, read row by row. */
+#include "eval/space.h"
+
+#include "model/random.h"
+#include "status/error.h"
+#include "store/file_kind.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static attune_status grow(attune_space *s)
+{
+    const size_t capacity = s->capacity ? (size_t)s->capacity * 2 : 1024, E = s->E;
+    float *vectors = realloc(s->vectors, capacity * E * sizeof(*vectors));
+    s->vectors = vectors ? vectors : s->vectors;
+    char **names = realloc(s->names, capacity * sizeof(*names));
+    s->names = names ? names : s->names;
+    attune_labels *labels = realloc(s->labels, capacity * sizeof(*labels));
+    s->labels = labels ? labels : s->labels;
+    if (!vectors || !names || !labels || capacity > INT32_MAX) {
+        return attune_fail_memory("embeddings", capacity * (E * sizeof(*vectors) + 64));
+    }
+    s->capacity = (uint32_t)capacity;
+    return ATTUNE_OK;
+}
+
+attune_status attune_space_add(attune_space *space, const char *name, const float *vector,
+                               const attune_labels *labels)
+{
+    for (uint32_t e = 0; e < space->E; e++) {
+        if (!isfinite(vector[e])) {
+            space->left_out++;
+            return ATTUNE_OK;
+        }
+    }
+    const attune_status status = space->n == space->capacity ? grow(space) : ATTUNE_OK;
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    char *copy = strdup(name);
+    if (!copy) {
+        return attune_fail_memory("a name", strlen(name));
+    }
+    memcpy(space->vectors + (size_t)space->n * space->E, vector, space->E * sizeof(*vector));
+    space->labels[space->n] = labels ? *labels : ATTUNE_NO_LABELS;
+    space->names[space->n++] = copy;
+    return ATTUNE_OK;
+}
+
+static attune_status read_output(attune_space *s, const char *path)
+{
+    enum { BLOCK = 4096 };
+    attune_store *store = NULL;
+    attune_rows *rows = NULL;
+    attune_status status = attune_store_open(&store, path);
+    if (status == ATTUNE_OK) {
+        s->E = (uint32_t)attune_store_attributes_of(store)->embedding;
+        status = attune_rows_create(&rows, (int)s->E);
+    }
+    const uint64_t total = status == ATTUNE_OK ? attune_store_count(store) : 0;
+    for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += BLOCK) {
+        const uint64_t count = total - first < BLOCK ? total - first : BLOCK;
+        attune_rows_clear(rows);
+        status = attune_store_read(store, first, count, rows);
+        for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
+            const attune_row row = attune_rows_get(rows, i);
+            if (attune_track_has_embedding(row.status)) {
+                status = attune_space_add(s, row.path, row.embedding, row.labels);
+            } else {
+                s->left_out++;
+            }
+        }
+    }
+    attune_rows_free(rows);
+    attune_store_close(store);
+    return status;
+}
+
+static bool ends_in(const char *path, const char *end)
+{
+    const size_t length = strlen(path), wanted = strlen(end);
+    return length > wanted && strcmp(path + length - wanted, end) == 0;
+}
+
+static const char *name_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}
+
+attune_status attune_space_read(attune_space *out, const char *path, const char *ids)
+{
+    attune_file_kind kind = ATTUNE_FILE_OTHER;
+    *out = (attune_space){.title = strdup(name_of(path))};
+    attune_status status =
+        out->title ? attune_file_kind_of(&kind, path) : attune_fail_memory("a name", strlen(path));
+    if (status == ATTUNE_OK) {
+        status = ends_in(path, ".npy")   ? attune_space_read_npy(out, path, ids)
+                 : ends_in(path, ".csv") ? attune_space_read_csv(out, path)
+                                         : read_output(out, path);
+    }
+    if (status == ATTUNE_OK && out->n == 0) {
+        status = attune_fail(ATTUNE_EDATA, "%s: holds no vector (%u rows without one)", path,
+                             out->left_out);
+    }
+    if (status != ATTUNE_OK) {
+        attune_space_free(out);
+    }
+    return status;
+}
+
+void attune_space_free(attune_space *space)
+{
+    if (space) {
+        for (uint32_t i = 0; space->names && i < space->n; i++) {
+            free(space->names[i]);
+        }
+        free(space->names);
+        free(space->vectors);
+        free(space->labels);
+        free(space->title);
+        *space = (attune_space){0};
+    }
+}
+
+attune_status attune_space_select(attune_space *space, const uint32_t *rows, uint32_t count)
+{
+    const size_t E = space->E;
+    attune_space to = {.E = space->E, .n = count, .capacity = count, .left_out = space->left_out};
+    to.vectors = malloc(((size_t)count * E + 1) * sizeof(*to.vectors));
+    to.names = malloc(((size_t)count + 1) * sizeof(*to.names));
+    to.labels = malloc(((size_t)count + 1) * sizeof(*to.labels));
+    if (!to.vectors || !to.names || !to.labels) {
+        to.n = 0;
+        attune_space_free(&to);
+        return attune_fail_memory("embeddings", (unsigned long long)count * (E * 4 + 64));
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(to.vectors + i * E, space->vectors + rows[i] * E, E * sizeof(*to.vectors));
+        to.labels[i] = space->labels[rows[i]];
+        to.names[i] = space->names[rows[i]];
+        space->names[rows[i]] = NULL;
+    }
+    to.title = space->title;
+    space->title = NULL;
+    attune_space_free(space);
+    *space = to;
+    return ATTUNE_OK;
+}
+
+void attune_space_normalise(attune_space *space)
+{
+    for (uint32_t i = 0; i < space->n; i++) {
+        float *row = space->vectors + (size_t)i * space->E;
+        double square = 0;
+        for (uint32_t e = 0; e < space->E; e++) {
+            square += (double)row[e] * (double)row[e];
+        }
+        for (uint32_t e = 0; e < space->E && square > 0; e++) {
+            row[e] = (float)((double)row[e] / sqrt(square));
+        }
+    }
+}
+
+attune_status attune_space_random(attune_space *out, uint32_t n, uint32_t E)
+{
+    attune_random random = attune_random_of(0, E);
+    *out = (attune_space){.E = E, .title = strdup("random")};
+    out->vectors = malloc(((size_t)n * E + 1) * sizeof(*out->vectors));
+    if (!out->title || !out->vectors) {
+        attune_space_free(out);
+        return attune_fail_memory("random vectors", (unsigned long long)n * E * 4);
+    }
+    for (size_t i = 0; i < (size_t)n * E; i++) { /* normal, by Box and Muller */
+        const double u = 1 - attune_random_uniform(&random), v = attune_random_uniform(&random);
+        out->vectors[i] = (float)(sqrt(-2 * log(u)) * cos(2 * 3.14159265358979323846 * v));
+    }
+    out->n = n;
+    attune_space_normalise(out);
+    return ATTUNE_OK;
+}

@@ -1,0 +1,48 @@
+/* space.h - an embedding to be evaluated: vectors with names, whoever made them.
+ *
+ * Files are known by their content and name:
+ *   an output of attune   rows without a vector are left out; /track_id and what goes with it are
+ * kept .npy                  (n, E) of f32 or f64, with a text file of n ids or paths, one a line
+ *   .csv                  id or path, then the components. With a header, components are the
+ * columns called e0, e1, ... or embedding_0, ...; if there are none, all but the first Rows with a
+ * component that is not finite are left out and counted. */
+#ifndef ATTUNE_SRC_EVAL_SPACE_H
+#define ATTUNE_SRC_EVAL_SPACE_H
+
+#include "attune/store.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct attune_space {
+    char *title;           /* what it is called in tables */
+    float *vectors;        /* (n, E) */
+    char **names;          /* (n) */
+    attune_labels *labels; /* (n), or NULL where the file has none */
+    uint32_t n, E, capacity;
+    uint32_t left_out; /* rows of the file that have no vector */
+} attune_space;
+
+/* ids: for .npy, NULL: the same name with .txt. ATTUNE_EDATA for what cannot be read, and for a
+ * file without one vector. On failure there is nothing to free. */
+attune_status attune_space_read(attune_space *out, const char *path, const char *ids);
+void attune_space_free(attune_space *space); /* NULL-safe; also of {0} */
+
+/* Keeps rows (count), each once, in that order. */
+attune_status attune_space_select(attune_space *space, const uint32_t *rows, uint32_t count);
+
+/* Divides rows by their lengths: nearest by distance is then nearest by cosine. */
+void attune_space_normalise(attune_space *space);
+
+/* As many random vectors of length 1, the same for the same n and E. No names. */
+attune_status attune_space_random(attune_space *out, uint32_t n, uint32_t E);
+
+/* For readers: appends a row, or counts it as left out where the vector is not finite. */
+attune_status attune_space_add(attune_space *space, const char *name, const float *vector,
+                               const attune_labels *labels);
+
+/* Of src/eval/space_text.c. */
+attune_status attune_space_read_npy(attune_space *space, const char *path, const char *ids);
+attune_status attune_space_read_csv(attune_space *space, const char *path);
+
+#endif

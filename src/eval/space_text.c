@@ -1,0 +1,271 @@
+/* space_text.c - vectors that others made: .npy and .csv. */
+#include "csv/csv.h"
+#include "eval/space.h"
+#include "status/error.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WIDEST = 1 << 16 }; /* components */
+
+/* ---- .npy ---- */
+
+typedef struct npy {
+    FILE *stream;
+    uint64_t rows;
+    uint32_t width;
+    bool is_double;
+} npy;
+
+static attune_status refuse(const char *path, const char *what)
+{
+    return attune_fail(ATTUNE_EDATA,
+                       "%s: %s; numpy.save(\"%s\", vectors.astype(\"float32\")) with rows and "
+                       "components writes what is wanted",
+                       path, what, path);
+}
+
+/* What stands behind 'key': in the header's dictionary. */
+static const char *value_of(const char *header, const char *key)
+{
+    const char *at = strstr(header, key);
+    at = at ? strchr(at + strlen(key), ':') : NULL;
+    return at ? at + 1 + strspn(at + 1, " ") : "";
+}
+
+static attune_status read_npy_header(npy *n, const char *path)
+{
+    unsigned char head[12];
+    char text[65536];
+    unsigned long long rows = 0, width = 0;
+    if (fread(head, 1, 10, n->stream) != 10 || memcmp(head, "\x93NUMPY", 6) != 0) {
+        return refuse(path, "is no .npy file");
+    }
+    size_t length = head[8] | (size_t)head[9] << 8;
+    if (head[6] >= 2) {
+        if (fread(head + 10, 1, 2, n->stream) != 2) {
+            return refuse(path, "ends in its header");
+        }
+        length |= (size_t)head[10] << 16 | (size_t)head[11] << 24;
+    }
+    if (length >= sizeof(text) || fread(text, 1, length, n->stream) != length) {
+        return refuse(path, "ends in its header");
+    }
+    text[length] = '\0';
+    const char *type = value_of(text, "'descr'");
+    n->is_double = strncmp(type, "'<f8'", 5) == 0;
+    if (!n->is_double && strncmp(type, "'<f4'", 5) != 0) {
+        return refuse(path, "holds numbers of another type than float32 and float64");
+    }
+    if (strncmp(value_of(text, "'fortran_order'"), "False", 5) != 0) {
+        return refuse(path, "is in Fortran order");
+    }
+    if (sscanf(value_of(text, "'shape'"), "(%llu, %llu)", &rows, &width) != 2 || width == 0 ||
+        width > WIDEST || rows > INT32_MAX) {
+        return refuse(path, "is no table of rows and components");
+    }
+    n->rows = rows;
+    n->width = (uint32_t)width;
+    return ATTUNE_OK;
+}
+
+/* The next line, without its end; false at the end of the file. */
+static bool read_line(char **line, size_t *capacity, FILE *stream)
+{
+    ssize_t length = getline(line, capacity, stream);
+    while (length > 0 && strchr("\r\n", (*line)[length - 1])) {
+        (*line)[--length] = '\0';
+    }
+    return length >= 0;
+}
+
+static attune_status read_npy_rows(attune_space *s, const npy *n, FILE *names, const char *path,
+                                   const char *ids)
+{
+    const size_t size = n->is_double ? sizeof(double) : sizeof(float);
+    char *line = NULL;
+    size_t capacity = 0;
+    void *raw = malloc(n->width * size);
+    float *row = malloc(n->width * sizeof(*row));
+    attune_status status = raw && row ? ATTUNE_OK : attune_fail_memory("a row", n->width * size);
+    for (uint64_t i = 0; status == ATTUNE_OK && i < n->rows; i++) {
+        if (fread(raw, size, n->width, n->stream) != n->width) {
+            status = refuse(path, "ends before its last row");
+        } else if (!read_line(&line, &capacity, names) || !*line) {
+            status = attune_fail(ATTUNE_EDATA,
+                                 "%s, line %llu: has no id or path; %s has %llu rows, and each "
+                                 "wants a line",
+                                 ids, (unsigned long long)i + 1, path, (unsigned long long)n->rows);
+        } else {
+            for (uint32_t e = 0; e < n->width; e++) {
+                row[e] = n->is_double ? (float)((double *)raw)[e] : ((float *)raw)[e];
+            }
+            status = attune_space_add(s, line, row, NULL);
+        }
+    }
+    if (status == ATTUNE_OK && read_line(&line, &capacity, names)) {
+        status = attune_fail(ATTUNE_EDATA, "%s: has more lines than %s has rows, %llu", ids, path,
+                             (unsigned long long)n->rows);
+    }
+    free(line);
+    free(row);
+    free(raw);
+    return status;
+}
+
+attune_status attune_space_read_npy(attune_space *space, const char *path, const char *ids)
+{
+    char *beside = NULL;
+    FILE *names = NULL;
+    npy n = {.stream = fopen(path, "rb")};
+    attune_status status = n.stream ? read_npy_header(&n, path)
+                                    : attune_fail(ATTUNE_ENOINPUT, "%s: %s", path, strerror(errno));
+    if (status == ATTUNE_OK && !ids) {
+        beside = strdup(path);
+        if (beside) {
+            strcpy(beside + strlen(beside) - 3, "txt");
+        }
+        ids = beside;
+        status = beside ? ATTUNE_OK : attune_fail_memory("a name", strlen(path));
+    }
+    if (status == ATTUNE_OK) {
+        names = fopen(ids, "r");
+        status = names
+                     ? ATTUNE_OK
+                     : attune_fail(ATTUNE_ENOINPUT,
+                                   "%s: %s; a .npy file wants its rows' ids or paths, one a line, "
+                                   "there or in --ids FILE",
+                                   ids, strerror(errno));
+    }
+    if (status == ATTUNE_OK) {
+        space->E = n.width;
+        status = read_npy_rows(space, &n, names, path, ids);
+    }
+    if (names) {
+        fclose(names);
+    }
+    if (n.stream) {
+        fclose(n.stream);
+    }
+    free(beside);
+    return status;
+}
+
+/* ---- .csv ---- */
+
+/* Which fields of a row are components. */
+typedef struct columns {
+    size_t *at; /* (space's E) */
+    size_t name, width;
+} columns;
+
+static bool parse_number(float *out, const char *text)
+{
+    char *end = NULL;
+    *out = strtof(text, &end);
+    return *text && !*end;
+}
+
+/* "e12", "embedding_12". */
+static bool is_component(const char *name)
+{
+    const size_t prefix = strncmp(name, "embedding_", 10) == 0 ? 10 : 1;
+    return (prefix == 10 || name[0] == 'e') && name[prefix] &&
+           strspn(name + prefix, "0123456789") == strlen(name + prefix);
+}
+
+static attune_status find_columns(columns *c, attune_space *s, const attune_csv *csv,
+                                  const attune_csv_row *row, bool *is_header)
+{
+    float number = 0;
+    size_t named = 0;
+    c->width = row->count;
+    c->at = malloc((row->count + 1) * sizeof(*c->at));
+    if (!c->at) {
+        return attune_fail_memory("columns", row->count * sizeof(*c->at));
+    }
+    if (row->count < 2) {
+        return attune_csv_refuse(csv, row->count
+                                          ? "has one field; an id and the components are wanted"
+                                          : "the file is empty");
+    }
+    *is_header = !parse_number(&number, row->fields[row->count - 1]);
+    for (size_t i = 0; i < row->count && *is_header; i++) {
+        if (is_component(row->fields[i])) {
+            c->at[named++] = i;
+        }
+        if (strcmp(row->fields[i], "path") == 0) {
+            c->name = i;
+        }
+    }
+    for (size_t i = 1; i < row->count && named == 0; i++) {
+        c->at[i - 1] = i;
+    }
+    s->E = (uint32_t)(named > 0 ? named : row->count - 1);
+    return s->E <= WIDEST ? ATTUNE_OK : attune_csv_refuse(csv, "has %u components", s->E);
+}
+
+/* A field as a component; an empty one is none, as rows that failed have them. */
+static attune_status read_component(float *out, const attune_csv *csv, const char *text)
+{
+    if (!*text) {
+        *out = NAN;
+        return ATTUNE_OK;
+    }
+    return parse_number(out, text)
+               ? ATTUNE_OK
+               : attune_csv_refuse(csv, "the component \"%.40s\" is no number", text);
+}
+
+static attune_status read_csv_rows(attune_space *s, attune_csv *csv, columns *c)
+{
+    attune_csv_row row = {0};
+    float *vector = NULL;
+    bool is_header = false;
+    attune_status status = attune_csv_next(csv, &row);
+    if (status == ATTUNE_OK) {
+        status = find_columns(c, s, csv, &row, &is_header);
+    }
+    if (status == ATTUNE_OK) {
+        vector = malloc(((size_t)s->E + 1) * sizeof(*vector));
+        status = vector ? ATTUNE_OK : attune_fail_memory("a row", s->E * sizeof(*vector));
+    }
+    if (status == ATTUNE_OK && is_header) {
+        status = attune_csv_next(csv, &row);
+    }
+    while (status == ATTUNE_OK && row.count > 0) {
+        if (row.count != c->width) {
+            status = attune_csv_refuse(csv, "has %zu fields, and the first row %zu", row.count,
+                                       c->width);
+        } else if (!*row.fields[c->name]) {
+            status = attune_csv_refuse(csv, "has no id");
+        }
+        for (uint32_t e = 0; status == ATTUNE_OK && e < s->E; e++) {
+            status = read_component(&vector[e], csv, row.fields[c->at[e]]);
+        }
+        if (status == ATTUNE_OK) {
+            status = attune_space_add(s, row.fields[c->name], vector, NULL);
+        }
+        if (status == ATTUNE_OK) {
+            status = attune_csv_next(csv, &row);
+        }
+    }
+    free(vector);
+    return status;
+}
+
+attune_status attune_space_read_csv(attune_space *space, const char *path)
+{
+    attune_csv *csv = NULL;
+    columns c = {0};
+    attune_status status = attune_csv_open(&csv, path);
+    if (status == ATTUNE_OK) {
+        status = read_csv_rows(space, csv, &c);
+    }
+    free(c.at);
+    attune_csv_close(csv);
+    return status;
+}

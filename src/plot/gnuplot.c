@@ -1,0 +1,118 @@
+/* gnuplot.c - gnuplot as a child process.
+ *
+ * The script is a file without a name that is complete before gnuplot starts, so that a gnuplot
+ * which ends early cannot stop us with a SIGPIPE. It runs in the folder, so that no name has to be
+ * quoted. */
+#include "plot/gnuplot.h"
+
+#include "status/error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static const char *const kinds[ATTUNE_PICTURE_KINDS] = {"png", "svg"};
+
+void attune_gnuplot_output(FILE *script, const char *name, int kind, int width, int height)
+{
+    fprintf(script, "set terminal %s size %d,%d background rgb 'white' font 'sans,12'\n",
+            kind == 0 ? "pngcairo" : "svg", width, height);
+    fprintf(script, "set output '.%s.%s.tmp'\n", name, kinds[kind]);
+}
+
+void attune_gnuplot_style(FILE *script)
+{
+    fputs("set encoding utf8\n"
+          "set grid lc rgb '#dddddd' lt 1 lw 1\n"
+          "set border lc rgb '#444444'\n"
+          "set tics textcolor rgb '#222222'\n"
+          "set key opaque box lc rgb '#bbbbbb' width 1 height 0.4 samplen 2\n",
+          script);
+}
+
+/* The script as a file to be read from its start; -1: see errno. */
+static int fill_file(const char *script, size_t size)
+{
+    const int fd = memfd_create("gnuplot", MFD_CLOEXEC);
+    if (fd >= 0 && (write(fd, script, size) != (ssize_t)size || lseek(fd, 0, SEEK_SET) != 0)) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/* Starts gnuplot in `folder` on the script; an errno. Its words go nowhere: they are of a script
+ * that nobody wrote. */
+static int start(pid_t *process, const char *folder, int script)
+{
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawn_file_actions_init(&actions);
+    if (error) {
+        return error;
+    }
+    if (!(error = posix_spawn_file_actions_adddup2(&actions, script, STDIN_FILENO)) &&
+        !(error = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY,
+                                                   0)) &&
+        !(error = posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO)) &&
+        !(error = posix_spawn_file_actions_addchdir_np(&actions, folder))) {
+        char *const arguments[] = {"gnuplot", "--default-settings", "-", NULL};
+        error = posix_spawnp(process, "gnuplot", &actions, NULL, arguments, environ);
+    }
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+/* Gives the pictures their names, or removes what there is of them. */
+static bool name_pictures(const char *folder, const char *const *pictures, int count, bool drawn)
+{
+    const int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool named = directory >= 0;
+    for (int i = 0; i < ATTUNE_PICTURE_KINDS * count && directory >= 0; i++) {
+        char from[300], to[280];
+        snprintf(to, sizeof(to), "%.255s.%s", pictures[i / 2], kinds[i % 2]);
+        snprintf(from, sizeof(from), ".%s.tmp", to);
+        if (!drawn || renameat(directory, from, directory, to) != 0) {
+            unlinkat(directory, from, 0);
+            named = false;
+        }
+    }
+    if (directory >= 0) {
+        close(directory);
+    }
+    return named;
+}
+
+attune_status attune_gnuplot_draw(const char *folder, const char *script, size_t size,
+                                  const char *const *pictures, int count)
+{
+    pid_t process = 0;
+    int how = 0;
+    const int file = fill_file(script, size);
+    if (file < 0) {
+        return attune_fail(ATTUNE_EIO, "%s: no curves are drawn: %s", folder, strerror(errno));
+    }
+    const int error = start(&process, folder, file);
+    close(file);
+    if (error == ENOENT) {
+        return attune_fail(
+            ATTUNE_ENOINPUT,
+            "%s: no curves are drawn: gnuplot is not installed (package gnuplot-nox)", folder);
+    }
+    if (error) {
+        return attune_fail(ATTUNE_EIO, "%s: no curves are drawn: cannot start gnuplot: %s", folder,
+                           strerror(error));
+    }
+    while (waitpid(process, &how, 0) < 0 && errno == EINTR) {
+    }
+    if (!name_pictures(folder, pictures, count, WIFEXITED(how) && WEXITSTATUS(how) == 0)) {
+        return attune_fail(ATTUNE_EIO, "%s: no curves are drawn: gnuplot failed (%s %d)", folder,
+                           WIFSIGNALED(how) ? "signal" : "exit",
+                           WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
+    }
+    return ATTUNE_OK;
+}

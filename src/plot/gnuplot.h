@@ -1,0 +1,23 @@
+/* gnuplot.h - pictures drawn by gnuplot, each as PNG and as SVG. */
+#ifndef ATTUNE_SRC_PLOT_GNUPLOT_H
+#define ATTUNE_SRC_PLOT_GNUPLOT_H
+
+#include "attune/status.h"
+
+#include <stdio.h>
+
+enum { ATTUNE_PICTURE_KINDS = 2 }; /* png, svg */
+
+/* Script lines that send what follows to picture `name` of a kind, in pixels. */
+void attune_gnuplot_output(FILE *script, const char *name, int kind, int width, int height);
+
+/* Lines that make all our pictures look alike. */
+void attune_gnuplot_style(FILE *script);
+
+/* Runs a script (size bytes) in `folder`, and waits. Pictures (count) are the names given to
+ * attune_gnuplot_output; each replaces an old one only when all are whole. Without gnuplot
+ * ATTUNE_ENOINPUT; what else goes wrong is ATTUNE_EIO. */
+attune_status attune_gnuplot_draw(const char *folder, const char *script, size_t size,
+                                  const char *const *pictures, int count);
+
+#endif

@@ -1,0 +1,204 @@
+/* attune eval against numpy and scikit-learn (tools/make_eval_goldens.py), and what it is given
+ * that is not as it should be. */
+#include "csv/csv.h"
+
+#include "tests/support/support.h"
+
+#include <criterion/criterion.h>
+#include <criterion/parameterized.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double BOUND = 1e-6;
+
+/* A number of a CSV field; NaN for an empty one. */
+static double number(const char *text)
+{
+    return *text ? strtod(text, NULL) : (double)NAN;
+}
+
+static bool same(double a, double b)
+{
+    return isnan(a) ? isnan(b) : fabs(a - b) <= BOUND;
+}
+
+/* The row of a CSV file that begins with three fields; asserts that it is there. */
+static void find_row(double values[3], const char *path, const char *const *wanted)
+{
+    attune_csv *csv = NULL;
+    attune_csv_row row;
+    cr_assert_eq(attune_csv_open(&csv, path), ATTUNE_OK);
+    bool found = false;
+    do {
+        cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK);
+        found = row.count == 6 && strcmp(row.fields[0], wanted[0]) == 0 &&
+                strcmp(row.fields[1], wanted[1]) == 0 && strcmp(row.fields[2], wanted[2]) == 0;
+        for (int i = 0; found && i < 3; i++) {
+            values[i] = number(row.fields[3 + i]);
+        }
+    } while (!found && row.count > 0);
+    cr_assert(found, "there is no %s, %s of %s", wanted[0], wanted[1], wanted[2]);
+    attune_csv_close(csv);
+}
+
+/* Runs attune eval over the goldens; the file that its output went to. */
+static char *evaluate(const char *format)
+{
+    char *path = temporary_path("out");
+    cr_assert_eq(run_command("cd '%s' && \"$ATTUNE_COMMAND\" eval one.csv two.npy --labels "
+                             "labels.csv --triplets plain.csv --triplets human.csv -j 2 %s >'%s'",
+                             GOLDENS, format, path),
+                 0);
+    return path;
+}
+
+Test(evaluate, figures_are_those_of_numpy_and_scikit_learn)
+{
+    char *path = evaluate("--csv");
+    attune_csv *csv = NULL;
+    attune_csv_row row;
+    int compared = 0;
+    cr_assert_eq(attune_csv_open(&csv, GOLDENS "/expected.csv"), ATTUNE_OK);
+    cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK);
+    for (;;) {
+        double got[3] = {0};
+        cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK);
+        if (row.count == 0) {
+            break;
+        }
+        if (strcmp(row.fields[0], "comparison") == 0) {
+            continue;
+        }
+        find_row(got, path, row.fields);
+        for (size_t i = 3; i < row.count; i++) {
+            const double wanted = number(row.fields[i]);
+            cr_assert(same(got[i - 3], wanted), "%s, %s of %s: %.9g, not %.9g", row.fields[0],
+                      row.fields[1], row.fields[2], got[i - 3], wanted);
+            compared++;
+        }
+    }
+    attune_csv_close(csv);
+    cr_assert_gt(compared, 150);
+    free(path);
+}
+
+Test(evaluate, comparisons_are_those_of_numpy_and_scipy)
+{
+    static const char *const keys[] = {"difference", "low",         "high",
+                                       "only_first", "only_second", "p"};
+    char *path = evaluate("--json");
+    json_t *all = json_load_file(path, 0, NULL), *item = NULL;
+    attune_csv *csv = NULL;
+    attune_csv_row row;
+    size_t index = 0;
+    int compared = 0;
+    cr_assert_not_null(all);
+    cr_assert_eq(attune_csv_open(&csv, GOLDENS "/expected.csv"), ATTUNE_OK);
+    do {
+        cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK);
+        json_array_foreach(json_object_get(all, "comparisons"), index, item)
+        {
+            char name[256];
+            snprintf(name, sizeof(name), "%s: %s",
+                     json_string_value(json_object_get(item, "section")),
+                     json_string_value(json_object_get(item, "figure")));
+            if (row.count != 9 || strcmp(name, row.fields[1]) != 0) {
+                continue;
+            }
+            for (size_t i = 0; i < 6; i++) {
+                const double got = json_number_value(json_object_get(item, keys[i])),
+                             wanted = number(row.fields[3 + i]);
+                cr_assert(same(got, wanted), "%s: %s %.9g, not %.9g", name, keys[i], got, wanted);
+                compared++;
+            }
+        }
+    } while (row.count > 0);
+    attune_csv_close(csv);
+    cr_assert_eq(compared, 18);
+    json_decref(all);
+    free(path);
+}
+
+/* ---- input of any kind ---- */
+
+struct input {
+    char text[160], arguments[64], wanted[96];
+    int code;
+};
+
+ParameterizedTestParameters(evaluate, odd_input_is_said)
+{
+    static struct input inputs[] = {
+        {"", "", "the file is empty", 65},
+        {"a,nan,1\nb,nan,nan\n", "", "holds no vector (2 rows without one)", 65},
+        {"a,1,2\nb,3\n", "", "line 2: has 2 fields", 65},
+        {"a,1,2\nb,3,x\n", "", "line 2: the component \"x\" is no number", 65},
+        {"a,1,2\na,3,4\n", "", "stands in the embeddings twice", 65},
+        {"a,1,2\nb,3,4\n", "--split some", "not one of all, train", 64},
+        {"a,1,2\nb,3,4\n", "--ids x", "there is no .npy file for it", 64},
+        {"a,1,2\nb,3,4\n", "--labels none.csv", "none.csv: No such file", 66},
+        {"a,1,2\nb,3,4\n", "", "no labels: --labels FILE", 0},
+        {"a,1,2\nb,nan,4\nc,1,1\n", "", "1 rows have no vector and are left out", 0},
+        {"a,1,2\nb,3,4\n", "", "hubs want more than 10 rows; there are 2", 0},
+        {"a,1,2\nb,1,2\nc,1,2\n", "--labels one.csv", "genres: 3 tracks of 1", 0},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "artist: no two tracks share one", 0},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "5 nearest: there are only 2 to vote", 0},
+        {"z,1,2\n", "--labels three.csv", "3 tracks of three.csv are not among the rows", 0},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abc.csv --triplets abz.csv",
+         "1 of all triplets are left out", 0},
+    };
+    return cr_make_param_array(struct input, inputs, sizeof(inputs) / sizeof(inputs[0]));
+}
+
+ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
+{
+    static const struct {
+        const char *name, *text;
+    } files[] = {{"one.csv", "id,genre\na,Rock\nb,Rock\nc,Rock\n"},
+                 {"three.csv", "id,artist,genre\na,1,x\nb,2,y\nc,3,y\n"},
+                 {"abc.csv", "a,b,c\n"},
+                 {"abz.csv", "a,b,z\n"}};
+    char *path = temporary_path("in.csv"), *out = temporary_path("out");
+    write_file(path, input->text, strlen(input->text));
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char *file = temporary_path(files[i].name);
+        write_file(file, files[i].text, strlen(files[i].text));
+        free(file);
+    }
+    const int code = run_command("cd '%s' && \"$ATTUNE_COMMAND\" eval in.csv %s >out 2>&1",
+                                 temporary_folder(), input->arguments);
+    size_t size = 0;
+    char *text = read_file(out, &size);
+    cr_assert_eq(code, input->code, "%s: exit %d, not %d: %s", input->text, code, input->code,
+                 text);
+    cr_assert(strstr(text, input->wanted), "\"%s\" is not in:\n%s", input->wanted, text);
+    cr_assert(!strstr(text, "nan"), "a nan in:\n%s", text);
+    free(text);
+    free(out);
+    free(path);
+}
+
+/* What the published synthetic split leaks: with embeddings of all its tracks. */
+Test(evaluate, the_published_split_leaks_what_is_known)
+{
+    char *triplets = shared_path("fma/synthetic_triplets_just_genres.csv");
+    char *path = temporary_path("all.csv");
+    cr_assert_eq(run_command("tail -n +3 '%s' | cut -d, -f1-3 | tr , '\\n' | sort -u | "
+                             "awk '{ print $1 \",\" sin($1) \",\" cos($1) }' >'%s'",
+                             triplets, path),
+                 0);
+    cr_assert_eq(
+        run_command("\"$ATTUNE_COMMAND\" eval '%s' --triplets '%s' --split test --leak-free "
+                    ">'%s.out'",
+                    path, triplets, path),
+        0);
+    cr_assert_eq(run_command("tr '\\n' ' ' <'%s.out' | grep -q '3227 of its 3670 tracks occur in "
+                             "training triplets; 4 of *1608'",
+                             path),
+                 0);
+    free(path);
+    free(triplets);
+}
