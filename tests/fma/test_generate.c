@@ -200,7 +200,7 @@ static double steps_of_negatives(const attune_fma *fma, bool hierarchy)
 Test(generate, the_hierarchy_brings_negatives_nearer)
 {
     attune_fma *fma = open_synthetic();
-    cr_assert_lt(steps_of_negatives(fma, true), steps_of_negatives(fma, false) * 0.75);
+    cr_assert_lt(steps_of_negatives(fma, true), steps_of_negatives(fma, false) * 0.9);
     attune_fma_close(fma);
 }
 
