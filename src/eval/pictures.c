@@ -142,7 +142,8 @@ static attune_status draw_confusion(album *a, uint32_t space)
         fputs(axis == 0 ? ") noenhanced\nset ytics (" : ") noenhanced\n", a->script);
     }
     fprintf(a->script,
-            "unset logscale\nset xlabel 'predicted'\nset ylabel 'genre'\nset xrange [-0.5:%g]\n"
+            "unset logscale\nset style fill solid 1\nset xlabel 'predicted'\nset ylabel "
+            "'genre'\nset xrange [-0.5:%g]\n"
             "set yrange [%g:-0.5]\nset cbrange [0:1]\nunset key\nunset grid\n"
             "set palette defined (0 'white', 1 '#1f5fa8')\nset title ",
             classes - 0.5, classes - 0.5);

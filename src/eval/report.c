@@ -5,6 +5,7 @@
 #include "status/json.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -130,14 +131,28 @@ static void print_padded(FILE *out, const char *text, int width)
     fprintf(out, "%s%*s", line, width - wide, "");
 }
 
+/* Whether a figure is a number of things. */
+static bool is_count(const char *name)
+{
+    static const char *const counts[] = {"rows", "components", "anchors", "triplets",
+                                         "leak-free: triplets"};
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        if (strcmp(name, counts[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* "0.6592 [0.635, 0.682]", "1608", "-". */
-static void print_value(char *out, size_t size, double value, attune_interval interval)
+static void print_value(char *out, size_t size, const char *name, double value,
+                        attune_interval interval)
 {
     if (isnan(value)) {
         snprintf(out, size, "-");
     } else if (!isnan(interval.low)) {
         snprintf(out, size, "%.4f [%.3f, %.3f]", value, interval.low, interval.high);
-    } else if (value == floor(value) && fabs(value) >= 2) {
+    } else if (is_count(name)) {
         snprintf(out, size, "%.0f", value);
     } else {
         snprintf(out, size, "%.4f", value);
@@ -166,7 +181,7 @@ static void print_figures(const attune_report *r, FILE *out, uint32_t first)
         print_padded(out, f->name, NAME - 2);
         for (uint32_t s = first; s < end; s++) {
             char text[64];
-            print_value(text, sizeof(text), f->values[s], f->intervals[s]);
+            print_value(text, sizeof(text), f->name, f->values[s], f->intervals[s]);
             fprintf(out, " %-*s", s + 1 < end ? COLUMN - 1 : 0, text);
         }
         fputc('\n', out);
