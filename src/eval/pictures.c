@@ -92,8 +92,8 @@ static attune_status draw_distances(album *a, uint32_t space, uint32_t file)
     }
     fputs(
         "EOD\nset xlabel 'Euclidean distance'\nset ylabel 'share of the triplets'\nunset logscale\n"
-        "set xrange [0:*]\nset yrange [0:*]\nset key top right\nset style fill solid 0.45 "
-        "noborder\n"
+        "set xrange [0:*]\nset yrange [0:*]\nset offsets 0, 0, graph 0.08, 0\nset key top right\n"
+        "set style fill solid 1 noborder\n"
         "set title ",
         a->script);
     char title[400];
@@ -103,9 +103,9 @@ static attune_status draw_distances(album *a, uint32_t space, uint32_t file)
     for (int k = 0; k < ATTUNE_PICTURE_KINDS; k++) {
         attune_gnuplot_output(a->script, name, k, 800, 500);
         fprintf(a->script,
-                "plot $d%d using 1:2:(%g) with boxes lc rgb '#1f5fa8' title 'to the positive', "
-                "'' using 1:3:(%g) with boxes lc rgb '#d1500f' title 'to the negative'\n",
-                a->count, width, width);
+                "plot $d%d using 1:2:(%g) with boxes lc rgb '#a9bdd4' title 'to the positive', "
+                "'' using 1:3 with histeps lw 2 lc rgb '#d1500f' title 'to the negative'\n",
+                a->count, width);
     }
     return ATTUNE_OK;
 }
@@ -142,7 +142,8 @@ static attune_status draw_confusion(album *a, uint32_t space)
         fputs(axis == 0 ? ") noenhanced\nset ytics (" : ") noenhanced\n", a->script);
     }
     fprintf(a->script,
-            "unset logscale\nset style fill solid 1\nset xlabel 'predicted'\nset ylabel "
+            "unset logscale\nset offsets 0, 0, 0, 0\nset style fill solid 1\nset xlabel "
+            "'predicted'\nset ylabel "
             "'genre'\nset xrange [-0.5:%g]\n"
             "set yrange [%g:-0.5]\nset cbrange [0:1]\nunset key\nunset grid\n"
             "set palette defined (0 'white', 1 '#1f5fa8')\nset title ",
@@ -192,7 +193,8 @@ static attune_status draw_recall(album *a, attune_label label, const char *what)
     fprintf(
         a->script,
         "EOD\nset xlabel 'nearest tracks looked at'\nset ylabel 'share of the %s''s others found'\n"
-        "set logscale x\nset xrange [1:%u]\nset yrange [0:1]\nset key top left\n"
+        "set logscale x\nset offsets 0, 0, 0, 0\nset xrange [1:%u]\nset yrange [0:1]\nset key top "
+        "left\n"
         "set title 'recall by %s'\n",
         what, e->n < 1001 ? (e->n > 3 ? e->n - 1 : 2) : 1000, what);
     for (int k = 0; k < ATTUNE_PICTURE_KINDS; k++) {
