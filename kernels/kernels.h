@@ -33,7 +33,7 @@ typedef struct attune_kernels {
     const char *device;                  /* "cpu" */
     const char *detail;                  /* what it runs on: "avx512" */
     const attune_resampling *resampling; /* for the decoder; needs no context */
-    const attune_search *search;         /* for src/eval; needs no context; NULL except on the CPU */
+    const attune_search *search; /* for src/eval; needs no context; NULL except on the CPU */
 
     /* Packs the weights and allocates the scratch. A device that has nothing faster to offer than
      * precision exact computes that. On failure *context is NULL. */

@@ -99,8 +99,9 @@ const attune_setting attune_settings_table[] = {
     TEXT("teacher", teacher, "EMBEDDINGS",
          "an output of attune embed whose distances are to be learnt"),
     REAL("teacher-weight", teacher_weight, 0, 1000, D("1"), "beside the loss"),
-    INTEGER("norm-groups", norm_groups, 1, 3, D("3", NULL, "1"),
-            "3: anchors, positives and negatives are normalised apart, as published; 1: together"),
+    CHOICE("norm", norm_together, "apart|together", D("apart", NULL, "together"),
+           "anchors, positives and negatives are normalised each by their own statistics, as "
+           "published, or together"),
 
     HEADING("Augmentation: the most that a clip is changed; 0: not"),
     REAL("gain", gain, 0, 40, D("0", NULL, "6"), "dB up or down"),

@@ -58,7 +58,7 @@ typedef struct attune_settings {
     int64_t mix_label, choose_by;
     const char *teacher;
     double teacher_weight;
-    int64_t norm_groups;
+    int64_t norm_together;
     /* augmentation */
     double gain, equaliser, noise, speed, tempo;
     /* optimiser */

@@ -330,7 +330,7 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
         .clips = loaded.clips,
         .B = loaded.B,
         .samples = t->S,
-        .groups = triplets ? (int)s->norm_groups : 1,
+        .groups = triplets && !s->norm_together ? 3 : 1,
         .seed = attune_random_of((uint64_t)s->seed, (uint64_t)t->run.now.all_steps).state,
     };
     status =

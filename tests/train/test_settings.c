@@ -54,7 +54,7 @@ Test(settings, stages_have_the_papers_defaults)
     cr_assert_eq(second.seconds, 29);
     cr_assert_eq(first.epochs, 50);
     cr_assert_eq(second.epochs, 20);
-    cr_assert_eq(first.norm_groups, 3);
+    cr_assert_eq(first.norm_together, 0);
     cr_assert_eq(first.loss, ATTUNE_LOSS_TRIPLET);
 }
 
