@@ -231,7 +231,7 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
 
 /* Who is told of the training. */
 typedef struct listener {
-    bool quiet, progress, shown;
+    bool quiet, progress, shown, waiting;
     double last; /* second of the last progress line */
 } listener;
 
@@ -268,6 +268,11 @@ static bool is_due(listener *l)
 
 static void on_decode(void *user, const attune_clip_cache_progress *progress)
 {
+    listener *l = user;
+    if (progress->waiting && !l->waiting) {
+        on_message(l, "another process is decoding into the cache: waiting for it");
+    }
+    l->waiting = progress->waiting;
     if (is_due(user)) {
         fprintf(stderr, "\r\033[Kdecoding %zu of %zu, %zu failed", progress->decoded,
                 progress->tracks, progress->failed);
@@ -333,12 +338,28 @@ static attune_status train_stage(train_arguments *a, attune_stage stage, const c
 /* Both stages, each in its folder; RUN/best.h5 is the second's. */
 static attune_status train_both(train_arguments *a, listener *l)
 {
-    char first[4096], second[4096], from[4200], best[4096];
+    char first[4096], second[4096], from[4200], best[4096], last[4096];
     attune_checkpoint *checkpoint = NULL;
     snprintf(first, sizeof(first), "%.4000s/synthetic", a->run);
     snprintf(second, sizeof(second), "%.4000s/human", a->run);
     snprintf(best, sizeof(best), "%.4000s/best.h5", a->run);
     snprintf(from, sizeof(from), "%s/best.h5", first);
+    snprintf(last, sizeof(last), "%.4000s/last.h5", a->run);
+    if (access(last, F_OK) == 0) {
+        return attune_fail(ATTUNE_ECREATE, "%s: a run of one stage is in it; name another folder",
+                           a->run);
+    }
+    attune_settings kept[2] = {a->stages[ATTUNE_STAGE_SYNTHETIC], a->stages[ATTUNE_STAGE_HUMAN]};
+    attune_settings_complete(&kept[0], ATTUNE_STAGE_SYNTHETIC);
+    attune_settings_complete(&kept[1], ATTUNE_STAGE_HUMAN);
+    if (kept[0].cache && kept[1].cache && strcmp(kept[0].cache, kept[1].cache) == 0 &&
+        kept[0].keep_seconds != kept[1].keep_seconds) {
+        return attune_fail(
+            ATTUNE_EINVAL,
+            "cache: the stages keep %g and %g seconds of a track; set keep-seconds, or "
+            "let each have its own",
+            kept[0].keep_seconds, kept[1].keep_seconds);
+    }
     if (mkdir(a->run, 0777) != 0 && errno != EEXIST) {
         return attune_fail(ATTUNE_ECREATE, "%s: %s", a->run, strerror(errno));
     }

@@ -36,7 +36,10 @@ double attune_run_seconds(const attune_run *run)
 /* The settings that a run cannot change under way, as text. */
 static void describe(char *out, size_t capacity, const attune_settings *settings)
 {
-    static const char *const may_change[] = {"audio", "cache", "threads", "plots", "minutes"};
+    static const char *const may_change[] = {
+        "audio",         "cache",   "threads",  "plots",
+        "minutes",       "from",    "triplets", "validation-triplets",
+        "test-triplets", "manifest"};
     size_t used = 0;
     for (int i = 0; i < attune_settings_count && used < capacity; i++) {
         const char *name = attune_settings_table[i].name;

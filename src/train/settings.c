@@ -1,6 +1,7 @@
 /* settings.c - the table of settings, and reading them from options and files. */
 #include "train/settings.h"
 
+#include "model/parameters.h"
 #include "status/error.h"
 
 #include <assert.h>
@@ -61,7 +62,7 @@ const attune_setting attune_settings_table[] = {
          "a CSV with id or path, and any of split, group, artist, album, genre"),
     SWITCH("skip-missing", skip_missing, D("no"), "leave out what has no file, and say how many"),
     REAL("seconds", seconds, 0.1, 600, D("15", "29", "6"), "length of a clip"),
-    REAL("keep-seconds", keep_seconds, 0, 86400, D("0", "0", "120"),
+    REAL("keep-seconds", keep_seconds, 0, 3600, D("0", "0", "120"),
          "of each track to decode and keep; 0: as long as a clip"),
     SWITCH("random-crop", random_crop, D("no", "no", "yes"),
            "a clip from anywhere in what is kept, not its start"),
@@ -106,7 +107,7 @@ const attune_setting attune_settings_table[] = {
     HEADING("Augmentation: the most that a clip is changed; 0: not"),
     REAL("gain", gain, 0, 40, D("0", NULL, "6"), "dB up or down"),
     REAL("equaliser", equaliser, 0, 24, D("0", NULL, "6"), "dB up or down in each of four bands"),
-    REAL("noise", noise, 0, 120, D("0"), "dB that white or pink noise stays below the music"),
+    REAL("noise", noise, 0, 90, D("0"), "dB that white or pink noise stays below the music"),
     REAL("speed", speed, 0, 0.5, D("0"), "share by which it is faster and higher, or the reverse"),
     REAL("tempo", tempo, 0, 0.5, D("0"), "share by which it is faster or slower at its pitch"),
 
@@ -256,9 +257,82 @@ void attune_settings_complete(attune_settings *settings, attune_stage stage)
             (void)status;
         }
     }
-    if (settings->keep_seconds < settings->seconds) {
-        settings->keep_seconds = settings->seconds;
+    if (!attune_settings_given(settings, "keep-seconds") &&
+        settings->keep_seconds < settings->seconds) {
+        /* what the fastest clip is made of, and a little for the windows of tempo */
+        settings->keep_seconds = settings->seconds * (1 + settings->speed) * (1 + settings->tempo) +
+                                 (settings->tempo > 0 ? 0.2 : 0);
     }
+}
+
+/* The first of the names that was given; NULL if none was. */
+static const char *first_given(const attune_settings *settings, const char *const *names)
+{
+    while (*names && !attune_settings_given(settings, *names)) {
+        names++;
+    }
+    return *names;
+}
+
+static attune_status check_labels(const attune_settings *s)
+{
+    static const char *const useless[] = {"norm", "validation-triplets", "test-triplets", NULL};
+    const char *name = first_given(s, useless);
+    if (name) {
+        return attune_fail(ATTUNE_EINVAL, "%s: is of no use without triplets", name);
+    }
+    if (s->loss == ATTUNE_LOSS_TRIPLET) {
+        return attune_fail(ATTUNE_EINVAL, "loss: triplet wants triplets");
+    }
+    if (s->spare && s->loss != ATTUNE_LOSS_CONTRAST) {
+        return attune_fail(ATTUNE_EINVAL, "spare: is of no use but with the loss contrast");
+    }
+    if (s->batch < 2 || (s->views < 2 && s->label == 0)) {
+        return attune_fail(ATTUNE_EINVAL, "%s: 1 leaves nothing to be %s",
+                           s->batch < 2 ? "batch" : "views", s->batch < 2 ? "told apart" : "alike");
+    }
+    if (!s->random_crop && s->label == 0) {
+        return attune_fail(ATTUNE_EINVAL,
+                           "random-crop: without it the views of a track are all the same");
+    }
+    return ATTUNE_OK;
+}
+
+attune_status attune_settings_check(const attune_settings *s, attune_stage stage)
+{
+    static const char *const of_labels[] = {"label",     "views",     "mix",
+                                            "mix-label", "spare",     "temperature",
+                                            "held-out",  "choose-by", NULL};
+    const char *name = stage == ATTUNE_STAGE_UNLABELLED ? NULL : first_given(s, of_labels);
+    attune_network network;
+    attune_status status = ATTUNE_OK;
+    if (name) {
+        return attune_fail(ATTUNE_EINVAL, "%s: is of no use with triplets", name);
+    }
+    if (stage != ATTUNE_STAGE_UNLABELLED && s->loss != ATTUNE_LOSS_TRIPLET) {
+        return attune_fail(ATTUNE_EINVAL, "loss: triplets that are given have the loss triplet");
+    }
+    status = stage == ATTUNE_STAGE_UNLABELLED ? check_labels(s) : ATTUNE_OK;
+    if (!status && s->freeze && !s->from) {
+        return attune_fail(ATTUNE_EINVAL, "freeze: wants a front end to begin with, by from");
+    }
+    if (!status && attune_settings_given(s, "teacher-weight") && !s->teacher) {
+        return attune_fail(ATTUNE_EINVAL, "teacher-weight: is of no use without a teacher");
+    }
+    if (!status && s->keep_seconds < s->seconds) {
+        return attune_fail(ATTUNE_EINVAL, "keep-seconds: %g is less than a clip's %g",
+                           s->keep_seconds, s->seconds);
+    }
+    if (!status && s->random_crop &&
+        s->keep_seconds <= s->seconds * (1 + s->speed) * (1 + s->tempo)) {
+        return attune_fail(ATTUNE_EINVAL,
+                           "random-crop: leaves no choice where keep-seconds is a clip's length");
+    }
+    attune_settings_network(&network, s);
+    if (!status && s->seconds * network.sample_rate < network.frame_size) {
+        return attune_fail(ATTUNE_EINVAL, "seconds: %g are less than a frame", s->seconds);
+    }
+    return status ? status : attune_network_check(&network);
 }
 
 void attune_settings_text(char *out, size_t capacity, const attune_settings *settings, int index)

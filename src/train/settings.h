@@ -118,6 +118,10 @@ bool attune_settings_given(const attune_settings *settings, const char *name);
 /* Fills in what was not given. */
 void attune_settings_complete(attune_settings *settings, attune_stage stage);
 
+/* Whether completed settings make sense together, and for the stage: ATTUNE_EINVAL, or
+ * ATTUNE_ECONFIG, naming the one that does not, or that would do nothing. */
+attune_status attune_settings_check(const attune_settings *settings, attune_stage stage);
+
 /* A value as text, into `out`; "" for a text that is not there. */
 void attune_settings_text(char *out, size_t capacity, const attune_settings *settings, int index);
 

@@ -68,7 +68,7 @@ static char *quoted(reader *r)
     return start;
 }
 
-static attune_status set(reader *r, const char *name, const char *text)
+static attune_status set(reader *r, const char *name, const char *text, bool quoted_text)
 {
     const bool in_section = r->stage != EVERY_STAGE;
     for (int i = 0; i < ATTUNE_STAGE_COUNT && in_section == r->sections; i++) {
@@ -79,6 +79,12 @@ static attune_status set(reader *r, const char *name, const char *text)
         }
         if (index < attune_settings_count && r->given[i][index]) {
             continue;
+        }
+        const bool is_text = index < attune_settings_count &&
+                             (attune_settings_table[index].kind == ATTUNE_SETTING_TEXT ||
+                              attune_settings_table[index].kind == ATTUNE_SETTING_LIST);
+        if (is_text && !quoted_text) { /* which would not end where it ends */
+            return wrong(r, "a text stands in quotes");
         }
         if ((!in_section || i == r->stage) && attune_settings_set(&r->settings[i], name, text)) {
             char why[300];
@@ -91,9 +97,10 @@ static attune_status set(reader *r, const char *name, const char *text)
 
 /* A bare word, number or string; *text stays valid. The character behind it may be overwritten with
  * NUL, and is in *behind. */
-static attune_status scalar(reader *r, char **text, char *behind)
+static attune_status scalar(reader *r, char **text, char *behind, bool *quoted_text)
 {
-    if (*r->at == '"' || *r->at == '\'') {
+    *quoted_text = *r->at == '"' || *r->at == '\'';
+    if (*quoted_text) {
         *text = quoted(r);
         *behind = *r->at;
         return *text ? ATTUNE_OK
@@ -114,9 +121,10 @@ static attune_status value(reader *r, const char *name)
     const bool array = *r->at == '[';
     attune_status status = ATTUNE_OK;
     char *text = NULL, behind = 0;
+    bool quoted_text = false;
     if (!array) {
-        status = scalar(r, &text, &behind);
-        status = status ? status : set(r, name, text);
+        status = scalar(r, &text, &behind, &quoted_text);
+        status = status ? status : set(r, name, text, quoted_text);
         *r->at = behind;
         return status;
     }
@@ -127,8 +135,8 @@ static attune_status value(reader *r, const char *name)
             r->at++;
             return ATTUNE_OK;
         }
-        status = scalar(r, &text, &behind);
-        status = status ? status : set(r, name, text);
+        status = scalar(r, &text, &behind, &quoted_text);
+        status = status ? status : set(r, name, text, quoted_text);
         if (status) {
             return status;
         }

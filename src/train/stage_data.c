@@ -38,22 +38,21 @@ static attune_status append(attune_triplet_set *set, const attune_triplet *tripl
 
 /* One file into its part, or split into all; `part` is ATTUNE_PART_COUNT then. */
 static attune_status read_triplets(attune_stage_data *data, const char *path, attune_stage stage,
-                                   attune_part part, const attune_train_events *events)
+                                   attune_part part, bool has_test,
+                                   const attune_train_events *events)
 {
     attune_triplets read = {0};
     const attune_split_options none = {.held_out = 0}, published = stage == ATTUNE_STAGE_HUMAN
                                                                        ? ATTUNE_SPLIT_HUMAN
                                                                        : ATTUNE_SPLIT_SYNTHETIC;
     attune_status status = attune_triplets_read(&read, data->tracks, path);
-    const bool is_human = read.kind == ATTUNE_TRIPLETS_HUMAN;
-    if (!status && part == ATTUNE_PART_COUNT && read.kind != ATTUNE_TRIPLETS_PLAIN &&
-        is_human != (stage == ATTUNE_STAGE_HUMAN)) {
-        goto done; /* the other stage's */
-    }
     if (!status) {
         status = attune_triplets_split(&read, part == ATTUNE_PART_COUNT ? &published : &none);
     }
     for (int p = 0; !status && p < ATTUNE_PART_COUNT; p++) {
+        if (part == ATTUNE_PART_COUNT && p == ATTUNE_PART_TEST && has_test) {
+            continue; /* other files are for that */
+        }
         attune_triplet_set *set = &data->parts[part == ATTUNE_PART_COUNT ? p : (int)part];
         status = append(set, read.triplets + read.start[p], read.start[p + 1] - read.start[p]);
     }
@@ -61,9 +60,25 @@ static attune_status read_triplets(attune_stage_data *data, const char *path, at
         attune_train_say(events, "%s: %u rows not judged, %u left out for missing tracks", path,
                          read.unlabelled, read.skipped);
     }
-done:
     attune_triplets_free(&read);
     return status;
+}
+
+/* Whether a list has files of the human kind, and one of its files is. */
+static attune_status is_of_stage(bool *out, const attune_list *list, int index, attune_stage stage)
+{
+    bool any = false, human = false;
+    for (int i = 0; i < list->count; i++) {
+        bool is = false;
+        attune_status status = attune_triplets_is_human(&is, list->items[i]);
+        if (status) {
+            return status;
+        }
+        any |= is;
+        human = i == index ? is : human;
+    }
+    *out = stage == ATTUNE_STAGE_HUMAN ? human || !any : !human;
+    return ATTUNE_OK;
 }
 
 static attune_status read_all_triplets(attune_stage_data *data, const attune_settings *settings,
@@ -76,7 +91,12 @@ static attune_status read_all_triplets(attune_stage_data *data, const attune_set
                                  ATTUNE_PART_VALIDATION, ATTUNE_PART_TEST};
     for (int l = 0; l < 3; l++) {
         for (int i = 0; i < lists[l]->count; i++) {
-            attune_status status = read_triplets(data, lists[l]->items[i], stage, parts[l], events);
+            bool wanted = false;
+            attune_status status = is_of_stage(&wanted, lists[l], i, stage);
+            if (!status && wanted) {
+                status = read_triplets(data, lists[l]->items[i], stage, parts[l],
+                                       settings->test_triplets.count > 0, events);
+            }
             if (status) {
                 return status;
             }
@@ -123,13 +143,17 @@ static attune_status choose_tracks(attune_stage_data *data, const attune_setting
             data->held[data->held_count++] = i;
         }
     }
-    attune_train_say(events, "%u tracks to train on, %u to choose by, %u broken and left out",
-                     data->chosen_count, data->held_count, failed);
-    return data->held_count >= 2 ? ATTUNE_OK
-                                 : attune_fail(ATTUNE_EDATA,
-                                               "%s: %u tracks to choose by are too few; give more "
-                                               "tracks, or a larger --held-out",
-                                               settings->audio, data->held_count);
+    attune_train_say(events,
+                     "%u tracks to train on, %u to choose by, %u left for a test, %u broken and "
+                     "left out",
+                     data->chosen_count, data->held_count,
+                     count - data->chosen_count - data->held_count - failed, failed);
+    return data->held_count >= 2
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_EDATA,
+                             "%s: %u tracks to choose by are too few; give more tracks, a larger "
+                             "--held-out, or a manifest whose split says train and val",
+                             settings->audio, data->held_count);
 }
 
 /* ---- clips ---- */

@@ -35,8 +35,8 @@ static void take_row(attune_teacher *teacher, const attune_row *row, const char 
                      const place *places)
 {
     char path[8192];
-    snprintf(path, sizeof(path), "%s%s%s", row->path[0] == '/' ? "" : root,
-             row->path[0] == '/' ? "" : "/", row->path);
+    const bool absolute = row->path[0] == '/', slash = !absolute && root[strlen(root) - 1] != '/';
+    snprintf(path, sizeof(path), "%s%s%s", absolute ? "" : root, slash ? "/" : "", row->path);
     const place key = {.path = path},
                 *found = bsearch(&key, places, teacher->tracks, sizeof(*places), by_path);
     double length = 0;

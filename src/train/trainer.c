@@ -165,13 +165,24 @@ static void warn(void *user, const char *message)
     attune_train_say(((trainer *)user)->events, "%s", message);
 }
 
+/* Behind which step the logs are gone on with; -1: they are new. A run that was stopped before its
+ * first checkpoint has logs, and no steps. */
+static int64_t resume_step(const trainer *t)
+{
+    char log[4096];
+    const bool has_log = t->options->resume &&
+                         attune_run_path(&t->run, log, "log.csv") == ATTUNE_OK &&
+                         access(log, F_OK) == 0;
+    return t->resumed ? (int64_t)t->run.now.all_steps : has_log ? 0 : -1;
+}
+
 static attune_status open_watch(trainer *t)
 {
     attune_watch_options options;
     attune_watch_options_default(&options);
     options.step_names = step_names;
     options.epoch_names = t->data.held ? label_names : triplet_names;
-    options.resume_step = t->resumed ? (int64_t)t->run.now.all_steps : -1;
+    options.resume_step = resume_step(t);
     options.plots = t->settings->plots;
     options.best = t->data.held ? "val_map" : "val_accuracy";
     options.best_is_highest = true;
@@ -214,7 +225,7 @@ static attune_status describe_run(trainer *t)
         .detail = t->kernels->detail,
         .configuration = facts,
         .data = data,
-        .resume_step = t->resumed ? (int64_t)t->run.now.all_steps : -1,
+        .resume_step = resume_step(t),
     };
     attune_status status = attune_watch_describe(t->options->folder, &description);
     free(texts);
@@ -232,7 +243,8 @@ static attune_status make_folder(const char *path)
 static attune_status open_trainer(trainer *t)
 {
     char last[4096];
-    attune_status status = make_folder(t->options->folder);
+    attune_status status = attune_settings_check(t->settings, t->stage);
+    status = status ? status : make_folder(t->options->folder);
     status = status ? status : attune_run_path(&t->run, last, "last.h5");
     t->resumed = !status && t->options->resume && access(last, F_OK) == 0;
     if (!status && !t->options->resume && access(last, F_OK) == 0) {
@@ -258,6 +270,10 @@ static attune_status open_trainer(trainer *t)
     }
     if (!status && t->settings->teacher) {
         status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
+        if (!status) {
+            attune_train_say(t->events, "%u of %u tracks have a teacher's embedding",
+                             attune_teacher_count(t->teacher), attune_tracks_count(t->data.tracks));
+        }
     }
     status = status ? status : open_batches(t);
     status = status ? status : allocate(t);
@@ -519,6 +535,12 @@ static attune_status train_epochs(trainer *t)
                                  "stopped at epoch %.0f, step %.0f; go on with --resume",
                                  t->run.now.epoch, t->run.now.step);
         }
+    }
+    if (!status && !t->run.now.finished) {
+        attune_train_say(t->events,
+                         "the time is over after epoch %.0f of %lld, at a rate of %.3g; --resume "
+                         "goes on",
+                         t->run.now.epoch, (long long)t->settings->epochs, rate_now(t));
     }
     return status;
 }

@@ -123,6 +123,7 @@ ParameterizedTestParameters(settings, a_bad_file_is_refused_with_its_line)
         {"triplets = [\"a\" \"b\"]\n", ":1: an array has commas"},
         {"triplets = [\"a\",\n\"b\"", ":2: an array has commas"},
         {"batch = 3 4\n", ":1: there is more"},
+        {"audio = music\n", ":1: a text stands in quotes"},
         {"freeze = maybe\n", ":1: freeze: 'maybe' is neither"},
         {"loss = \"l2\"\n", ":1: loss: 'l2' is none of triplet|"},
         {"rate = nan\n", ":1: rate: 'nan' is not"},
