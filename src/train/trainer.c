@@ -513,7 +513,7 @@ static bool is_out_of_time(const trainer *t)
 static attune_status train_epochs(trainer *t)
 {
     attune_status status = ATTUNE_OK;
-    while (!status && !t->run.now.finished && !(t->run.now.step == 0 && is_out_of_time(t))) {
+    while (!status && t->run.now.finished == 0 && !(t->run.now.step == 0 && is_out_of_time(t))) {
         attune_train_progress shown;
         status = take_step(t, &shown);
         if (status) {
@@ -530,13 +530,13 @@ static attune_status train_epochs(trainer *t)
         } else if (stop || attune_run_seconds(&t->run) - t->saved >= CHECKPOINT_SECONDS) {
             status = save(t);
         }
-        if (!status && stop && !t->run.now.finished) {
+        if (!status && stop && t->run.now.finished == 0) {
             status = attune_fail(ATTUNE_ESTOPPED,
                                  "stopped at epoch %.0f, step %.0f; go on with --resume",
                                  t->run.now.epoch, t->run.now.step);
         }
     }
-    if (!status && !t->run.now.finished) {
+    if (!status && t->run.now.finished == 0) {
         attune_train_say(t->events,
                          "the time is over after epoch %.0f of %lld, at a rate of %.3g; --resume "
                          "goes on",
