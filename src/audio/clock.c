@@ -1,29 +1,22 @@
 /* clock.c - the time limit of one file. */
 #include "audio/clock.h"
 
-#include <time.h>
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
+#include "status/machine.h"
 
 void attune_audio_clock_enter(attune_audio_clock *clock)
 {
-    clock->entered_seconds = now();
+    clock->entered_seconds = attune_seconds();
 }
 
 void attune_audio_clock_leave(attune_audio_clock *clock)
 {
-    clock->spent_seconds += now() - clock->entered_seconds;
+    clock->spent_seconds += attune_seconds() - clock->entered_seconds;
 }
 
 bool attune_audio_clock_check(attune_audio_clock *clock)
 {
     if (clock->timeout_seconds > 0 && !clock->expired) {
-        double spent = clock->spent_seconds + (now() - clock->entered_seconds);
+        double spent = clock->spent_seconds + (attune_seconds() - clock->entered_seconds);
         clock->expired = spent > clock->timeout_seconds + clock->decoded_seconds ||
                          clock->decoded_seconds > ATTUNE_AUDIO_ENDLESS_SECONDS;
     }

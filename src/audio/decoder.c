@@ -4,6 +4,7 @@
 #include "audio/decode.h"
 #include "audio/decoder_wire.h"
 #include "status/error.h"
+#include "status/machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,13 +99,6 @@ void attune_decoder_close(attune_decoder *decoder)
     }
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 typedef enum outcome { HEARD, LATE, GONE } outcome;
 
 /* Receives all of `size` bytes. Late when *waited, to which the time spent here is added, has
@@ -120,9 +114,9 @@ static outcome hear(const attune_decoder *d, void *bytes, size_t size, double *w
             return GONE;
         } else {
             struct pollfd wait = {.fd = d->socket, .events = POLLIN};
-            const double start = now();
+            const double start = attune_seconds();
             poll(&wait, 1, 200);
-            *waited += now() - start;
+            *waited += attune_seconds() - start;
             if (most > 0 && *waited > most) {
                 return LATE;
             }

@@ -3,6 +3,7 @@
 #include "audio/decode.h"
 #include "audio/decoder.h"
 #include "audio/decoder_wire.h"
+#include "status/machine.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { SOCKET = STDIN_FILENO, SAMPLES = 16384 };
@@ -47,13 +47,6 @@ static bool hear(void *bytes, size_t size)
     return true;
 }
 
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 static bool say_answer(uint32_t kind, uint32_t count, double decoded_seconds)
 {
     const attune_decoder_answer answer = {kind, count, decoded_seconds};
@@ -65,13 +58,13 @@ static bool deliver(attune_audio *audio, attune_status *status)
 {
     static float samples[SAMPLES];
     size_t filled = 0;
-    double last = now();
+    double last = attune_seconds();
     bool ended = false;
     while (*status == ATTUNE_OK && !ended) {
         size_t count = 0;
         *status = attune_audio_step(audio, samples + filled, &count, SAMPLES - filled, &ended);
         filled += count;
-        const double time = now();
+        const double time = attune_seconds();
         if (filled == SAMPLES || ended || time - last >= PULSE) {
             if (!say_answer(ATTUNE_DECODER_SAMPLES, (uint32_t)filled,
                             audio->source.clock.decoded_seconds) ||

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "cli/stop.h"
 #include "status/error.h"
+#include "status/machine.h"
 #include "store/checkpoint.h"
 #include "train/trainer.h"
 
@@ -9,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 static const char help_head[] =
@@ -255,9 +255,7 @@ static void on_message(void *user, const char *line)
 /* True a few times a second, on a terminal. */
 static bool is_due(listener *l)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    const double seconds = attune_seconds();
     if (!l->progress || seconds - l->last < 0.2) {
         return false;
     }

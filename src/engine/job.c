@@ -15,14 +15,13 @@
 #include "engine/scan.h"
 #include "engine/verify.h"
 #include "status/error.h"
+#include "status/machine.h"
 
 #include <limits.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     BATCH_FRAMES = 16384,      /* 25 minutes of audio, 128 MiB as f32, two of them */
@@ -70,13 +69,6 @@ void attune_job_options_default(attune_job_options *options)
     attune_audio_options_default(&options->audio);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---- workers ---- */
 
 /* Notes the job's first failure, this thread's last error; called with the mutex held. */
@@ -106,7 +98,7 @@ static void file_row(job *j, const char *name, attune_status status, const attun
             .mtime_ns = track->mtime_ns,
             .embedding = attune_track_has_embedding(track->status) ? embedding : NULL,
         };
-        j->oldest = attune_rows_count(j->rows) == 0 ? now() : j->oldest;
+        j->oldest = attune_rows_count(j->rows) == 0 ? attune_seconds() : j->oldest;
         status = attune_rows_append(j->rows, &row);
         if (attune_rows_count(j->rows) == PART_ROWS) {
             pthread_cond_signal(&j->changed);
@@ -192,9 +184,9 @@ static bool take_file(job *j, size_t index)
         j->by_status[status]++;
     }
     while (attune_rows_count(j->rows) >= ROWS_MAX && !atomic_load(&j->stop)) {
-        const double since = now();
+        const double since = attune_seconds();
         pthread_cond_wait(&j->room, &j->mutex);
-        j->waited += now() - since;
+        j->waited += attune_seconds() - since;
     }
     pthread_mutex_unlock(&j->mutex);
     return reason != ATTUNE_JOB_KEPT && !atomic_load(&j->stop);
@@ -236,7 +228,7 @@ static void measure(job *j, double start, attune_job_progress *progress)
     memcpy(progress->by_reason, j->by_reason, sizeof(progress->by_reason));
     progress->audio_seconds = (double)atomic_load(&j->meter.samples) /
                               attune_model_network(j->options->model)->sample_rate;
-    progress->wall_seconds = now() - start;
+    progress->wall_seconds = attune_seconds() - start;
     progress->uncommitted = attune_rows_count(j->rows);
     progress->on_devices = j->waiting;
     const bool gpu = j->devices.count > 0;
@@ -259,7 +251,7 @@ static void commit_rows(job *j, bool last)
 {
     const size_t count = attune_rows_count(j->rows);
     if (count == 0 || j->cannot_commit ||
-        (!last && count < PART_ROWS && now() - j->oldest < j->options->commit_seconds)) {
+        (!last && count < PART_ROWS && attune_seconds() - j->oldest < j->options->commit_seconds)) {
         return;
     }
     attune_rows *rows = j->rows;
@@ -308,11 +300,7 @@ static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
 
 static int worker_count(const attune_job_options *options)
 {
-    cpu_set_t set;
-    int count = options->workers;
-    if (count <= 0) {
-        count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-    }
+    const int count = options->workers > 0 ? options->workers : attune_processors();
     const size_t files = attune_scan_count(options->scan);
     return (size_t)count <= files ? count : files > 0 ? (int)files : 1;
 }
@@ -420,7 +408,7 @@ static attune_status run_job(job *j, worker *workers, int count, double start,
     if (status == ATTUNE_OK) {
         status = attune_output_finish(&j->output);
         progress->pruned = j->output.pruned;
-        progress->wall_seconds = now() - start;
+        progress->wall_seconds = attune_seconds() - start;
     }
     return status;
 }
@@ -506,7 +494,7 @@ static attune_status run_with_output(job *j, double start, attune_job_progress *
 attune_status attune_job_run_with(const attune_job_options *options, attune_job_progress *progress,
                                   const attune_batch_kernels *kernels)
 {
-    const double start = now();
+    const double start = attune_seconds();
     job j = {
         .options = options, .mutex = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
     attune_condition_init(&j.changed);

@@ -13,6 +13,7 @@
 #include "engine/audio_name.h"
 #include "engine/scan_archive.h"
 #include "status/error.h"
+#include "status/hash.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -497,14 +498,9 @@ attune_status attune_scan_finish(attune_scan *scan)
     return status;
 }
 
-/* FNV-1a in 64 bits; its high half is the better mixed one. */
 static uint32_t hash_path(const char *path)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (; *path; path++) {
-        hash = (hash ^ (unsigned char)*path) * 0x100000001b3u;
-    }
-    return (uint32_t)(hash >> 32);
+    return (uint32_t)(attune_hash(ATTUNE_HASH_BEGIN, path, strlen(path)) >> 32);
 }
 
 void attune_scan_filter(attune_scan *scan, bool (*keep)(void *user, const char *path), void *user)

@@ -5,10 +5,10 @@
 #include "eval/spread.h"
 #include "fma/metadata.h"
 #include "status/error.h"
+#include "status/machine.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 void attune_evaluation_free(attune_evaluation *evaluation)
 {
@@ -575,10 +575,9 @@ static attune_status evaluate_space(attune_evaluation *e, uint32_t space)
 
 attune_status attune_evaluate(attune_evaluation *out, const attune_evaluation_options *options)
 {
-    const int processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
     *out = (attune_evaluation){.options = *options};
     attune_status status =
-        attune_team_open(&out->team, options->threads > 0 ? options->threads : processors);
+        attune_team_open(&out->team, options->threads > 0 ? options->threads : attune_processors());
     status = status ? status : attune_evaluation_load(out);
     status = status ? status : attune_evaluation_load_triplets(out);
     for (uint32_t s = 0; !status && s < out->space_count; s++) {

@@ -7,13 +7,13 @@
 #include "store/export.h"
 
 #include "status/error.h"
+#include "status/machine.h"
 #include "store/h5_file.h"
 #include "store/neighbours.h"
 #include "store/new_file.h"
 #include "store/store_format.h"
 
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -256,12 +256,6 @@ static attune_status write_file(attune_ann *ann, int threads)
 
 /* ---- the whole ---- */
 
-static int thread_count(int wanted)
-{
-    cpu_set_t set;
-    return wanted > 0 ? wanted : sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-}
-
 /* Settles how many queries and neighbours there are, and makes room for them. */
 static attune_status prepare(attune_ann *ann, const attune_export_options *options)
 {
@@ -312,7 +306,7 @@ attune_status attune_export_ann(const char *path, attune_store *store,
         status = prepare(&ann, options);
     }
     if (status == ATTUNE_OK) {
-        status = write_file(&ann, thread_count(options->threads));
+        status = write_file(&ann, options->threads > 0 ? options->threads : attune_processors());
     }
     if (ann.train >= 0) {
         H5Dclose(ann.train);

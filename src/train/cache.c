@@ -6,10 +6,10 @@
 #include "engine/embed_file.h"
 #include "kernels/cpu/team.h"
 #include "status/error.h"
+#include "status/machine.h"
 
 #include <math.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,13 +80,6 @@ typedef struct filling {
     char error[1024];     /* its message, of another thread */
     time_t committed;     /* when, in seconds */
 } filling;
-
-static time_t now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec;
-}
 
 /* Ends the filling with the calling thread's failure; the first counts. */
 static void fail(filling *f, attune_status status)
@@ -161,9 +154,9 @@ static void take(filling *f, size_t track, size_t slot, const attune_audio_resul
     if (result->status != ATTUNE_TRACK_OK && f->options->on_track) {
         f->options->on_track(f->options->user, track, result->status, result->error);
     }
-    if (now() - f->committed >= 2) {
+    if ((time_t)attune_seconds() - f->committed >= 2) {
         fail(f, attune_clip_file_commit(cache->file));
-        f->committed = now();
+        f->committed = (time_t)attune_seconds();
     }
     report(f);
 }
@@ -193,11 +186,7 @@ static void fill_one(void *data, int piece, int thread)
 
 static int threads_for(const filling *f)
 {
-    cpu_set_t set;
-    int threads = f->options->threads;
-    if (threads < 1) {
-        threads = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-    }
+    const int threads = f->options->threads > 0 ? f->options->threads : attune_processors();
     return (size_t)threads > f->progress.tracks ? (int)f->progress.tracks : threads;
 }
 
@@ -237,7 +226,7 @@ static attune_status fill(filling *f, const size_t *dropped)
     if (status != ATTUNE_OK) {
         return status;
     }
-    f->committed = now();
+    f->committed = (time_t)attune_seconds();
     pthread_mutex_init(&f->mutex, NULL);
     report(f);
     status = run_team(f);

@@ -74,7 +74,7 @@ static void begin(attune_loader *l, batch *b, int64_t epoch, int64_t step)
 static void *loader_main(void *argument)
 {
     attune_loader *l = argument;
-    float *source = malloc(3 * l->source_most * sizeof(*source));
+    float *source = malloc((l->source_most + attune_augment_scratch(l->S)) * sizeof(*source));
     pthread_mutex_lock(&l->lock);
     for (;;) {
         batch *b = &l->batches[l->filling];

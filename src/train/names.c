@@ -2,6 +2,7 @@
 #include "train/names.h"
 
 #include "status/error.h"
+#include "status/hash.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +10,7 @@
 /* The slot of `text`, or the empty one where it belongs. */
 static uint32_t slot_of(const attune_names *names, const char *text)
 {
-    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a; its high half is the better mixed one */
-    for (const char *c = text; *c; c++) {
-        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
-    }
+    const uint64_t hash = attune_hash(ATTUNE_HASH_BEGIN, text, strlen(text));
     uint32_t slot = (uint32_t)(hash >> 32) & (names->slot_count - 1);
     while (names->slots[slot] && strcmp(names->texts[names->slots[slot] - 1], text) != 0) {
         slot = (slot + 1) & (names->slot_count - 1);

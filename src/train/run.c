@@ -2,10 +2,10 @@
 #include "train/run.h"
 
 #include "status/error.h"
+#include "status/machine.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 attune_status attune_run_path(const attune_run *run, char out[4096], const char *name)
@@ -16,21 +16,14 @@ attune_status attune_run_path(const attune_run *run, char out[4096], const char 
     return ATTUNE_OK;
 }
 
-static double clock_now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
-
 void attune_run_start(attune_run *run)
 {
-    run->started = clock_now();
+    run->started = attune_seconds();
 }
 
 double attune_run_seconds(const attune_run *run)
 {
-    return run->now.seconds + clock_now() - run->started;
+    return run->now.seconds + attune_seconds() - run->started;
 }
 
 /* The settings that a run cannot change under way, as text. */

@@ -3,6 +3,7 @@
 
 #include "model/random.h"
 #include "status/error.h"
+#include "status/hash.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -64,20 +65,21 @@ static attune_status read_triplets(attune_stage_data *data, const char *path, at
     return status;
 }
 
-/* Whether a list has files of the human kind, and one of its files is. */
-static attune_status is_of_stage(bool *out, const attune_list *list, int index, attune_stage stage)
+/* Which files of a list are a stage's: beside human ones, only those are stage human's. */
+static attune_status choose_files(bool out[ATTUNE_LIST_MAX], const attune_list *list,
+                                  attune_stage stage)
 {
-    bool any = false, human = false;
+    bool any = false;
     for (int i = 0; i < list->count; i++) {
-        bool is = false;
-        attune_status status = attune_triplets_is_human(&is, list->items[i]);
+        attune_status status = attune_triplets_is_human(&out[i], list->items[i]);
         if (status) {
             return status;
         }
-        any |= is;
-        human = i == index ? is : human;
+        any |= out[i];
     }
-    *out = stage == ATTUNE_STAGE_HUMAN ? human || !any : !human;
+    for (int i = 0; i < list->count; i++) {
+        out[i] = stage == ATTUNE_STAGE_HUMAN ? out[i] || !any : !out[i];
+    }
     return ATTUNE_OK;
 }
 
@@ -90,16 +92,16 @@ static attune_status read_all_triplets(attune_stage_data *data, const attune_set
     const attune_part parts[] = {given ? ATTUNE_PART_TRAIN : ATTUNE_PART_COUNT,
                                  ATTUNE_PART_VALIDATION, ATTUNE_PART_TEST};
     for (int l = 0; l < 3; l++) {
-        for (int i = 0; i < lists[l]->count; i++) {
-            bool wanted = false;
-            attune_status status = is_of_stage(&wanted, lists[l], i, stage);
-            if (!status && wanted) {
+        bool wanted[ATTUNE_LIST_MAX] = {false};
+        attune_status status = choose_files(wanted, lists[l], stage);
+        for (int i = 0; !status && i < lists[l]->count; i++) {
+            if (wanted[i]) {
                 status = read_triplets(data, lists[l]->items[i], stage, parts[l],
                                        settings->test_triplets.count > 0, events);
             }
-            if (status) {
-                return status;
-            }
+        }
+        if (status) {
+            return status;
         }
     }
     return ATTUNE_OK;
@@ -257,32 +259,23 @@ static attune_status check_triplets(const attune_stage_data *data, attune_stage 
     return ATTUNE_OK;
 }
 
-/* FNV-1a over what the batches depend on. */
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
-{
-    const unsigned char *at = bytes;
-    for (size_t i = 0; i < size; i++) {
-        hash = (hash ^ at[i]) * 0x100000001b3u;
-    }
-    return hash;
-}
-
+/* Of what the batches depend on. */
 static uint64_t hash_data(const attune_stage_data *data)
 {
     const uint32_t count = attune_tracks_count(data->tracks);
     const attune_tracks_entry *tracks = attune_tracks_entries(data->tracks);
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = ATTUNE_HASH_BEGIN;
     for (uint32_t i = 0; i < count; i++) {
-        hash = hash_bytes(hash, tracks[i].id, strlen(tracks[i].id) + 1);
-        hash = hash_bytes(hash, tracks[i].label, sizeof(tracks[i].label));
+        hash = attune_hash(hash, tracks[i].id, strlen(tracks[i].id) + 1);
+        hash = attune_hash(hash, tracks[i].label, sizeof(tracks[i].label));
     }
-    hash = hash_bytes(hash, data->samples, count * sizeof(*data->samples));
+    hash = attune_hash(hash, data->samples, count * sizeof(*data->samples));
     for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
-        hash = hash_bytes(hash, data->parts[p].triplets,
-                          data->parts[p].count * sizeof(attune_triplet));
+        hash = attune_hash(hash, data->parts[p].triplets,
+                           data->parts[p].count * sizeof(attune_triplet));
     }
-    hash = hash_bytes(hash, data->chosen, data->chosen_count * sizeof(*data->chosen));
-    return hash_bytes(hash, data->held, data->held_count * sizeof(*data->held));
+    hash = attune_hash(hash, data->chosen, data->chosen_count * sizeof(*data->chosen));
+    return attune_hash(hash, data->held, data->held_count * sizeof(*data->held));
 }
 
 attune_status attune_stage_data_open(attune_stage_data *out, const attune_settings *settings,

@@ -6,6 +6,7 @@
 
 #include "kernels/training.h"
 #include "status/error.h"
+#include "status/machine.h"
 #include "train/batch_loss.h"
 #include "train/loader.h"
 #include "train/optimiser.h"
@@ -21,7 +22,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { CHECKPOINT_SECONDS = 300 }; /* within an epoch */
@@ -572,7 +572,7 @@ attune_status attune_train(attune_train_result *out, const attune_settings *sett
                  .events = events,
                  .run = {.folder = options->folder, .settings = settings, .stage = stage}};
     *out = (attune_train_result){0};
-    t.threads = settings->threads > 0 ? (int)settings->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    t.threads = settings->threads > 0 ? (int)settings->threads : attune_processors();
     attune_status status = open_trainer(&t);
     status = status ? status : train_epochs(&t);
     attune_status closed = attune_watch_close(t.watch);

@@ -4,6 +4,7 @@
 #include "eval/spread.h"
 #include "kernels/cpu/team.h"
 #include "status/error.h"
+#include "status/machine.h"
 #include "train/sampler.h"
 
 #include "attune/engine.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* A part of a kept clip. */
 typedef struct piece {
@@ -96,7 +96,7 @@ static attune_status embed(float *embeddings, const attune_model *model, attune_
 
 static int thread_count(const attune_settings *settings)
 {
-    return settings->threads > 0 ? (int)settings->threads : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    return settings->threads > 0 ? (int)settings->threads : attune_processors();
 }
 
 /* ---- triplets ---- */
