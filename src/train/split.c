@@ -74,12 +74,15 @@ void attune_split_permutation(uint32_t *out, uint32_t count, uint32_t seed)
 }
 
 /* Orders rows as train_test_split does: those that stay, then those held out, whose number is
- * returned. `scratch` has room for 2 · count. */
+ * returned; as they were, if that is none. `scratch` has room for 2 · count. */
 static uint32_t divide(uint32_t *rows, uint32_t *scratch, uint32_t count, double share,
                        uint32_t seed)
 {
     const uint32_t held = (uint32_t)ceil(share * count), stay = count - held;
     uint32_t *order = scratch, *old = scratch + count;
+    if (held == 0) {
+        return 0;
+    }
     attune_split_permutation(order, count, seed);
     memcpy(old, rows, count * sizeof(*rows));
     for (uint32_t i = 0; i < count; i++) {
