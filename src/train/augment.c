@@ -40,11 +40,15 @@ attune_status attune_augment_check(const attune_augment_options *options)
     } all[] = {
         {"tempo", &options->tempo, 0.5f, 2},         {"speed", &options->speed, 0.5f, 2},
         {"equaliser", &options->equaliser, -60, 60}, {"noise", &options->noise, -60, 120},
-        {"gain", &options->gain, -60, 60},
+        {"gain", &options->gain, -60, 60},           {"codec", &options->codec, 16, 96},
     };
     attune_status status = ATTUNE_OK;
     for (size_t i = 0; status == ATTUNE_OK && i < sizeof(all) / sizeof(*all); i++) {
         status = check(all[i].name, all[i].range, all[i].low, all[i].high);
+    }
+    for (attune_codec c = 0; options->codec.probability > 0 && !status && c < ATTUNE_CODEC_COUNT;
+         c++) {
+        status = attune_codec_check(c);
     }
     return status;
 }
@@ -82,6 +86,10 @@ void attune_augment_draw(attune_augmentation *out, const attune_augment_options 
     out->pink = toss(random, 0.5f);
     out->noise_seed = attune_random_bits(random);
     out->gain = draw(random, &options->gain, 0);
+    const attune_codec codec = toss(random, 0.5f) ? ATTUNE_CODEC_MP3 : ATTUNE_CODEC_AAC;
+    const float rate = draw(random, &options->codec, 0);
+    out->codec = rate > 0 ? codec : ATTUNE_CODEC_NONE;
+    out->bit_rate = 8000 * (int)lroundf(rate / 8); /* MP3 has multiples of 8 */
 }
 
 /* ---- how much of the source is needed ---- */
@@ -213,10 +221,30 @@ static void add_noise(float *samples, float *scratch, size_t count, const attune
     }
 }
 
+/* ---- codec ---- */
+
+/* Encoders clip beyond ±1; what is louder passes at a lower level. */
+static attune_status pass_codec(float *samples, size_t count, const attune_augmentation *a)
+{
+    float peak = 1;
+    for (size_t i = 0; i < count; i++) {
+        peak = fmaxf(peak, fabsf(samples[i]));
+    }
+    for (size_t i = 0; peak > 1 && i < count; i++) {
+        samples[i] /= peak;
+    }
+    attune_status status =
+        attune_codec_pass(samples, count, (int)SAMPLE_RATE, a->codec, a->bit_rate);
+    for (size_t i = 0; peak > 1 && i < count; i++) {
+        samples[i] *= peak;
+    }
+    return status;
+}
+
 /* ---- all of it ---- */
 
-void attune_augment_apply(float *out, const float *source, float *scratch, size_t count,
-                          const attune_augmentation *augmentation)
+attune_status attune_augment_apply(float *out, const float *source, float *scratch, size_t count,
+                                   const attune_augmentation *augmentation)
 {
     const attune_augmentation *a = augmentation;
     const size_t faster = attune_speed_source(a->speed, count);
@@ -240,4 +268,5 @@ void attune_augment_apply(float *out, const float *source, float *scratch, size_
             out[i] *= factor;
         }
     }
+    return a->codec == ATTUNE_CODEC_NONE ? ATTUNE_OK : pass_codec(out, count, a);
 }

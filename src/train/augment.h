@@ -7,6 +7,7 @@
 #define ATTUNE_SRC_TRAIN_AUGMENT_H
 
 #include "attune/status.h"
+#include "audio/codec.h"
 #include "model/random.h"
 
 #include <stdbool.h>
@@ -26,6 +27,7 @@ typedef struct attune_augment_options {
     attune_augment_range equaliser; /* dB of each band: low shelf, two peaks, high shelf */
     attune_augment_range noise; /* dB of the signal over it; white or pink, by turns of a coin */
     attune_augment_range gain;  /* dB */
+    attune_augment_range codec; /* kbit/s, 16 to 96; MP3 or AAC, by turns of a coin */
 } attune_augment_options;
 
 /* What was drawn for one clip; {.tempo = 1, .speed = 1, .noise = INFINITY} changes nothing. */
@@ -37,9 +39,12 @@ typedef struct attune_augmentation {
     bool pink;
     uint64_t noise_seed;
     float gain; /* dB */
+    attune_codec codec;
+    int bit_rate; /* of it, bits a second */
 } attune_augmentation;
 
-/* ATTUNE_EINVAL, naming the option, for a range that is none or outside the bounds above. */
+/* ATTUNE_EINVAL, naming the option, for a range that is none or outside the bounds above;
+ * ATTUNE_ECONFIG for codecs that this FFmpeg cannot encode. */
 attune_status attune_augment_check(const attune_augment_options *options);
 
 void attune_augment_draw(attune_augmentation *out, const attune_augment_options *options,
@@ -57,8 +62,8 @@ static inline size_t attune_augment_scratch(size_t count)
 }
 
 /* out (count) from source (attune_augment_source), both at 22,050 Hz and finite. None of out,
- * source and scratch overlap. */
-void attune_augment_apply(float *out, const float *source, float *scratch, size_t count,
-                          const attune_augmentation *augmentation);
+ * source and scratch overlap. Only a codec can fail. */
+attune_status attune_augment_apply(float *out, const float *source, float *scratch, size_t count,
+                                   const attune_augmentation *augmentation);
 
 #endif

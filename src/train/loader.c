@@ -51,7 +51,8 @@ static attune_status fill_clip(attune_loader *l, const batch *b, int i, float *s
     attune_status status =
         attune_clip_cache_read(l->cache, source, sample->track, sample->start, count);
     if (!status) {
-        attune_augment_apply(b->pcm + (size_t)i * l->S, source, scratch, l->S, &augmentation);
+        status =
+            attune_augment_apply(b->pcm + (size_t)i * l->S, source, scratch, l->S, &augmentation);
     }
     return status;
 }

@@ -110,6 +110,8 @@ const attune_setting attune_settings_table[] = {
     REAL("noise", noise, 0, 90, D("0"), "dB that white or pink noise stays below the music"),
     REAL("speed", speed, 0, 0.5, D("0"), "share by which it is faster and higher, or the reverse"),
     REAL("tempo", tempo, 0, 0.5, D("0"), "share by which it is faster or slower at its pitch"),
+    REAL("codec", codec, 0, 1, D("0"),
+         "share of the clips that pass through MP3 or AAC of 24 to 96 kbit/s"),
 
     HEADING("Optimiser: AdamW"),
     INTEGER("epochs", epochs, 1, 100000, D("50", "20", "100"), "at most"),

@@ -60,7 +60,7 @@ typedef struct attune_settings {
     double teacher_weight;
     int64_t norm_together;
     /* augmentation */
-    double gain, equaliser, noise, speed, tempo;
+    double gain, equaliser, noise, speed, tempo, codec;
     /* optimiser */
     int64_t epochs, batch;
     double rate, weight_decay, clip_norm;

@@ -90,6 +90,7 @@ static attune_status augmentation(attune_augment_options *out, const attune_sett
         .noise = {.probability = s->noise > 0 ? 0.5f : 0,
                   .low = (float)s->noise,
                   .high = (float)s->noise + 30},
+        .codec = {.probability = (float)s->codec, .low = 24, .high = 96},
     };
     return attune_augment_check(out);
 }
