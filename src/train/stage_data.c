@@ -278,9 +278,62 @@ static uint64_t hash_data(const attune_stage_data *data)
     return attune_hash(hash, data->held, data->held_count * sizeof(*data->held));
 }
 
+/* Of a manifest's tracks, those that triplets name. */
+static attune_status keep_named(attune_stage_data *data)
+{
+    const uint32_t count = attune_tracks_count(data->tracks);
+    bool *wanted = calloc((size_t)count + 1, sizeof(*wanted));
+    uint32_t *number = calloc((size_t)count + 1, sizeof(*number));
+    attune_status status =
+        wanted && number ? ATTUNE_OK : attune_fail_memory("tracks", count * sizeof(*number));
+    for (int pass = 0; !status && pass < 2; pass++) {
+        for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+            for (uint32_t i = 0; i < data->parts[p].count; i++) {
+                attune_triplet *t = &data->parts[p].triplets[i];
+                uint32_t *three[3] = {&t->anchor, &t->positive, &t->negative};
+                for (int k = 0; k < 3; k++) {
+                    wanted[*three[k]] |= pass == 0;
+                    *three[k] = pass == 0 ? *three[k] : number[*three[k]];
+                }
+            }
+        }
+        if (pass == 0) {
+            attune_tracks_keep(data->tracks, wanted, number);
+        }
+    }
+    free(number);
+    free(wanted);
+    return status;
+}
+
+/* The labels that settings name are some track's. */
+static attune_status check_labels(const attune_stage_data *data, const attune_settings *settings)
+{
+    const struct {
+        const char *name;
+        int64_t label; /* 0: the track itself, or none */
+    } named[] = {{"label", settings->label},
+                 {"spare", settings->spare},
+                 {"mix-label", settings->mix > 0 ? settings->mix_label : 0},
+                 {"choose-by", settings->choose_by}};
+    static const char *const words[] = {
+#define ATTUNE_X(name, column) column,
+        ATTUNE_LABELS(ATTUNE_X)
+#undef ATTUNE_X
+    };
+    for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
+        const int64_t label = named[i].label;
+        if (label > 0 && attune_tracks_label_count(data->tracks, (attune_label)label) == 0) {
+            return attune_fail(
+                ATTUNE_EINVAL, "%s: no track has a%s %s; give a manifest that has it as a column",
+                named[i].name, strchr("aeiou", words[label][0]) ? "n" : "", words[label]);
+        }
+    }
+    return ATTUNE_OK;
+}
+
 attune_status attune_stage_data_open(attune_stage_data *out, const attune_settings *settings,
-                                     attune_stage stage, const char *run,
-                                     const attune_train_events *events)
+                                     attune_stage stage, const attune_train_events *events)
 {
     const bool unlabelled = stage == ATTUNE_STAGE_UNLABELLED;
     *out = (attune_stage_data){0};
@@ -291,29 +344,37 @@ attune_status attune_stage_data_open(attune_stage_data *out, const attune_settin
         status = attune_tracks_add_all(out->tracks);
     }
     if (!status && !unlabelled) {
+        attune_tracks_forget_missing(out->tracks);
         status = read_all_triplets(out, settings, stage, events);
+        status = status ? status : keep_named(out);
     }
+    status = status ? status : check_labels(out, settings);
     if (!status && attune_tracks_missing(out->tracks) > 0 && settings->skip_missing) {
         attune_train_say(events, "%u tracks are missing and left out",
                          attune_tracks_missing(out->tracks));
     } else if (!status) {
         status = attune_tracks_check(out->tracks);
     }
-    status = status ? status : open_cache(out, settings, stage, run, events);
-    if (!status && unlabelled) {
-        status = choose_tracks(out, settings, events);
+    return status;
+}
+
+attune_status attune_stage_data_decode(attune_stage_data *data, const attune_settings *settings,
+                                       attune_stage stage, const char *run,
+                                       const attune_train_events *events)
+{
+    attune_status status = open_cache(data, settings, stage, run, events);
+    if (!status && stage == ATTUNE_STAGE_UNLABELLED) {
+        status = choose_tracks(data, settings, events);
     } else if (!status) {
-        drop_broken(out, events);
-        status = check_triplets(out, stage);
-    }
-    if (!status && !unlabelled) {
+        drop_broken(data, events);
+        status = check_triplets(data, stage);
         attune_train_say(events, "%u triplets to train on, %u to choose by, %u to test with",
-                         out->parts[ATTUNE_PART_TRAIN].count,
-                         out->parts[ATTUNE_PART_VALIDATION].count,
-                         out->parts[ATTUNE_PART_TEST].count);
+                         data->parts[ATTUNE_PART_TRAIN].count,
+                         data->parts[ATTUNE_PART_VALIDATION].count,
+                         data->parts[ATTUNE_PART_TEST].count);
     }
     if (!status) {
-        out->hash = hash_data(out);
+        data->hash = hash_data(data);
     }
     return status;
 }

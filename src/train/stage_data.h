@@ -8,7 +8,7 @@
 
 typedef struct attune_train_progress {
     attune_stage stage;
-    int64_t epoch, epochs; /* from 0 */
+    int64_t epoch, epochs; /* from 1 */
     int64_t step, steps;   /* done of this epoch */
     double loss, accuracy; /* of this step's batch */
     double rate, gradient_norm;
@@ -20,7 +20,7 @@ typedef struct attune_train_events {
     void (*on_message)(void *user, const char *line);
     void (*on_decode)(void *user, const attune_clip_cache_progress *progress);
     void (*on_step)(void *user, const attune_train_progress *progress);
-    bool (*should_stop)(void *user); /* asked after every clip decoded and every step */
+    bool (*should_stop)(void *user); /* asked after every clip decoded, validated, and every step */
     void *user;
 } attune_train_events;
 
@@ -44,12 +44,19 @@ typedef struct attune_stage_data {
     uint64_t hash; /* of ids, triplets and settings of the data: a resumed run must have the same */
 } attune_stage_data;
 
-/* Finds, reads, splits and decodes; says what it found. Files of the other stage's kind of triplets
- * are passed over. Missing and broken files are ATTUNE_ENOINPUT or ATTUNE_EDATA with a list, unless
- * settings say that they are skipped; in stage unlabelled broken files are skipped, and said. */
+/* Finds and reads; nothing is decoded yet. Of a manifest, those tracks stay that triplets name.
+ * Files of the other stage's kind of triplets are passed over. Missing files are ATTUNE_ENOINPUT
+ * with a list, unless settings say that they are skipped. Settings that want a label which no track
+ * has are ATTUNE_EINVAL. */
 attune_status attune_stage_data_open(attune_stage_data *out, const attune_settings *settings,
-                                     attune_stage stage, const char *run,
-                                     const attune_train_events *events);
+                                     attune_stage stage, const attune_train_events *events);
+
+/* Decodes what was found, splits it, and says what there is. Broken files are ATTUNE_EDATA with a
+ * list, unless settings say that they are skipped; in stage unlabelled they are skipped, and said.
+ */
+attune_status attune_stage_data_decode(attune_stage_data *data, const attune_settings *settings,
+                                       attune_stage stage, const char *run,
+                                       const attune_train_events *events);
 void attune_stage_data_close(attune_stage_data *data); /* of {0} too */
 
 #endif

@@ -324,6 +324,29 @@ attune_status attune_tracks_find(uint32_t *out, attune_tracks *tracks, const cha
     return file == ATTUNE_NO_TRACK ? note_missing(tracks, name) : take_file(out, tracks, file);
 }
 
+void attune_tracks_keep(attune_tracks *tracks, const bool *wanted, uint32_t *number)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < tracks->count; i++) {
+        number[i] = wanted[i] ? kept : ATTUNE_NO_TRACK;
+        if (wanted[i]) {
+            tracks->entries[kept] = tracks->entries[i];
+            tracks->places[kept] = tracks->places[i];
+            tracks->listed[kept++] = tracks->listed[i];
+        }
+    }
+    for (size_t i = 0; i < tracks->files; i++) {
+        uint32_t *track = &tracks->track_of_file[i];
+        *track = *track == ATTUNE_NO_TRACK ? ATTUNE_NO_TRACK : number[*track];
+    }
+    tracks->count = kept;
+}
+
+void attune_tracks_forget_missing(attune_tracks *tracks)
+{
+    attune_names_free(&tracks->missing);
+}
+
 uint32_t attune_tracks_missing(const attune_tracks *tracks)
 {
     return tracks->missing.count;

@@ -11,6 +11,7 @@
 #include "attune/status.h"
 #include "audio/place.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* X(name, column): what a manifest may say of a track. */
@@ -67,8 +68,14 @@ attune_status attune_tracks_add_all(attune_tracks *tracks);
  * files is ATTUNE_EDATA, with both. */
 attune_status attune_tracks_find(uint32_t *out, attune_tracks *tracks, const char *name);
 
+/* Keeps the tracks that are wanted (count); number (count) is what each is now, or ATTUNE_NO_TRACK.
+ */
+void attune_tracks_keep(attune_tracks *tracks, const bool *wanted, uint32_t *number);
+
 /* Names noted as missing, each once. */
 uint32_t attune_tracks_missing(const attune_tracks *tracks);
+/* Forgets those so far: a manifest may tell of more than is used. */
+void attune_tracks_forget_missing(attune_tracks *tracks);
 /* ATTUNE_ENOINPUT with the first ten and their number if any were; to be asked when all manifests
  * and triplets are read, unless the user wants them skipped. */
 attune_status attune_tracks_check(const attune_tracks *tracks);

@@ -253,28 +253,28 @@ static attune_status open_trainer(trainer *t)
             attune_fail(ATTUNE_ECREATE, "%s: there is a run in it; --resume, or another folder",
                         t->options->folder);
     }
-    status = status ? status
-                    : attune_stage_data_open(&t->data, t->settings, t->stage, t->options->folder,
-                                             t->events);
-    t->run.data = t->data.hash;
-    t->run.now = (attune_run_progress){.rate = t->settings->rate,
-                                       .plateau_best = INFINITY,
-                                       .best_score = -INFINITY,
-                                       .best_epoch = -1};
-    if (!status && t->resumed) {
-        status = attune_run_restore(&t->run);
-    } else if (!status) {
-        status = attune_start(&t->run.weights, &t->model, t->settings);
-    }
-    if (!status && t->settings->average_from > 0 && !t->run.mean) {
-        status = attune_checkpoint_create(&t->run.mean, &t->run.weights->trainable.network, false);
-    }
+    status = status ? status : attune_stage_data_open(&t->data, t->settings, t->stage, t->events);
+    status = status || t->resumed ? status
+                                  : attune_start(&t->run.weights, &t->model,
+                                                 t->settings); /* before hours of decoding */
     if (!status && t->settings->teacher) {
         status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
         if (!status) {
             attune_train_say(t->events, "%u of %u tracks have a teacher's embedding",
                              attune_teacher_count(t->teacher), attune_tracks_count(t->data.tracks));
         }
+    }
+    status = status ? status
+                    : attune_stage_data_decode(&t->data, t->settings, t->stage, t->options->folder,
+                                               t->events);
+    t->run.data = t->data.hash;
+    t->run.now = (attune_run_progress){.rate = t->settings->rate,
+                                       .plateau_best = INFINITY,
+                                       .best_score = -INFINITY,
+                                       .best_epoch = -1};
+    status = status || !t->resumed ? status : attune_run_restore(&t->run);
+    if (!status && t->settings->average_from > 0 && !t->run.mean) {
+        status = attune_checkpoint_create(&t->run.mean, &t->run.weights->trainable.network, false);
     }
     status = status ? status : open_batches(t);
     status = status ? status : allocate(t);
@@ -385,7 +385,7 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
     t->epoch_clips += loaded.B;
     *shown = (attune_train_progress){
         .stage = t->stage,
-        .epoch = (int64_t)t->run.now.epoch,
+        .epoch = (int64_t)t->run.now.epoch + 1,
         .epochs = s->epochs,
         .step = (int64_t)t->run.now.step + 1,
         .steps = attune_sampler_steps(t->sampler),
@@ -398,19 +398,19 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
     };
     const double row[] = {value.loss,     shown->accuracy, value.positive,
                           value.negative, shown->rate,     norm};
-    return attune_watch_step(t->watch, (int64_t)t->run.now.all_steps + 1, (int)t->run.now.epoch,
+    return attune_watch_step(t->watch, (int64_t)t->run.now.all_steps + 1, (int)t->run.now.epoch + 1,
                              row);
 }
 
 /* ---- an epoch ---- */
 
 static attune_status validate(attune_validation *out, const trainer *t, const attune_checkpoint *of,
-                              attune_part part)
+                              attune_part part, const attune_train_events *events)
 {
     attune_model *model = NULL;
     attune_status status = attune_trainable_fold(&model, &of->trainable, of->parameters,
                                                  of->statistics, "in training");
-    status = status ? status : attune_validate(out, model, &t->data, part, t->settings);
+    status = status ? status : attune_validate(out, model, &t->data, part, t->settings, events);
     attune_model_close(model);
     return status;
 }
@@ -462,26 +462,27 @@ static attune_status note_epoch(trainer *t, const attune_validation *v)
                      t->data.held ? "epoch %.0f: loss %.4f, held out: MAP %.4f, triplets %.4f, "
                                     "P@1 %.4f, median cosine %.3f"
                                   : "epoch %.0f: loss %.4f, held out: accuracy %.4f, loss %.4f",
-                     t->run.now.epoch, loss, v->score,
+                     t->run.now.epoch + 1, loss, v->score,
                      t->data.held ? v->retrieval.triplet_accuracy : v->triplets.loss,
                      v->retrieval.all.precision_1, v->median_cosine);
-    return attune_watch_epoch(t->watch, (int64_t)t->run.now.all_steps, (int)t->run.now.epoch,
+    return attune_watch_epoch(t->watch, (int64_t)t->run.now.all_steps, (int)t->run.now.epoch + 1,
                               t->data.held ? labels : triplets);
 }
 
 static attune_status finish_epoch(trainer *t)
 {
     const attune_settings *s = t->settings;
+    const attune_train_events silent = {.on_message = NULL}; /* once begun, it is ended */
     attune_validation held, mean;
-    attune_status status = validate(&held, t, t->run.weights, ATTUNE_PART_VALIDATION);
+    attune_status status = validate(&held, t, t->run.weights, ATTUNE_PART_VALIDATION, t->events);
     status = status ? status : note_epoch(t, &held);
     status = status ? status : consider(t, t->run.weights, held.score);
     if (!status && t->run.mean && t->run.now.epoch + 1 >= (double)s->average_from) {
         average(t);
-        status = validate(&mean, t, t->run.mean, ATTUNE_PART_VALIDATION);
+        status = validate(&mean, t, t->run.mean, ATTUNE_PART_VALIDATION, &silent);
         if (!status) {
             attune_train_say(t->events, "epoch %.0f: mean of %.0f epochs' weights: %.4f",
-                             t->run.now.epoch, t->run.now.averaged, mean.score);
+                             t->run.now.epoch + 1, t->run.now.averaged, mean.score);
             const double bad = t->run.now.best_bad; /* an epoch counts once */
             status = consider(t, t->run.mean, mean.score);
             t->run.now.best_bad = t->run.now.best_bad > bad ? bad : t->run.now.best_bad;
@@ -511,30 +512,39 @@ static bool is_out_of_time(const trainer *t)
     return t->settings->minutes > 0 && attune_run_seconds(&t->run) >= 60 * t->settings->minutes;
 }
 
+/* One step, and what belongs behind it. */
+static attune_status next_step(trainer *t)
+{
+    attune_train_progress shown;
+    attune_status status = take_step(t, &shown);
+    if (status) {
+        return status;
+    }
+    t->run.now.step++;
+    t->run.now.all_steps++;
+    if (t->events->on_step) {
+        t->events->on_step(t->events->user, &shown);
+    }
+    return attune_run_seconds(&t->run) - t->saved >= CHECKPOINT_SECONDS ? save(t) : ATTUNE_OK;
+}
+
+/* An epoch ends with the validation; a run that was stopped in it goes on with it. */
 static attune_status train_epochs(trainer *t)
 {
     attune_status status = ATTUNE_OK;
     while (!status && t->run.now.finished == 0 && !(t->run.now.step == 0 && is_out_of_time(t))) {
-        attune_train_progress shown;
-        status = take_step(t, &shown);
-        if (status) {
-            break;
+        const bool whole = (int64_t)t->run.now.step == attune_sampler_steps(t->sampler);
+        if (t->events->should_stop && t->events->should_stop(t->events->user)) {
+            status = ATTUNE_ESTOPPED;
+        } else {
+            status = whole ? finish_epoch(t) : next_step(t);
         }
-        t->run.now.step++;
-        t->run.now.all_steps++;
-        if (t->events->on_step) {
-            t->events->on_step(t->events->user, &shown);
-        }
-        const bool stop = t->events->should_stop && t->events->should_stop(t->events->user);
-        if ((int64_t)t->run.now.step == attune_sampler_steps(t->sampler)) {
-            status = finish_epoch(t);
-        } else if (stop || attune_run_seconds(&t->run) - t->saved >= CHECKPOINT_SECONDS) {
+        if (status == ATTUNE_ESTOPPED) {
             status = save(t);
-        }
-        if (!status && stop && t->run.now.finished == 0) {
-            status = attune_fail(ATTUNE_ESTOPPED,
-                                 "stopped at epoch %.0f, step %.0f; go on with --resume",
-                                 t->run.now.epoch, t->run.now.step);
+            status = status ? status
+                            : attune_fail(ATTUNE_ESTOPPED,
+                                          "stopped at epoch %.0f, step %.0f; go on with --resume",
+                                          t->run.now.epoch + 1, t->run.now.step);
         }
     }
     if (!status && t->run.now.finished == 0) {
@@ -557,7 +567,7 @@ static attune_status test(attune_train_result *out, const trainer *t)
     }
     status = attune_run_path(&t->run, path, "best.h5");
     status = status ? status : attune_checkpoint_read(&best, path);
-    status = status ? status : validate(&out->test, t, best, ATTUNE_PART_TEST);
+    status = status ? status : validate(&out->test, t, best, ATTUNE_PART_TEST, t->events);
     out->tested = !status;
     attune_checkpoint_close(best);
     return status;
@@ -580,7 +590,7 @@ attune_status attune_train(attune_train_result *out, const attune_settings *sett
     status = status ? status : closed;
     status = status ? status : test(out, &t);
     out->epochs = (int64_t)t.run.now.epoch;
-    out->best_epoch = (int64_t)t.run.now.best_epoch;
+    out->best_epoch = (int64_t)t.run.now.best_epoch + 1;
     out->best_score = t.run.now.best_score;
     close_trainer(&t);
     return status;

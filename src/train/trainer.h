@@ -20,7 +20,7 @@ typedef struct attune_train_options {
 
 typedef struct attune_train_result {
     int64_t epochs;     /* done */
-    int64_t best_epoch; /* from 0 */
+    int64_t best_epoch; /* from 1; 0: none */
     double best_score;
     attune_validation test; /* of the best, where there are test triplets */
     bool tested;

@@ -28,6 +28,7 @@ typedef struct embedding_work {
     attune_engine **engines; /* by thread */
     float **samples;         /* by thread */
     attune_status *status;   /* by piece */
+    const attune_train_events *events;
 } embedding_work;
 
 static void embed_piece(void *data, int i, int thread)
@@ -35,6 +36,10 @@ static void embed_piece(void *data, int i, int thread)
     embedding_work *w = data;
     const piece *p = &w->pieces[i];
     attune_engine *engine = w->engines[thread];
+    if (w->events->should_stop && w->events->should_stop(w->events->user)) {
+        w->status[i] = ATTUNE_ESTOPPED;
+        return;
+    }
     attune_status status =
         attune_clip_cache_read(w->cache, w->samples[thread], p->track, p->start, p->count);
     attune_engine_begin(engine);
@@ -44,13 +49,15 @@ static void embed_piece(void *data, int i, int thread)
 }
 
 static attune_status embed(float *embeddings, const attune_model *model, attune_clip_cache *cache,
-                           const piece *pieces, int n, int threads)
+                           const piece *pieces, int n, int threads,
+                           const attune_train_events *events)
 {
     attune_team *team = NULL;
     embedding_work w = {.embeddings = embeddings,
                         .E = attune_model_network(model)->embedding,
                         .pieces = pieces,
-                        .cache = cache};
+                        .cache = cache,
+                        .events = events};
     size_t most = 0;
     attune_status status = attune_team_open(&team, threads);
     w.engines = calloc((size_t)threads, sizeof(attune_engine *));
@@ -72,7 +79,9 @@ static attune_status embed(float *embeddings, const attune_model *model, attune_
         attune_team_run(team, embed_piece, &w, n);
     }
     for (int i = 0; i < n && !status; i++) {
-        if (w.status[i]) { /* its text is in another thread: say it again here */
+        if (w.status[i] == ATTUNE_ESTOPPED) {
+            status = attune_fail(ATTUNE_ESTOPPED, "stopped while validating");
+        } else if (w.status[i]) { /* its text is in another thread: say it again here */
             status = w.status[i];
             embed_piece(&w, i, 0);
             status = w.status[i] ? w.status[i]
@@ -103,7 +112,8 @@ static int thread_count(const attune_settings *settings)
 
 static attune_status validate_triplets(attune_validation *out, const attune_model *model,
                                        const attune_stage_data *data, const attune_triplet_set *set,
-                                       const attune_settings *settings)
+                                       const attune_settings *settings,
+                                       const attune_train_events *events)
 {
     const uint32_t tracks = attune_tracks_count(data->tracks);
     const size_t E = (size_t)attune_model_network(model)->embedding, n = set->count,
@@ -131,7 +141,7 @@ static attune_status validate_triplets(attune_validation *out, const attune_mode
         triplets[i] = (attune_triplet_rows){(uint32_t)row[t->anchor], (uint32_t)row[t->positive],
                                             (uint32_t)row[t->negative]};
     }
-    status = embed(embeddings, model, data->cache, pieces, count, thread_count(settings));
+    status = embed(embeddings, model, data->cache, pieces, count, thread_count(settings), events);
     if (!status) {
         attune_triplet_measure(&out->triplets, NULL, NULL, embeddings, (uint32_t)E, triplets,
                                (uint32_t)n, settings->margin, (uint32_t)settings->batch);
@@ -164,7 +174,8 @@ static attune_status measure_labels(attune_validation *out, const float *embeddi
 }
 
 static attune_status validate_labels(attune_validation *out, const attune_model *model,
-                                     const attune_stage_data *data, const attune_settings *settings)
+                                     const attune_stage_data *data, const attune_settings *settings,
+                                     const attune_train_events *events)
 {
     const size_t E = (size_t)attune_model_network(model)->embedding, held = data->held_count;
     const bool halves = settings->choose_by == 0;
@@ -205,7 +216,7 @@ static attune_status validate_labels(attune_validation *out, const attune_model 
         }
         free(seen);
     }
-    status = embed(embeddings, model, data->cache, pieces, (int)n, thread_count(settings));
+    status = embed(embeddings, model, data->cache, pieces, (int)n, thread_count(settings), events);
     if (!status) {
         status = measure_labels(out, embeddings, labels, n, (uint32_t)E, thread_count(settings));
     }
@@ -221,9 +232,9 @@ done:
 
 attune_status attune_validate(attune_validation *out, const attune_model *model,
                               const attune_stage_data *data, attune_part part,
-                              const attune_settings *settings)
+                              const attune_settings *settings, const attune_train_events *events)
 {
     *out = (attune_validation){0};
-    return data->held ? validate_labels(out, model, data, settings)
-                      : validate_triplets(out, model, data, &data->parts[part], settings);
+    return data->held ? validate_labels(out, model, data, settings, events)
+                      : validate_triplets(out, model, data, &data->parts[part], settings, events);
 }

@@ -16,9 +16,9 @@ typedef struct attune_validation {
 } attune_validation;
 
 /* Triplets of a part; or, where the data has none, the tracks held out, by settings->choose_by: by
- * track, the two halves of each belong together. */
+ * track, the two halves of each belong together. ATTUNE_ESTOPPED when events say so. */
 attune_status attune_validate(attune_validation *out, const attune_model *model,
                               const attune_stage_data *data, attune_part part,
-                              const attune_settings *settings);
+                              const attune_settings *settings, const attune_train_events *events);
 
 #endif

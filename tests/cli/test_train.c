@@ -242,7 +242,9 @@ ParameterizedTestParameters(train, says_what_is_wrong)
         {UNLABELLED "-o run --views 1", 64, "views: 1"},
         {UNLABELLED "-o run --random-crop=no", 64, "random-crop: without"},
         {UNLABELLED "-o run --keep-seconds 0.5", 64, "keep-seconds: 0.5"},
-        {UNLABELLED "-o run --label album", 64, "share a label"},
+        {UNLABELLED "-o run --label album", 64, "no track has an album"},
+        {UNLABELLED "-o run --spare artist", 64, "no track has an artist"},
+        {TRIPLETS "-o run --manifest wide.csv --epochs 1", 0, ""},
         {UNLABELLED "-o run --teacher triplets.csv", 65, "triplets.csv"},
     };
     return cr_make_param_array(struct wrong, wrongs, sizeof(wrongs) / sizeof(wrongs[0]));
@@ -254,9 +256,14 @@ ParameterizedTest(struct wrong *wrong, train, says_what_is_wrong)
     char *missing = temporary_path("missing.csv");
     const char *text = "anchor,positive,negative\nt0,t2,t99\nt0,t2,t1\n";
     write_file(missing, text, strlen(text));
+    /* Tells of a track that is not there, and that no triplet names. */
+    char *wide = temporary_path("wide.csv");
+    const char *rows = "id,group\nt0,a\nghost,b\n";
+    write_file(wide, rows, strlen(rows));
     const int code = train(wrong->arguments);
     cr_assert_eq(code, wrong->code, "%s: %d: %s", wrong->arguments, code, errors());
     cr_assert(strstr(errors(), wrong->want), "%s: %s", wrong->arguments, errors());
+    free(wide);
     free(missing);
 }
 
