@@ -46,8 +46,8 @@ static const struct option options[] = {
 enum { NEAREST = 3 };
 
 typedef struct demo {
-    const char *folder, *model, *command;
-    char *output; /* FOLDER/demo.h5 */
+    const char *model, *command;
+    char *folder, *output; /* FOLDER/demo.h5 */
     bool quiet, help;
     cli_log log;
 } demo;
@@ -59,6 +59,9 @@ static int parse_arguments(demo *d, int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":o:m:qh", options, NULL)) != -1) {
         switch (option) {
         case 'o':
+            if (d->folder) {
+                return usage_error("demo", "-o is given twice");
+            }
             d->folder = optarg;
             break;
         case 'm':
@@ -78,7 +81,10 @@ static int parse_arguments(demo *d, int argc, char **argv)
         return usage_error("demo", "%s: no file is taken; name the folder to write with -o",
                            argv[optind]);
     }
-    return *d->folder ? EXIT_OK : usage_error("demo", "-o: the folder has no name");
+    if (d->folder && !*d->folder) {
+        return usage_error("demo", "-o: the folder has no name");
+    }
+    return EXIT_OK;
 }
 
 /* ---- the folder ---- */
@@ -107,35 +113,37 @@ static attune_status check_folder(const demo *d)
     return empty || ours ? ATTUNE_OK : refuse_folder(d, "is there and holds other files");
 }
 
-/* An output that is there must hold our tracks and no others: it is going to be replaced. */
+/* An output that is there is going to be replaced: it must hold our tracks and no others. */
 static attune_status check_output(const demo *d)
 {
-    attune_space space;
-    attune_status status = ATTUNE_OK;
+    attune_space space = {0};
     if (access(d->output, F_OK) != 0) {
         return ATTUNE_OK;
     }
-    status = attune_space_read(&space, d->output, NULL);
-    if (status != ATTUNE_OK) {
-        return status;
-    }
-    for (uint32_t i = 0; i < space.n && status == ATTUNE_OK; i++) {
-        if (attune_demo_find(space.names[i]) < 0) {
-            status = attune_fail(ATTUNE_ECREATE,
-                                 "%s: is there and holds other tracks than the demo's; choose "
-                                 "another folder with -o",
-                                 d->output);
-        }
+    attune_status status = attune_space_read(&space, d->output, NULL);
+    bool ours = status == ATTUNE_OK;
+    for (uint32_t i = 0; i < space.n; i++) {
+        ours = ours && attune_demo_find(space.names[i]) >= 0;
     }
     attune_space_free(&space);
-    return status;
+    return ours || status == ATTUNE_ENOMEM
+               ? status
+               : attune_fail(ATTUNE_ECREATE,
+                             "%s: is there and is not the demo's; remove it, or choose another "
+                             "folder with -o",
+                             d->output);
 }
 
 static attune_status make_tracks(demo *d)
 {
     attune_status status = ATTUNE_OK;
     if (mkdir(d->folder, 0777) != 0) {
-        status = errno == EEXIST ? check_folder(d) : refuse_folder(d, strerror(errno));
+        status = errno == EEXIST ? check_folder(d)
+                 : errno == ENOENT
+                     ? attune_fail(ATTUNE_ECREATE,
+                                   "%s: the folder that it is to be in is not there; make it first",
+                                   d->folder)
+                     : refuse_folder(d, strerror(errno));
     }
     if (status == ATTUNE_OK) {
         status = check_output(d);
@@ -182,16 +190,12 @@ static attune_status add_tracks(attune_scan *scan, const demo *d)
 }
 
 /* As `attune embed` does it. */
-static attune_status embed(demo *d, attune_job_progress *progress)
+static attune_status embed(demo *d, const attune_model *model, const char *name,
+                           attune_job_progress *progress)
 {
     attune_job_options job;
-    attune_model *model = NULL;
     attune_scan *scan = NULL;
-    const char *name = NULL;
-    attune_status status = open_model(&model, &name, d->model);
-    if (status == ATTUNE_OK) {
-        status = attune_scan_create(&scan);
-    }
+    attune_status status = attune_scan_create(&scan);
     if (status == ATTUNE_OK) {
         status = add_tracks(scan, d);
     }
@@ -212,7 +216,6 @@ static attune_status embed(demo *d, attune_job_progress *progress)
         log_done(&d->log, progress, scan, d->output);
     }
     attune_scan_free(scan);
-    attune_model_close(model);
     return status;
 }
 
@@ -312,13 +315,19 @@ static attune_status print_ways_on(const demo *d)
 static int run(demo *d)
 {
     attune_job_progress progress = {0};
+    attune_model *model = NULL;
+    const char *name = NULL;
     log_open(&d->log, false, d->quiet);
     stop_on_usr1();
     stop_on_signals();
-    attune_status status = make_tracks(d);
+    attune_status status = open_model(&model, &name, d->model);
     if (status == ATTUNE_OK) {
-        status = embed(d, &progress);
+        status = make_tracks(d);
     }
+    if (status == ATTUNE_OK) {
+        status = embed(d, model, name, &progress);
+    }
+    attune_model_close(model);
     if (status == ATTUNE_OK) {
         status = print_table(d);
     }
@@ -332,18 +341,34 @@ static int run(demo *d)
     return failed_files(&progress) > 0 ? EXIT_SOME_FAILED : EXIT_OK;
 }
 
+/* The folder without slashes at its end, and demo.h5 in it. */
+static attune_status make_paths(demo *d)
+{
+    const char *folder = d->folder ? d->folder : "attune-demo";
+    size_t length = strlen(folder);
+    while (length > 1 && folder[length - 1] == '/') {
+        length--;
+    }
+    d->folder = strndup(folder, length);
+    if (!d->folder || asprintf(&d->output, "%s/demo.h5", d->folder) < 0) {
+        d->output = NULL;
+        return attune_fail_memory("a path", length);
+    }
+    return ATTUNE_OK;
+}
+
 int command_demo(int argc, char **argv)
 {
-    demo d = {.folder = "attune-demo"};
+    demo d = {0};
     char *command = command_line(argc, argv);
     int code = parse_arguments(&d, argc, argv);
     d.command = command;
     if (code == EXIT_OK && d.help) {
         fputs(help, stdout);
     } else if (code == EXIT_OK) {
-        code = asprintf(&d.output, "%s/demo.h5", d.folder) < 0
-                   ? fail(attune_fail_memory("a path", strlen(d.folder)))
-                   : run(&d);
+        const attune_status status = make_paths(&d);
+        code = status == ATTUNE_OK ? run(&d) : fail(status);
+        free(d.folder);
     }
     free(d.output);
     free(command);
