@@ -83,6 +83,9 @@ static attune_status read_groups(bool **out, reader *r)
     if (status != ATTUNE_OK) {
         return status;
     }
+    if (row.count == 0) {
+        return attune_csv_refuse(r->csv, "the file is empty");
+    }
     r->width = row.count;
     if (row.count < COLUMN_COUNT + 1 || attune_csv_column(&row, "") != 0) {
         return refuse_header(r);
