@@ -247,20 +247,22 @@ static attune_status draw_all(album *a)
     return status;
 }
 
-attune_status attune_evaluation_draw(const attune_evaluation *evaluation)
+attune_status attune_pictures_folder(const char *folder)
 {
-    const char *folder = evaluation->options.plots;
+    struct stat info;
+    if (mkdir(folder, 0777) == 0 || (stat(folder, &info) == 0 && S_ISDIR(info.st_mode))) {
+        return ATTUNE_OK;
+    }
+    return attune_fail(ATTUNE_ECREATE, "%s: %s", folder,
+                       errno == EEXIST ? "is a file and not a folder; name another for the pictures"
+                                       : strerror(errno));
+}
+
+attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const char *folder)
+{
     char *text = NULL;
     size_t size = 0;
     album a = {.evaluation = evaluation, .script = open_memstream(&text, &size)};
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        const int error = errno;
-        if (a.script) {
-            fclose(a.script);
-        }
-        free(text);
-        return attune_fail(ATTUNE_ECREATE, "%s: %s", folder, strerror(error));
-    }
     attune_status status = a.script ? ATTUNE_OK : attune_fail_memory("a script", 4096);
     if (!status) {
         attune_gnuplot_style(a.script);

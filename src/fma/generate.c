@@ -339,6 +339,11 @@ attune_status attune_fma_draw_candidates(attune_fma_triplets *out, const attune_
         status = attune_fma_pools_make(pools, fma, &options);
     }
     const attune_fma_pool *pool = &pools[ATTUNE_PART_TRAIN];
+    const double n = pool->count, most = n * (n - 1) * (n - 2) / 6;
+    if (status == ATTUNE_OK && count > most) {
+        status = attune_fail(ATTUNE_EINVAL, "%u tracks give %.0f different threes, not %u",
+                             pool->count, most, count);
+    }
     g.random = attune_random_of(seed, 0);
     for (int tries = 0; status == ATTUNE_OK && out->count < count; tries++) {
         const uint32_t a = attune_random_below(&g.random, pool->count);

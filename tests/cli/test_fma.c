@@ -89,6 +89,7 @@ Test(fma, check)
     attune(a, 64, "what to do is needed, and where", "fma");
     attune(a, 64, "what to do is needed, and where", "fma check");
     attune(a, 66, "nowhere: is not there", "fma check nowhere");
+    attune(a, 66, "genres.csv: is a file; name the folder", "fma check fma_metadata/genres.csv");
     attune(a, 66, "is not called fma_small or the like",
            "fma check fma_small/000 --fma-metadata fma_metadata");
     attune(a, 3, "320 tracks, 316 missing, 0 empty", "fma check fma_small");
@@ -117,6 +118,16 @@ Test(fma, triplets, .timeout = 60)
         {64, "--negatives x: not any or hierarchy", "--negatives x"},
         {64, "--seed -1: not a number", "--seed -1"},
         {64, "are too many", "--fma-metadata fma_metadata -o x.csv -n 1000000"},
+        {64, "-o is given twice", "-o x.csv -o y.csv"},
+        {64, "--json is for --report", "--fma-metadata fma_metadata -o x.csv --json"},
+        {64, "--report only reads files of triplets; -o is", "--report t.csv -o x.csv"},
+        {64, "--disjoint is not for --candidates",
+         "--fma-metadata fma_metadata -o x.csv --candidates 5 --disjoint tracks"},
+        {64, "320 tracks give 5410240 different threes, not 100000000",
+         "--fma-metadata fma_metadata -o x.csv --candidates 100000000"},
+        {66, "fma_metadata/tracks.csv: is no folder",
+         "--fma-metadata fma_metadata/tracks.csv -o x"},
+        {66, "\"\": is no folder", "--fma-metadata '' -o x.csv"},
         {66, "y.csv: No such file", "--report y.csv"},
         {65, "genres.csv, line 1", "--report fma_metadata/genres.csv"},
         {0, "400 triplets (360 by top genre, 40 of any three) of 320 tracks -> t.csv",

@@ -139,6 +139,10 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,3,x\n", "", "line 2: the component \"x\" is no number", 65},
         {"a,1,2\na,3,4\n", "", "stands in the embeddings twice", 65},
         {"a,1,2\nb,3,4\n", "--split some", "not one of all, train", 64},
+        {"a,1,2\nb,3,4\n", "--split test", "--split is of triplets", 64},
+        {"a,1,2\nb,3,4\n", "--labels one.csv --fma-metadata .", "only one of them", 64},
+        {"a,1,2\nb,3,4\n", "--plots ''", "the folder has no name", 64},
+        {"a,1,2\nb,3,4\n", "--plots in.csv", "in.csv: is a file and not a folder", 73},
         {"a,1,2\nb,3,4\n", "--ids x", "there is no .npy file for it", 64},
         {"a,1,2\nb,3,4\n", "--labels none.csv", "none.csv: No such file", 66},
         {"a,1,2\nb,3,4\n", "", "no labels: --labels FILE", 0},
@@ -233,6 +237,29 @@ Test(evaluate, odd_arrays_and_ids_are_said)
         cr_assert(strstr(text, cases[i].wanted), "case %zu: %s", i, text);
         free(text);
     }
+}
+
+/* Files of one name in two folders are told apart, and what cannot be drawn does not keep the
+ * figures back. */
+Test(evaluate, same_names_and_no_gnuplot)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir a b && printf 'x,0,0\ny,0,1\nz,3,3\n' >a/v.csv && "
+                             "printf 'x,0,0\ny,9,9\nz,0,1\n' >b/v.csv && echo x,y,z >a/t.csv && "
+                             "echo x,z,y >b/t.csv"),
+                 0);
+    cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval a/v.csv b/v.csv --triplets a/t.csv "
+                             "--triplets b/t.csv --csv | grep 'right, ties' | tr -d '\"' | "
+                             "grep -v random | cut -d, -f1,4,5 >out"),
+                 0);
+    char *text = read_file("out", NULL);
+    cr_assert_str_eq(text, "triplets of a/t.csv,a/v.csv,1\ntriplets of a/t.csv,b/v.csv,0\n"
+                           "triplets of b/t.csv,a/v.csv,0\ntriplets of b/t.csv,b/v.csv,1\n");
+    free(text);
+    cr_assert_eq(run_command("PATH=/nowhere \"$ATTUNE_COMMAND\" eval a/v.csv --triplets a/t.csv "
+                             "--plots p >out 2>err"),
+                 66);
+    cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err"), 0);
 }
 
 /* What the published synthetic split leaks: with embeddings of all its tracks. */
