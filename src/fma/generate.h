@@ -33,9 +33,9 @@ typedef struct attune_fma_generate_options {
     /* Negatives, of any genre but those that the anchor was given, are drawn with a weight that
      * halves with each of attune_fma_steps. */
     bool hierarchy;
-    /* Of all parts; each gets of it what it has of the tracks. 0: 8,000, or ten for each track where
-     * that is fewer, as a tenth are of any three, with another anchor each; and fewer still where
-     * there are no more. */
+    /* Of all parts; each gets of it what it has of the tracks. 0: 8,000, or ten for each track
+     * where that is fewer, as a tenth are of any three, with another anchor each; and fewer still
+     * where there are no more. */
     uint32_t count;
     uint32_t per_genre; /* of all parts, for each top genre; 0: nine tenths of count by genres */
     uint64_t seed;
