@@ -146,6 +146,48 @@ bool parse_clip(const char *text, double *start, double *length)
            (whole || (parse_real(colon + 1, 0, 1e9, length) && *length > 0));
 }
 
+/* Appends a word, in quotes where a shell would not take it as it is. */
+static char *append_word(char *to, const char *word)
+{
+    if (*word && strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                              "0123456789_-./:,=+@%") == strlen(word)) {
+        return stpcpy(to, word);
+    }
+    *to++ = '\'';
+    for (; *word; word++) {
+        to = *word == '\'' ? stpcpy(to, "'\\''") : (*to = *word, to + 1);
+    }
+    *to++ = '\'';
+    *to = '\0';
+    return to;
+}
+
+char *shell_word(const char *text)
+{
+    char *word = malloc(4 * strlen(text) + 3);
+    if (word) {
+        append_word(word, text);
+    }
+    return word;
+}
+
+char *command_line(int argc, char **argv)
+{
+    size_t size = sizeof("attune");
+    for (int i = 0; i < argc; i++) {
+        size += 4 * strlen(argv[i]) + 3;
+    }
+    char *line = malloc(size), *to = line;
+    if (line) {
+        to = stpcpy(to, "attune");
+        for (int i = 0; i < argc; i++) {
+            *to++ = ' ';
+            to = append_word(to, argv[i]);
+        }
+    }
+    return line;
+}
+
 attune_status open_model(attune_model **out, const char **name, const char *option)
 {
     const char *path = option ? option : getenv("ATTUNE_MODEL");

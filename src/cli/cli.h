@@ -54,7 +54,13 @@ bool parse_clip(const char *text, double *start, double *length);
  * is none of them. *name is its path, or the name of the one built in. */
 attune_status open_model(attune_model **out, const char **name, const char *option);
 
+/* Text as a shell takes it, in quotes where it needs them, and a whole command, beginning with
+ * "attune", for the record. malloc'ed; NULL without memory. */
+char *shell_word(const char *text);
+char *command_line(int argc, char **argv);
+
 /* argv[0] is the command's name. */
+int command_demo(int argc, char **argv);
 int command_embed(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_export(int argc, char **argv);

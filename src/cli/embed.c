@@ -397,40 +397,6 @@ static void on_plan(void *user, const char *path, attune_job_reason reason)
     log_plan(path, reason);
 }
 
-/* Appends one argument, in quotes where a shell would not take it as it is. */
-static char *append_argument(char *to, const char *argument)
-{
-    *to++ = ' ';
-    if (*argument && strspn(argument, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789_-./:,=+@%") == strlen(argument)) {
-        return stpcpy(to, argument);
-    }
-    *to++ = '\'';
-    for (; *argument; argument++) {
-        to = *argument == '\'' ? stpcpy(to, "'\\''") : (*to = *argument, to + 1);
-    }
-    *to++ = '\'';
-    *to = '\0';
-    return to;
-}
-
-/* The command line as typed, for the record. malloc'ed; NULL without memory. */
-static char *command_line(int argc, char **argv)
-{
-    size_t size = sizeof("attune");
-    for (int i = 0; i < argc; i++) {
-        size += 4 * strlen(argv[i]) + 3;
-    }
-    char *line = malloc(size), *to = line;
-    if (line) {
-        to = stpcpy(to, "attune");
-        for (int i = 0; i < argc; i++) {
-            to = append_argument(to, argv[i]);
-        }
-    }
-    return line;
-}
-
 static int finish(cli_log *log, attune_status status, const attune_job_progress *progress,
                   const embed_arguments *a)
 {

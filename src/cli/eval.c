@@ -71,6 +71,7 @@ static const struct option options[] = {
 typedef struct eval_arguments {
     attune_evaluation_options options;
     const char **triplets, **ids; /* (argc) each */
+    const char *plots;            /* a folder, or NULL */
     bool json, csv, help;
 } eval_arguments;
 
@@ -132,7 +133,7 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
             a->options.labels = optarg;
             break;
         case OPTION_PLOTS:
-            a->options.plots = optarg;
+            a->plots = optarg;
             break;
         case OPTION_LEAK_FREE:
             a->options.leak_free = true;
@@ -162,6 +163,16 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
     if (a->json && a->csv) {
         return usage_error("eval", "--json and --csv: only one of them");
     }
+    if (a->options.labels && a->options.fma_metadata) {
+        return usage_error("eval", "--labels and --fma-metadata: only one of them");
+    }
+    if (a->options.triplet_count == 0 && (a->options.part >= 0 || a->options.leak_free)) {
+        return usage_error("eval", "%s is of triplets: --triplets FILE is needed",
+                           a->options.leak_free ? "--leak-free" : "--split");
+    }
+    if (a->plots && !*a->plots) {
+        return usage_error("eval", "--plots: the folder has no name");
+    }
     a->options.files = (const char *const *)argv + optind;
     a->options.file_count = (uint32_t)(argc - optind);
     a->options.triplets = a->triplets;
@@ -169,28 +180,38 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
     return EXIT_OK;
 }
 
+static attune_status print_json(const attune_report *report)
+{
+    json_t *object = attune_report_json(report);
+    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    json_decref(object);
+    if (!text) {
+        return attune_fail_memory("JSON", 0);
+    }
+    puts(text);
+    free(text);
+    return ATTUNE_OK;
+}
+
+/* The folder is made before the work, and drawn in when the figures are out, which it does not keep
+ * back. */
 static int run(const eval_arguments *a)
 {
-    attune_evaluation evaluation;
-    const attune_status status = attune_evaluate(&evaluation, &a->options);
-    int code = status == ATTUNE_OK ? EXIT_OK : fail(status);
+    attune_evaluation evaluation = {0};
+    attune_status status = a->plots ? attune_pictures_folder(a->plots) : ATTUNE_OK;
+    status = status ? status : attune_evaluate(&evaluation, &a->options);
     if (status == ATTUNE_OK && a->csv) {
         attune_report_csv(&evaluation.report, stdout);
     } else if (status == ATTUNE_OK && a->json) {
-        json_t *object = attune_report_json(&evaluation.report);
-        char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
-        if (text) {
-            puts(text);
-        } else {
-            code = fail(attune_fail_memory("JSON", 0));
-        }
-        free(text);
-        json_decref(object);
+        status = print_json(&evaluation.report);
     } else if (status == ATTUNE_OK) {
         attune_report_text(&evaluation.report, stdout);
     }
+    if (status == ATTUNE_OK && a->plots) {
+        status = attune_evaluation_draw(&evaluation, a->plots);
+    }
     attune_evaluation_free(&evaluation);
-    return code;
+    return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }
 
 int command_eval(int argc, char **argv)

@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -102,8 +103,17 @@ static attune_status make_path(char **out, const char *format, const char *first
 /* The path without slashes at its end, links followed; malloc'ed. */
 static attune_status real_folder(char **out, const char *path)
 {
+    struct stat info;
     *out = realpath(path, NULL);
-    return *out ? ATTUNE_OK : attune_fail(ATTUNE_ENOINPUT, "%s: is not there", path);
+    if (!*out) {
+        return attune_fail(ATTUNE_ENOINPUT, "%s: is not there", *path ? path : "\"\"");
+    }
+    return stat(*out, &info) == 0 && !S_ISDIR(info.st_mode)
+               ? attune_fail(ATTUNE_ENOINPUT,
+                             "%s: is a file; name the folder of the dataset, or the one that its "
+                             "archives are in",
+                             path)
+               : ATTUNE_OK;
 }
 
 /* Whether `folder` has tracks.csv. */

@@ -14,6 +14,7 @@ static const char help[] =
     "Embeds music archives: one vector per track, so that tracks that feel alike lie close\n"
     "together.\n"
     "\n"
+    "  demo       what attune does, on a machine without any music\n"
     "  embed      audio files and folders to one HDF5 file of embeddings\n"
     "  eval       embeddings, ours and others': triplets, genres, artists, hubs\n"
     "  export     the vectors of an output as .npy, .csv or for ann-benchmarks; the network\n"
@@ -44,10 +45,10 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"embed", command_embed},     {"eval", command_eval},   {"export", command_export},
-    {"fma", command_fma},         {"info", command_info},   {"merge", command_merge},
-    {"nearest", command_nearest}, {"train", command_train}, {"triplets", command_triplets},
-    {"decoder", command_decoder}, /* what --isolate starts */
+    {"demo", command_demo},         {"embed", command_embed},     {"eval", command_eval},
+    {"export", command_export},     {"fma", command_fma},         {"info", command_info},
+    {"merge", command_merge},       {"nearest", command_nearest}, {"train", command_train},
+    {"triplets", command_triplets}, {"decoder", command_decoder}, /* what --isolate starts */
 };
 
 static int dispatch(int argc, char **argv)

@@ -21,7 +21,8 @@ static const char help[] =
     "one of FILE.csv, or FILE.csv for training and the others for what they are called.\n"
     "\n"
     "  -o, --output OUT.csv       file to write; - is standard output\n"
-    "  -n, --count N              triplets in all (default: 8000)\n"
+    "  -n, --count N              triplets in all (default: 8000, or ten for each track where\n"
+    "                             that is fewer)\n"
     "      --per-genre N          of them for each top genre (default: nine tenths, divided\n"
     "                             by the number of genres: 900)\n"
     "      --of genre|artist|album  what anchor and positive share (default: genre); of\n"
@@ -78,7 +79,8 @@ static const struct option options[] = {
 typedef struct triplets_arguments {
     attune_fma_generate_options draw;
     const char *metadata, *output;
-    long candidates; /* 0: triplets are drawn */
+    long candidates;     /* 0: triplets are drawn */
+    const char *drawing; /* the last option given that candidates do not have; NULL: none */
     bool report, replace, json, quiet, help;
 } triplets_arguments;
 
@@ -109,14 +111,17 @@ static int take_choice(triplets_arguments *a, int option)
     int value = 0;
     switch (option) {
     case OPTION_OF:
+        a->drawing = "--of";
         value = choice(likenesses, optarg);
         a->draw.likeness = (attune_fma_likeness)value;
         return value >= 0 ? EXIT_OK : bad_value("of", "genre, artist or album");
     case OPTION_NEGATIVES:
+        a->drawing = "--negatives";
         value = choice(negatives, optarg);
         a->draw.hierarchy = value == 1;
         return value >= 0 ? EXIT_OK : bad_value("negatives", "any or hierarchy");
     case OPTION_DISJOINT:
+        a->drawing = "--disjoint";
         value = choice(disjoints, optarg);
         a->draw.disjoint = (attune_fma_disjoint)value;
         return value > 0 ? EXIT_OK : bad_value("disjoint", "tracks, artists or official");
@@ -144,6 +149,9 @@ static int take_option(triplets_arguments *a, int option)
         a->report = true;
         break;
     case 'o':
+        if (a->output) {
+            return usage_error("triplets", "-o is given twice");
+        }
         a->output = optarg;
         break;
     case 'n':
@@ -151,6 +159,7 @@ static int take_option(triplets_arguments *a, int option)
         if (!parse_integer(optarg, 1, MOST, &number)) {
             return bad_value(option == 'n' ? "count" : "per-genre", "a number from 1 to 100000000");
         }
+        a->drawing = option == 'n' ? "--count" : "--per-genre";
         *(option == 'n' ? &a->draw.count : &a->draw.per_genre) = (uint32_t)number;
         break;
     case OPTION_SEED:
@@ -179,6 +188,13 @@ static int take_option(triplets_arguments *a, int option)
 
 static int check_arguments(const triplets_arguments *a, int files)
 {
+    if (a->report && (a->metadata || a->output || a->candidates > 0 || a->drawing)) {
+        return usage_error("triplets", "--report only reads files of triplets; %s is for drawing",
+                           a->metadata         ? "--fma-metadata"
+                           : a->output         ? "-o"
+                           : a->candidates > 0 ? "--candidates"
+                                               : a->drawing);
+    }
     if (a->report) {
         return files < 1 || files > ATTUNE_PART_COUNT
                    ? usage_error("triplets", "--report needs one to three files of triplets")
@@ -187,6 +203,13 @@ static int check_arguments(const triplets_arguments *a, int files)
     if (files > 0) {
         return usage_error("triplets",
                            "files are only for --report; name the one to write with -o");
+    }
+    if (a->json) {
+        return usage_error("triplets", "--json is for --report");
+    }
+    if (a->candidates > 0 && a->drawing) {
+        return usage_error("triplets", "%s is not for --candidates, which are any three tracks",
+                           a->drawing);
     }
     if (!a->metadata) {
         return usage_error("triplets", "--fma-metadata is needed, the folder with tracks.csv");
@@ -247,7 +270,8 @@ static attune_status write_part(const triplets_arguments *a, const attune_fma *f
             snprintf(kinds, sizeof(kinds), " (%u by top genre, %u of any three)", t->by_genre[part],
                      count - t->by_genre[part]);
         }
-        message("%u triplets%s of %u tracks -> %s", count, kinds, t->tracks[part], name);
+        message("%u triplet%s%s of %u tracks -> %s", count, count == 1 ? "" : "s", kinds,
+                t->tracks[part], name);
     }
     free(path);
     return status;

@@ -31,7 +31,7 @@ struct attune_csv {
     size_t *starts; /* (field_capacity): where they begin */
     const char **fields;
     size_t field_count, field_capacity;
-    bool complete, out_of_memory;
+    bool complete, out_of_memory, too_many;
 };
 
 attune_status attune_csv_refuse(const attune_csv *csv, const char *format, ...)
@@ -139,8 +139,9 @@ static bool reserve(attune_csv *csv, size_t length)
 static void take_field(void *bytes, size_t length, void *user)
 {
     attune_csv *csv = user;
-    if (csv->out_of_memory || !reserve(csv, length + 1)) {
-        csv->out_of_memory = true;
+    csv->too_many = csv->too_many || csv->field_count == ATTUNE_CSV_FIELDS_MAX;
+    if (csv->too_many || csv->out_of_memory || !reserve(csv, length + 1)) {
+        csv->out_of_memory = !csv->too_many;
         return;
     }
     csv->starts[csv->field_count++] = csv->text_length;
@@ -210,7 +211,11 @@ static attune_status feed(attune_csv *csv)
                                             "between")
                    : attune_fail_memory("a CSV file", csv->row_bytes);
     }
-    return ATTUNE_OK;
+    return csv->too_many ? attune_csv_refuse(csv,
+                                             "a row of more than %zu fields begins here; is it no "
+                                             "CSV file?",
+                                             ATTUNE_CSV_FIELDS_MAX)
+                         : ATTUNE_OK;
 }
 
 /* What the end of the file ends. */

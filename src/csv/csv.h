@@ -3,7 +3,7 @@
  * Commas, fields in quotes, quotes in them doubled, line ends of any kind; spaces around a field
  * without quotes are dropped, and so are empty lines and a byte order mark. Whatever else a file
  * may hold is bad data, said with its line: a quote that is never closed or stands in mid-field, a
- * NUL byte, a row beyond 16 MiB. Texts are the file's raw bytes. */
+ * NUL byte, a row beyond 16 MiB or 131,072 fields. Texts are the file's raw bytes. */
 #ifndef ATTUNE_SRC_CSV_CSV_H
 #define ATTUNE_SRC_CSV_CSV_H
 
@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define ATTUNE_CSV_ROW_MAX ((size_t)16 << 20) /* bytes of a row in the file */
+#define ATTUNE_CSV_FIELDS_MAX ((size_t)1 << 17)
 
 typedef struct attune_csv attune_csv;
 

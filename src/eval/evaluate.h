@@ -24,8 +24,7 @@ typedef struct attune_evaluation_options {
     bool leak_free; /* beside it, without triplets whose tracks occur in training */
     bool cosine;    /* vectors are divided by their lengths */
     double margin;
-    int threads;       /* 0: as many as processors */
-    const char *plots; /* a folder, or NULL */
+    int threads; /* 0: as many as processors */
 } attune_evaluation_options;
 
 /* Things that every embedding was scored on, for comparing them. */
@@ -88,7 +87,10 @@ double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, co
                                const char *name, const uint32_t *clusters, uint32_t count,
                                bool is_right);
 
-/* Draws the pictures into options.plots, which is made if it is not there. pictures.c */
-attune_status attune_evaluation_draw(const attune_evaluation *evaluation);
+/* Draws the pictures into a folder, which is there: see attune_pictures_folder. pictures.c */
+attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const char *folder);
+
+/* Makes the folder if it is not there. ATTUNE_ECREATE where that cannot be. */
+attune_status attune_pictures_folder(const char *folder);
 
 #endif

@@ -77,6 +77,10 @@ static attune_status read_spaces(attune_evaluation *e)
             npy++;
         }
         status = attune_space_read(&e->spaces[i], path, ids);
+        if (status == ATTUNE_OK) {
+            status = attune_space_retitle(
+                &e->spaces[i], attune_file_title(e->options.files, e->options.file_count, i));
+        }
         if (status == ATTUNE_OK && e->spaces[i].left_out > 0) {
             status = attune_report_note(&e->report, "%s: %u rows have no vector and are left out",
                                         e->spaces[i].title, e->spaces[i].left_out);
@@ -584,9 +588,6 @@ attune_status attune_evaluate(attune_evaluation *out, const attune_evaluation_op
         status = evaluate_space(out, s);
     }
     status = status ? status : compare_all(out);
-    if (!status && options->plots) {
-        status = attune_evaluation_draw(out);
-    }
     if (status) {
         attune_evaluation_free(out);
     }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { BINS = 60, NAME = 64 };
+enum { BINS = 60, NAME = 64, MOST_LOOKED_AT = 1000 };
 
 typedef struct album {
     const attune_evaluation *evaluation;
@@ -164,7 +164,7 @@ static attune_status draw_confusion(album *a, uint32_t space)
         }
         fputc('\n', a->script);
     }
-    fputs("set xtics norotate autofreq\nset ytics autofreq\n", a->script);
+    fputs("set xtics norotate autojustify autofreq\nset ytics autofreq\n", a->script);
     attune_gnuplot_style(a->script);
     fputs("set key\n", a->script);
     return ATTUNE_OK;
@@ -183,10 +183,18 @@ static attune_status draw_recall(album *a, attune_label label, const char *what)
         return attune_fail_memory("a picture", NAME);
     }
     fprintf(a->script, "$d%d << EOD\n", a->count);
-    for (int k = 0; k < ATTUNE_RECALL_COUNT; k++) {
+    const uint32_t others = e->n - 1, most = others < MOST_LOOKED_AT ? others : MOST_LOOKED_AT;
+    for (int k = 0; k < ATTUNE_RECALL_COUNT && attune_recalls[k] < others; k++) {
         fprintf(a->script, "%u", attune_recalls[k]);
         for (uint32_t s = 0; s < e->space_count; s++) {
             fprintf(a->script, " %g", e->retrievals[s][label].all.recall[k]);
+        }
+        fputc('\n', a->script);
+    }
+    if (most == others) { /* among all others there is all that can be found */
+        fprintf(a->script, "%u", others);
+        for (uint32_t s = 0; s < e->space_count; s++) {
+            fputs(" 1", a->script);
         }
         fputc('\n', a->script);
     }
@@ -196,7 +204,7 @@ static attune_status draw_recall(album *a, attune_label label, const char *what)
         "set logscale x\nset offsets 0, 0, 0, 0\nset xrange [1:%u]\nset yrange [0:1]\nset key top "
         "left\n"
         "set title 'recall by %s'\n",
-        what, e->n < 1001 ? (e->n > 3 ? e->n - 1 : 2) : 1000, what);
+        what, most > 2 ? most : 2, what);
     for (int k = 0; k < ATTUNE_PICTURE_KINDS; k++) {
         attune_gnuplot_output(a->script, name, k, 800, 500);
         for (uint32_t s = 0; s < e->space_count; s++) {
@@ -239,20 +247,22 @@ static attune_status draw_all(album *a)
     return status;
 }
 
-attune_status attune_evaluation_draw(const attune_evaluation *evaluation)
+attune_status attune_pictures_folder(const char *folder)
 {
-    const char *folder = evaluation->options.plots;
+    struct stat info;
+    if (mkdir(folder, 0777) == 0 || (stat(folder, &info) == 0 && S_ISDIR(info.st_mode))) {
+        return ATTUNE_OK;
+    }
+    return attune_fail(ATTUNE_ECREATE, "%s: %s", folder,
+                       errno == EEXIST ? "is a file and not a folder; name another for the pictures"
+                                       : strerror(errno));
+}
+
+attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const char *folder)
+{
     char *text = NULL;
     size_t size = 0;
     album a = {.evaluation = evaluation, .script = open_memstream(&text, &size)};
-    if (mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        const int error = errno;
-        if (a.script) {
-            fclose(a.script);
-        }
-        free(text);
-        return attune_fail(ATTUNE_ECREATE, "%s: %s", folder, strerror(error));
-    }
     attune_status status = a.script ? ATTUNE_OK : attune_fail_memory("a script", 4096);
     if (!status) {
         attune_gnuplot_style(a.script);

@@ -190,19 +190,24 @@ static void print_figures(const attune_report *r, FILE *out, uint32_t first)
 
 static void print_comparisons(const attune_report *r, FILE *out)
 {
+    const attune_comparison *before = NULL;
     for (uint32_t i = 0; i < r->comparison_count; i++) {
         const attune_comparison *c = &r->comparisons[i];
-        char line[256];
         if (i == 0) {
-            fputs("\ndifferences                          less first  95 % interval       McNemar: "
-                  "only "
+            fputs("\ndifferences                     less first  95 % interval       McNemar: only "
                   "first, second, p\n",
                   out);
         }
-        snprintf(line, sizeof(line), "%s: %s, %s", r->titles[c->second], c->section, c->name);
-        print_padded(out, line, 35);
-        fprintf(out, "  %+.4f     [%+.4f, %+.4f]", c->difference, c->interval.low,
-                c->interval.high);
+        if (!before || before->second != c->second || strcmp(before->section, c->section) != 0) {
+            char line[256], heading[256];
+            snprintf(line, sizeof(line), "%s: %s", r->titles[c->second], c->section);
+            attune_one_line(heading, sizeof(heading), line);
+            fprintf(out, "%s\n", heading);
+        }
+        before = c;
+        fputs("  ", out);
+        print_padded(out, c->name, NAME - 2);
+        fprintf(out, " %+.4f     [%+.4f, %+.4f]", c->difference, c->interval.low, c->interval.high);
         if (!isnan(c->p)) {
             fprintf(out, "  %.0f, %.0f, %.3g", c->only_first, c->only_second, c->p);
         }

@@ -89,6 +89,27 @@ static const char *name_of(const char *path)
     return slash && slash[1] ? slash + 1 : path;
 }
 
+const char *attune_file_title(const char *const *paths, uint32_t count, uint32_t i)
+{
+    for (uint32_t other = 0; other < count; other++) {
+        if (other != i && strcmp(name_of(paths[other]), name_of(paths[i])) == 0) {
+            return paths[i];
+        }
+    }
+    return name_of(paths[i]);
+}
+
+attune_status attune_space_retitle(attune_space *space, const char *title)
+{
+    char *copy = strdup(title);
+    if (!copy) {
+        return attune_fail_memory("a name", strlen(title));
+    }
+    free(space->title);
+    space->title = copy;
+    return ATTUNE_OK;
+}
+
 attune_status attune_space_read(attune_space *out, const char *path, const char *ids)
 {
     attune_file_kind kind = ATTUNE_FILE_OTHER;

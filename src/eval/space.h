@@ -28,6 +28,11 @@ typedef struct attune_space {
 attune_status attune_space_read(attune_space *out, const char *path, const char *ids);
 void attune_space_free(attune_space *space); /* NULL-safe; also of {0} */
 
+/* What file `i` of several is called in tables: its name, or its whole path where another has the
+ * same name; one of `paths`, or a part of it. */
+const char *attune_file_title(const char *const *paths, uint32_t count, uint32_t i);
+attune_status attune_space_retitle(attune_space *space, const char *title);
+
 /* Keeps rows (count), each once, in that order. */
 attune_status attune_space_select(attune_space *space, const uint32_t *rows, uint32_t count);
 

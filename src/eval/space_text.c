@@ -8,10 +8,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-enum { WIDEST = 1 << 16 }; /* components */
+enum { WIDEST = 1 << 16 /* components */, LINE = 1 << 16 /* bytes */ };
 
 /* ---- .npy ---- */
+
+/* Opens a file; a folder opens too, so it is told apart here. `hint` says what else to do. */
+static attune_status open_file(FILE **out, const char *path, const char *hint)
+{
+    struct stat info;
+    *out = fopen(path, "rb");
+    if (*out && (fstat(fileno(*out), &info) != 0 || !S_ISDIR(info.st_mode))) {
+        return ATTUNE_OK;
+    }
+    return attune_fail(ATTUNE_ENOINPUT, "%s: %s%s", path, *out ? "is a folder" : strerror(errno),
+                       hint);
+}
 
 typedef struct npy {
     FILE *stream;
@@ -63,8 +76,10 @@ static attune_status read_npy_header(npy *n, const char *path)
     if (strncmp(value_of(text, "'fortran_order'"), "False", 5) != 0) {
         return refuse(path, "is in Fortran order");
     }
-    if (sscanf(value_of(text, "'shape'"), "(%llu, %llu)", &rows, &width) != 2 || width == 0 ||
-        width > WIDEST || rows > INT32_MAX) {
+    int end = 0;
+    const char *shape = value_of(text, "'shape'");
+    if (sscanf(shape, "(%llu, %llu%n", &rows, &width, &end) != 2 || shape[end] != ')' ||
+        width == 0 || width > WIDEST || rows > INT32_MAX) {
         return refuse(path, "is no table of rows and components");
     }
     n->rows = rows;
@@ -72,45 +87,78 @@ static attune_status read_npy_header(npy *n, const char *path)
     return ATTUNE_OK;
 }
 
-/* The next line, without its end; false at the end of the file. */
-static bool read_line(char **line, size_t *capacity, FILE *stream)
+/* Names of rows, one a line. */
+typedef struct name_list {
+    FILE *stream;
+    const char *path;
+    unsigned long long count; /* lines read */
+    char line[LINE];
+} name_list;
+
+/* The next line, without its end and without a byte order mark; *more is false behind the last. */
+static attune_status next_name(name_list *names, bool *more)
 {
-    ssize_t length = getline(line, capacity, stream);
-    while (length > 0 && strchr("\r\n", (*line)[length - 1])) {
-        (*line)[--length] = '\0';
+    size_t length = 0;
+    int c = 0;
+    names->count++;
+    while ((c = getc(names->stream)) != EOF && c != '\n') {
+        if (c == '\0' || length + 1 == LINE) {
+            return attune_fail(ATTUNE_EDATA, "%s, line %llu: %s; it is no list of ids or paths",
+                               names->path, names->count,
+                               c == '\0' ? "holds a NUL byte" : "is longer than 65,535 bytes");
+        }
+        names->line[length++] = (char)c;
+        if (names->count == 1 && length == 3 && memcmp(names->line, "\xef\xbb\xbf", 3) == 0) {
+            length = 0;
+        }
     }
-    return length >= 0;
+    if (ferror(names->stream)) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot read: %s", names->path, strerror(errno));
+    }
+    while (length > 0 && names->line[length - 1] == '\r') {
+        length--;
+    }
+    names->line[length] = '\0';
+    *more = c != EOF || length > 0;
+    return ATTUNE_OK;
 }
 
-static attune_status read_npy_rows(attune_space *s, const npy *n, FILE *names, const char *path,
-                                   const char *ids)
+static attune_status read_npy_row(float *row, void *raw, const npy *n, const char *path)
 {
-    const size_t size = n->is_double ? sizeof(double) : sizeof(float);
-    char *line = NULL;
-    size_t capacity = 0;
-    void *raw = malloc(n->width * size);
+    if (fread(raw, n->is_double ? sizeof(double) : sizeof(float), n->width, n->stream) !=
+        n->width) {
+        return refuse(path, "ends before its last row");
+    }
+    for (uint32_t e = 0; e < n->width; e++) {
+        row[e] = n->is_double ? (float)((double *)raw)[e] : ((float *)raw)[e];
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status read_npy_rows(attune_space *s, const npy *n, name_list *names,
+                                   const char *path)
+{
+    void *raw = malloc(n->width * sizeof(double));
     float *row = malloc(n->width * sizeof(*row));
-    attune_status status = raw && row ? ATTUNE_OK : attune_fail_memory("a row", n->width * size);
+    bool more = true;
+    attune_status status =
+        raw && row ? ATTUNE_OK : attune_fail_memory("a row", n->width * sizeof(double));
     for (uint64_t i = 0; status == ATTUNE_OK && i < n->rows; i++) {
-        if (fread(raw, size, n->width, n->stream) != n->width) {
-            status = refuse(path, "ends before its last row");
-        } else if (!read_line(&line, &capacity, names) || !*line) {
+        status = read_npy_row(row, raw, n, path);
+        status = status ? status : next_name(names, &more);
+        if (status == ATTUNE_OK && (!more || !*names->line)) {
             status = attune_fail(ATTUNE_EDATA,
                                  "%s, line %llu: has no id or path; %s has %llu rows, and each "
                                  "wants a line",
-                                 ids, (unsigned long long)i + 1, path, (unsigned long long)n->rows);
-        } else {
-            for (uint32_t e = 0; e < n->width; e++) {
-                row[e] = n->is_double ? (float)((double *)raw)[e] : ((float *)raw)[e];
-            }
-            status = attune_space_add(s, line, row, NULL);
+                                 names->path, names->count, path, (unsigned long long)n->rows);
         }
+        status = status ? status : attune_space_add(s, names->line, row, NULL);
     }
-    if (status == ATTUNE_OK && read_line(&line, &capacity, names)) {
-        status = attune_fail(ATTUNE_EDATA, "%s: has more lines than %s has rows, %llu", ids, path,
-                             (unsigned long long)n->rows);
+    status = status ? status : next_name(names, &more);
+    if (status == ATTUNE_OK && more) {
+        status = attune_fail(ATTUNE_EDATA, "%s: has more lines than %s has rows, %llu", names->path,
+                             path, (unsigned long long)n->rows);
     }
-    free(line);
     free(row);
     free(raw);
     return status;
@@ -119,10 +167,11 @@ static attune_status read_npy_rows(attune_space *s, const npy *n, FILE *names, c
 attune_status attune_space_read_npy(attune_space *space, const char *path, const char *ids)
 {
     char *beside = NULL;
-    FILE *names = NULL;
-    npy n = {.stream = fopen(path, "rb")};
-    attune_status status = n.stream ? read_npy_header(&n, path)
-                                    : attune_fail(ATTUNE_ENOINPUT, "%s: %s", path, strerror(errno));
+    name_list *names = calloc(1, sizeof(*names));
+    npy n = {0};
+    attune_status status = names ? open_file(&n.stream, path, "; name a .npy file")
+                                 : attune_fail_memory("a list of names", sizeof(*names));
+    status = status ? status : read_npy_header(&n, path);
     if (status == ATTUNE_OK && !ids) {
         beside = strdup(path);
         if (beside) {
@@ -132,24 +181,22 @@ attune_status attune_space_read_npy(attune_space *space, const char *path, const
         status = beside ? ATTUNE_OK : attune_fail_memory("a name", strlen(path));
     }
     if (status == ATTUNE_OK) {
-        names = fopen(ids, "r");
-        status = names
-                     ? ATTUNE_OK
-                     : attune_fail(ATTUNE_ENOINPUT,
-                                   "%s: %s; a .npy file wants its rows' ids or paths, one a line, "
-                                   "there or in --ids FILE",
-                                   ids, strerror(errno));
+        names->path = ids;
+        status = open_file(&names->stream, ids,
+                           "; a .npy file wants its rows' ids or paths, one a line, there or in "
+                           "--ids FILE");
     }
     if (status == ATTUNE_OK) {
         space->E = n.width;
-        status = read_npy_rows(space, &n, names, path, ids);
+        status = read_npy_rows(space, &n, names, path);
     }
-    if (names) {
-        fclose(names);
+    if (names && names->stream) {
+        fclose(names->stream);
     }
     if (n.stream) {
         fclose(n.stream);
     }
+    free(names);
     free(beside);
     return status;
 }

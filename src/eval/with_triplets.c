@@ -3,16 +3,11 @@
 #include "eval/evaluate.h"
 #include "status/error.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static const char *const part_names[ATTUNE_PART_COUNT] = {"training", "validation", "test"};
-
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}
 
 /* The published split of a kind of file; what is neither synthetic nor human has none. */
 static attune_split_options split_of(attune_triplet_kind kind)
@@ -95,23 +90,24 @@ static int by_row(const void *a, const void *b)
     return x->row < y->row ? -1 : x->row > y->row;
 }
 
-static attune_status load_file(attune_evaluation *e, attune_triplet_file *f, const char *path,
-                               bool *seen)
+static attune_status load_file(attune_evaluation *e, uint32_t file, bool *seen)
 {
+    attune_triplet_file *f = &e->files[file];
     attune_triplets t = {0};
-    char section[300];
+    const char *path = e->options.triplets[file];
     attune_status status = attune_triplets_read(&t, e->tracks, path);
     if (status != ATTUNE_OK) {
         return status;
     }
     const bool split = e->options.part >= 0 && t.kind != ATTUNE_TRIPLETS_PLAIN;
     const attune_split_options shares = split_of(t.kind);
-    snprintf(section, sizeof(section), "triplets of %.200s%s%s", name_of(path), split ? ", " : "",
-             split ? part_names[e->options.part] : "");
-    *f = (attune_triplet_file){.section = strdup(section),
-                               .kind = t.kind,
-                               .batch = t.kind == ATTUNE_TRIPLETS_HUMAN ? 4 : 12};
-    status = f->section ? ATTUNE_OK : attune_fail_memory("a name", sizeof(section));
+    *f = (attune_triplet_file){.kind = t.kind, .batch = t.kind == ATTUNE_TRIPLETS_HUMAN ? 4 : 12};
+    if (asprintf(&f->section, "triplets of %s%s%s",
+                 attune_file_title(e->options.triplets, e->options.triplet_count, file),
+                 split ? ", " : "", split ? part_names[e->options.part] : "") < 0) {
+        f->section = NULL;
+        status = attune_fail_memory("a name", strlen(path));
+    }
     if (!status && t.kind != ATTUNE_TRIPLETS_PLAIN) {
         status = mark_seen(seen, &t);
     }
@@ -145,7 +141,7 @@ attune_status attune_evaluation_load_triplets(attune_evaluation *evaluation)
     attune_status status =
         seen && e->files ? ATTUNE_OK : attune_fail_memory("triplets", sizeof(*e->files));
     for (uint32_t i = 0; status == ATTUNE_OK && i < e->options.triplet_count; i++) {
-        status = load_file(e, &e->files[i], e->options.triplets[i], seen);
+        status = load_file(e, i, seen);
     }
     free(seen);
     return status;

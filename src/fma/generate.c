@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIES = 10000, TRACK_BITS = 21 };
+enum { TRIES = 10000, TRACK_BITS = 21, PUBLISHED = 8000, OF_TRACK = 10 };
 
 /* Which triplets there are: open addressing, at most half full. */
 typedef struct triplet_set {
@@ -23,6 +23,7 @@ typedef struct generator {
     const attune_fma_generate_options *options;
     attune_fma_triplets *out;
     triplet_set set;
+    uint32_t count;   /* of all parts */
     bool *was_anchor; /* by number of track */
     const attune_fma_pool *pool;
     attune_random random;
@@ -34,7 +35,6 @@ void attune_fma_generate_defaults(attune_fma_generate_options *options)
         .subset = ATTUNE_FMA_SMALL,
         .likeness = ATTUNE_FMA_BY_GENRE,
         .disjoint = ATTUNE_FMA_WHOLE,
-        .count = 8000,
         .seed = 42,
     };
 }
@@ -190,6 +190,30 @@ static uint32_t usable_groups(const attune_fma_pool *pool)
     return usable;
 }
 
+/* A part has fewer triplets than its `count`, which is fine where nobody asked for that many. Where
+ * nine tenths are to be by genre, ten times what the others came to can be asked for. */
+static attune_status settle_for(const generator *g, int part, uint32_t made, uint32_t count)
+{
+    static const char *const likenesses[] = {"genre", "artist", "album"};
+    const attune_fma_generate_options *options = g->options;
+    const bool tenth = options->likeness == ATTUNE_FMA_BY_GENRE && !options->per_genre;
+    const uint64_t others = made - g->out->by_genre[part];
+    const uint64_t most = tenth && others * OF_TRACK < made ? others * OF_TRACK : made;
+    const uint64_t give = most * g->count / count;
+    if (give == 0) {
+        return attune_fail(ATTUNE_EINVAL,
+                           "%u tracks are too few for triplets: these want two of one %s and one "
+                           "of another",
+                           g->pool->count, likenesses[options->likeness]);
+    }
+    return options->count == 0
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_EINVAL,
+                             "%u triplets are too many for %u tracks; ask for fewer with -n, %llu "
+                             "say",
+                             g->count, g->pool->count, (unsigned long long)give);
+}
+
 static attune_status draw_part(generator *g, int part, uint32_t count, uint32_t all_tracks)
 {
     const attune_fma_generate_options *options = g->options;
@@ -204,7 +228,7 @@ static attune_status draw_part(generator *g, int part, uint32_t count, uint32_t 
         if (each * usable > count) {
             return attune_fail(ATTUNE_EINVAL,
                                "%u for each genre are more than %u in all: there are %u top genres",
-                               options->per_genre, options->count, usable);
+                               options->per_genre, g->count, usable);
         }
         draw_each_group(g, (uint32_t)each);
         g->out->by_genre[part] = g->out->count - begin;
@@ -212,24 +236,26 @@ static attune_status draw_part(generator *g, int part, uint32_t count, uint32_t 
     } else {
         draw_any_group(g, end);
     }
-    if (status == ATTUNE_OK && g->out->count < end) {
-        status = attune_fail(ATTUNE_EINVAL,
-                             "%u triplets are too many: %u tracks give %u; ask for fewer with -n",
-                             count, g->pool->count, g->out->count - begin);
+    const uint32_t made = g->out->count - begin;
+    return status == ATTUNE_OK && made < count ? settle_for(g, part, made, count) : status;
+}
+
+static uint32_t tracks_of(const attune_fma_pool pools[ATTUNE_PART_COUNT])
+{
+    uint32_t all = 0;
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        all += pools[p].count;
     }
-    return status;
+    return all;
 }
 
 static attune_status draw_parts(generator *g, const attune_fma_pool pools[ATTUNE_PART_COUNT])
 {
-    const uint32_t wanted = g->options->count;
-    uint32_t all = 0, counts[ATTUNE_PART_COUNT], rest = wanted;
+    const uint32_t all = tracks_of(pools);
+    uint32_t counts[ATTUNE_PART_COUNT], rest = g->count;
     attune_status status = ATTUNE_OK;
-    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
-        all += pools[p].count;
-    }
     for (int p = ATTUNE_PART_COUNT - 1; p >= 0; p--) {
-        counts[p] = p == 0 ? rest : (uint32_t)((uint64_t)wanted * pools[p].count / all);
+        counts[p] = p == 0 ? rest : (uint32_t)((uint64_t)g->count * pools[p].count / all);
         rest -= counts[p];
     }
     for (int p = 0; status == ATTUNE_OK && p < ATTUNE_PART_COUNT; p++) {
@@ -243,21 +269,20 @@ static attune_status draw_parts(generator *g, const attune_fma_pool pools[ATTUNE
     return status;
 }
 
-static attune_status open_generator(generator *g, uint32_t count)
+static attune_status open_generator(generator *g)
 {
-    const size_t tracks = (size_t)attune_fma_count(g->fma);
-    *g->out = (attune_fma_triplets){0};
+    const size_t tracks = (size_t)attune_fma_count(g->fma), count = g->count;
     if (tracks >= (size_t)1 << TRACK_BITS) {
         return attune_fail(ATTUNE_EINVAL, "%zu tracks are too many to draw triplets from", tracks);
     }
-    for (g->set.size = 64; g->set.size < 2 * (uint64_t)count; g->set.size *= 2) {
+    for (g->set.size = 64; g->set.size < 2 * count; g->set.size *= 2) {
     }
     g->set.keys = calloc(g->set.size, sizeof(*g->set.keys));
     g->was_anchor = calloc(tracks, sizeof(*g->was_anchor));
-    g->out->triplets = malloc(((size_t)count + 1) * sizeof(*g->out->triplets));
+    g->out->triplets = malloc((count + 1) * sizeof(*g->out->triplets));
     return g->set.keys && g->was_anchor && g->out->triplets
                ? ATTUNE_OK
-               : attune_fail_memory("triplets", (uint64_t)count * sizeof(*g->out->triplets));
+               : attune_fail_memory("triplets", count * sizeof(*g->out->triplets));
 }
 
 static void close_generator(generator *g, attune_status status)
@@ -274,9 +299,12 @@ attune_status attune_fma_generate(attune_fma_triplets *out, const attune_fma *fm
 {
     generator g = {.fma = fma, .options = options, .out = out};
     attune_fma_pool pools[ATTUNE_PART_COUNT] = {{0}};
-    attune_status status = open_generator(&g, options->count);
+    *out = (attune_fma_triplets){0};
+    attune_status status = attune_fma_pools_make(pools, fma, options);
     if (status == ATTUNE_OK) {
-        status = attune_fma_pools_make(pools, fma, options);
+        const uint64_t most = (uint64_t)OF_TRACK * tracks_of(pools);
+        g.count = options->count ? options->count : most < PUBLISHED ? (uint32_t)most : PUBLISHED;
+        status = open_generator(&g);
     }
     if (status == ATTUNE_OK) {
         status = draw_parts(&g, pools);
@@ -301,15 +329,21 @@ attune_status attune_fma_draw_candidates(attune_fma_triplets *out, const attune_
 {
     attune_fma_generate_options options;
     attune_fma_pool pools[ATTUNE_PART_COUNT] = {{0}};
-    generator g = {.fma = fma, .options = &options, .out = out};
+    generator g = {.fma = fma, .options = &options, .out = out, .count = count};
+    *out = (attune_fma_triplets){0};
     attune_fma_generate_defaults(&options);
     options.subset = subset;
     options.likeness = ATTUNE_FMA_BY_ARTIST; /* which every track has, unlike a top genre */
-    attune_status status = open_generator(&g, count);
+    attune_status status = open_generator(&g);
     if (status == ATTUNE_OK) {
         status = attune_fma_pools_make(pools, fma, &options);
     }
     const attune_fma_pool *pool = &pools[ATTUNE_PART_TRAIN];
+    const double n = pool->count, most = n * (n - 1) * (n - 2) / 6;
+    if (status == ATTUNE_OK && count > most) {
+        status = attune_fail(ATTUNE_EINVAL, "%u tracks give %.0f different threes, not %u",
+                             pool->count, most, count);
+    }
     g.random = attune_random_of(seed, 0);
     for (int tries = 0; status == ATTUNE_OK && out->count < count; tries++) {
         const uint32_t a = attune_random_below(&g.random, pool->count);

@@ -33,12 +33,15 @@ typedef struct attune_fma_generate_options {
     /* Negatives, of any genre but those that the anchor was given, are drawn with a weight that
      * halves with each of attune_fma_steps. */
     bool hierarchy;
-    uint32_t count;     /* of all parts; each gets of it what it has of the tracks */
+    /* Of all parts; each gets of it what it has of the tracks. 0: 8,000, or ten for each track
+     * where that is fewer, as a tenth are of any three, with another anchor each; and fewer still
+     * where there are no more. */
+    uint32_t count;
     uint32_t per_genre; /* of all parts, for each top genre; 0: nine tenths of count by genres */
     uint64_t seed;
 } attune_fma_generate_options;
 
-/* 8,000 of fma_small by genre. */
+/* Of fma_small by genre, as many as it gives. */
 void attune_fma_generate_defaults(attune_fma_generate_options *options);
 
 typedef struct attune_fma_triplet {
@@ -55,7 +58,7 @@ typedef struct attune_fma_triplets {
 
 /* To be freed. The clips known to be bad are left out, but of full, where they are whole; so are
  * tracks without a top genre, artist or album where that is asked for. ATTUNE_EINVAL when there
- * are not as many triplets. */
+ * are not as many triplets, or none. */
 attune_status attune_fma_generate(attune_fma_triplets *out, const attune_fma *fma,
                                   const attune_fma_generate_options *options);
 

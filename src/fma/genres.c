@@ -76,6 +76,9 @@ static attune_status find_columns(columns *c, const attune_csv *csv, const attun
 {
     *c = (columns){attune_csv_column(row, "genre_id"), attune_csv_column(row, "parent"),
                    attune_csv_column(row, "title"), row->count};
+    if (row->count == 0) {
+        return attune_csv_refuse(csv, "the file is empty");
+    }
     return c->id == SIZE_MAX || c->parent == SIZE_MAX || c->title == SIZE_MAX
                ? attune_csv_refuse(csv, "has no columns genre_id, parent and title; it is not the "
                                         "genres.csv of fma_metadata")

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* X(name, group, column) */
 #define COLUMNS(X)                                                                                 \
@@ -82,6 +83,9 @@ static attune_status read_groups(bool **out, reader *r)
     const attune_status status = attune_csv_next(r->csv, &row);
     if (status != ATTUNE_OK) {
         return status;
+    }
+    if (row.count == 0) {
+        return attune_csv_refuse(r->csv, "the file is empty");
     }
     r->width = row.count;
     if (row.count < COLUMN_COUNT + 1 || attune_csv_column(&row, "") != 0) {
@@ -365,6 +369,14 @@ static attune_status path_in(char **out, const char *folder, const char *name)
 attune_status attune_fma_open(attune_fma **out, const char *folder)
 {
     char *genres = NULL, *tracks = NULL;
+    struct stat info;
+    *out = NULL;
+    if (!*folder || (stat(folder, &info) == 0 && !S_ISDIR(info.st_mode))) {
+        return attune_fail(ATTUNE_ENOINPUT,
+                           "%s: is no folder; name the one that fma_metadata.zip unpacks to, with "
+                           "tracks.csv and genres.csv",
+                           *folder ? folder : "\"\"");
+    }
     attune_fma *fma = *out = calloc(1, sizeof(*fma));
     attune_status status = fma ? ATTUNE_OK : attune_fail_memory("metadata", sizeof(*fma));
     if (status == ATTUNE_OK) {

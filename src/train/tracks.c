@@ -413,6 +413,9 @@ static attune_status read_header(manifest *m, attune_csv *csv)
     if (status != ATTUNE_OK) {
         return status;
     }
+    if (row.count == 0) {
+        return attune_csv_refuse(csv, "the file is empty");
+    }
     m->width = row.count;
     for (int i = 0; i < COLUMN_COUNT; i++) {
         m->at[i] = SIZE_MAX;
@@ -498,11 +501,16 @@ attune_status attune_tracks_add_manifest(attune_tracks *tracks, const char *path
     if (status == ATTUNE_OK) {
         status = read_header(&m, csv);
     }
-    for (bool more = true; status == ATTUNE_OK && more;) {
+    if (status == ATTUNE_OK) {
         status = attune_csv_next(csv, &row);
-        more = row.count > 0;
-        if (status == ATTUNE_OK && more) {
-            status = add_row(tracks, &m, csv, &row);
+    }
+    if (status == ATTUNE_OK && row.count == 0) {
+        status = attune_csv_refuse(csv, "the file ends here without a track");
+    }
+    while (status == ATTUNE_OK && row.count > 0) {
+        status = add_row(tracks, &m, csv, &row);
+        if (status == ATTUNE_OK) {
+            status = attune_csv_next(csv, &row);
         }
     }
     attune_csv_close(csv);

@@ -14,21 +14,20 @@ static const char *const roles[3] = {"anchor", "positive", "negative"};
 typedef struct layout {
     attune_triplet_kind kind;
     size_t at[5]; /* anchor, positive, negative; of a human file the songs and the two positions */
-    size_t width; /* fields that a row has at least */
+    size_t width; /* fields that a row has at least: those of the header */
     bool first;   /* the first row is a triplet, and no header */
 } layout;
 
-/* Finds `count` columns by their names. */
+/* Finds `count` columns by their names; every row has as many fields as this one. */
 static bool find_columns(layout *l, const attune_csv_row *row, const char *const *names,
                          size_t count)
 {
-    l->width = 0;
+    l->width = row->count;
     for (size_t i = 0; i < count; i++) {
         l->at[i] = attune_csv_column(row, names[i]);
         if (l->at[i] == SIZE_MAX) {
             return false;
         }
-        l->width = l->at[i] + 1 > l->width ? l->at[i] + 1 : l->width;
     }
     return true;
 }
@@ -38,7 +37,7 @@ static attune_status find_synthetic(layout *l, const char *const *names, const a
                                     const attune_csv_row *row)
 {
     l->kind = ATTUNE_TRIPLETS_SYNTHETIC;
-    l->width = 0;
+    l->width = row->count;
     for (size_t r = 0; r < 3; r++) {
         size_t matches = 0;
         for (size_t i = 0; i < row->count; i++) {
@@ -51,7 +50,6 @@ static attune_status find_synthetic(layout *l, const char *const *names, const a
             return attune_csv_refuse(csv, "has %zu columns track_id below %s, and not one", matches,
                                      roles[r]);
         }
-        l->width = l->at[r] + 1 > l->width ? l->at[r] + 1 : l->width;
     }
     return ATTUNE_OK;
 }
@@ -130,7 +128,8 @@ static attune_status read_names(const char *names[3], bool *labelled, const layo
 {
     *labelled = true;
     if (row->count < l->width) {
-        return attune_csv_refuse(csv, "has %zu fields, and not %zu", row->count, l->width);
+        return attune_csv_refuse(csv, "has %zu fields, and not %zu; is the file whole?", row->count,
+                                 l->width);
     }
     for (int i = 0; i < 3; i++) {
         names[i] = row->fields[l->at[i]];

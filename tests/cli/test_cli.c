@@ -54,6 +54,7 @@ Test(cli, help_and_version)
     check("--version", 0, "libavcodec", "");
     check("embed --help", 0, "Usage: attune embed", "");
     check("embed x -o y -h", 0, "--clip", "");
+    check("demo -h", 0, "Usage: attune demo", "");
     check("info --help", 0, "Usage: attune info", "");
     check("nearest --help", 0, "Usage: attune nearest", "");
     check("", 64, "", "Usage: attune COMMAND");

@@ -1,4 +1,5 @@
 /* test_fma.c - FMA's commands as a user runs them. */
+#include "attune/model.h"
 #include "tests/fma/tables.h"
 #include "tests/support/support.h"
 
@@ -88,6 +89,7 @@ Test(fma, check)
     attune(a, 64, "what to do is needed, and where", "fma");
     attune(a, 64, "what to do is needed, and where", "fma check");
     attune(a, 66, "nowhere: is not there", "fma check nowhere");
+    attune(a, 66, "genres.csv: is a file; name the folder", "fma check fma_metadata/genres.csv");
     attune(a, 66, "is not called fma_small or the like",
            "fma check fma_small/000 --fma-metadata fma_metadata");
     attune(a, 3, "320 tracks, 316 missing, 0 empty", "fma check fma_small");
@@ -116,6 +118,16 @@ Test(fma, triplets, .timeout = 60)
         {64, "--negatives x: not any or hierarchy", "--negatives x"},
         {64, "--seed -1: not a number", "--seed -1"},
         {64, "are too many", "--fma-metadata fma_metadata -o x.csv -n 1000000"},
+        {64, "-o is given twice", "-o x.csv -o y.csv"},
+        {64, "--json is for --report", "--fma-metadata fma_metadata -o x.csv --json"},
+        {64, "--report only reads files of triplets; -o is", "--report t.csv -o x.csv"},
+        {64, "--disjoint is not for --candidates",
+         "--fma-metadata fma_metadata -o x.csv --candidates 5 --disjoint tracks"},
+        {64, "320 tracks give 5410240 different threes, not 100000000",
+         "--fma-metadata fma_metadata -o x.csv --candidates 100000000"},
+        {66, "fma_metadata/tracks.csv: is no folder",
+         "--fma-metadata fma_metadata/tracks.csv -o x"},
+        {66, "\"\": is no folder", "--fma-metadata '' -o x.csv"},
         {66, "y.csv: No such file", "--report y.csv"},
         {65, "genres.csv, line 1", "--report fma_metadata/genres.csv"},
         {0, "400 triplets (360 by top genre, 40 of any three) of 320 tracks -> t.csv",
@@ -136,4 +148,56 @@ Test(fma, triplets, .timeout = 60)
     cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
                              "assert r['test']['tracks_seen'] == 0 < r['test']['triplets']\""),
                  0);
+}
+
+/* Artists of six tracks and albums of three, which so few tracks of make-fma do not have. */
+static const char share_artists[] =
+    "import csv\n"
+    "name = 'fma_metadata/tracks.csv'\n"
+    "rows = list(csv.reader(open(name, newline='', encoding='utf-8')))\n"
+    "columns = list(zip(rows[0], rows[1]))\n"
+    "for i, row in enumerate(rows[3:]):\n"
+    "    row[columns.index(('artist', 'id'))] = 7 + i // 6\n"
+    "    row[columns.index(('album', 'id'))] = 9 + i // 3\n"
+    "csv.writer(open(name, 'w', newline='', encoding='utf-8')).writerows(rows)\n";
+
+/* README's way from the published files to figures, on a folder like FMA's. What it says is
+ * compared with what numpy makes of the vectors and Python's csv of the tables (check_fma.py), but
+ * for the linear probe and the bootstrap, which tests/eval compares with scikit-learn's and
+ * numpy's. */
+Test(fma, from_files_to_figures, .timeout = 120)
+{
+    const char *a = getenv("ATTUNE_COMMAND");
+    if (!a || run_command("ffmpeg -version >/dev/null 2>&1") != 0) {
+        skip_test("the ffmpeg command is not installed, or ctest does not name attune");
+    }
+    setenv("ATTUNE_MODEL", attune_model_has_default() ? "" : MODEL, 1);
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    write_file("share.py", share_artists, strlen(share_artists));
+    cr_assert_eq(run_command(MAKE_FMA " fma --tracks 48 --seconds 2 && cd fma && "
+                                      "/usr/bin/python3 ../share.py"),
+                 0);
+    cr_assert_eq(chdir("fma"), 0);
+    attune(a, 0, "48 tracks, 0 missing, 0 empty, 0 damaged", "fma check fma_small");
+    attune(a, 0, "48 files (48 ok)",
+           "embed fma_small --fma-metadata fma_metadata --subset small -o fma.h5");
+    attune(a, 0, "of 48 tracks -> triplets.csv",
+           "triplets --fma-metadata fma_metadata -o triplets.csv");
+    attune(a, 0, "", "eval fma.h5 --triplets triplets.csv --json");
+    cr_assert_eq(run_command(CHECK_FMA " fma_metadata fma.h5 triplets.csv out all"), 0);
+    attune(a, 0, "", "eval fma.h5 --triplets triplets.csv --json --split test");
+    cr_assert_eq(run_command(CHECK_FMA " fma_metadata fma.h5 triplets.csv out test && mv out said"),
+                 0);
+    /* labels come from the tables as well as from the output */
+    attune(a, 0, "", "embed fma_small -o bare.h5 -q");
+    attune(a, 0, "",
+           "eval bare.h5 --triplets triplets.csv --json --split test "
+           "--fma-metadata fma_metadata");
+    cr_assert_eq(run_command("sed 's/bare.h5/fma.h5/' out | cmp - said"), 0);
+    attune(a, 0, "", "eval bare.h5 --triplets triplets.csv --csv");
+    cr_assert_eq(run_command("! grep -q genre out"), 0);
+    /* and all is as it was a second time, wherever it comes from */
+    attune(a, 0, "", "triplets --fma-metadata fma_metadata -o again.csv -q");
+    cr_assert_eq(run_command("cmp triplets.csv again.csv && rm -r fma_small/*/"), 0);
+    attune(a, 3, "48 tracks, 48 missing", "fma check fma_small");
 }

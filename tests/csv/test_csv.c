@@ -132,6 +132,27 @@ Test(csv, rows_of_up_to_16_MiB)
     }
 }
 
+/* Just as many fields as are allowed, and one more. */
+Test(csv, rows_of_up_to_131072_fields)
+{
+    for (size_t more = 0; more < 2; more++) {
+        const size_t size = ATTUNE_CSV_FIELDS_MAX + more;
+        char *bytes = malloc(2 + size);
+        cr_assert_not_null(bytes);
+        memcpy(bytes, "a\n", 2);
+        memset(bytes + 2, ',', size - 1);
+        bytes[2 + size - 1] = '\n';
+        char *path = make(bytes, 2 + size);
+        size_t rows = 0;
+        const attune_status status = drain(path, &rows);
+        cr_assert_eq(status, more ? ATTUNE_EDATA : ATTUNE_OK, "%s", attune_last_error());
+        cr_assert_eq(rows, more ? 1 : 2);
+        cr_assert(!more || strstr(attune_last_error(), "line 2: a row of more than 131072 fields"));
+        free(path);
+        free(bytes);
+    }
+}
+
 /* Where the reader's buffer ends must not matter. */
 Test(csv, rows_across_the_ends_of_the_buffer)
 {

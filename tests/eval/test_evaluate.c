@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const double BOUND = 1e-6;
 
@@ -138,6 +139,10 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,3,x\n", "", "line 2: the component \"x\" is no number", 65},
         {"a,1,2\na,3,4\n", "", "stands in the embeddings twice", 65},
         {"a,1,2\nb,3,4\n", "--split some", "not one of all, train", 64},
+        {"a,1,2\nb,3,4\n", "--split test", "--split is of triplets", 64},
+        {"a,1,2\nb,3,4\n", "--labels one.csv --fma-metadata .", "only one of them", 64},
+        {"a,1,2\nb,3,4\n", "--plots ''", "the folder has no name", 64},
+        {"a,1,2\nb,3,4\n", "--plots in.csv", "in.csv: is a file and not a folder", 73},
         {"a,1,2\nb,3,4\n", "--ids x", "there is no .npy file for it", 64},
         {"a,1,2\nb,3,4\n", "--labels none.csv", "none.csv: No such file", 66},
         {"a,1,2\nb,3,4\n", "", "no labels: --labels FILE", 0},
@@ -146,6 +151,9 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,1,2\nc,1,2\n", "--labels one.csv", "genres: 3 tracks of 1", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "artist: no two tracks share one", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "5 nearest: there are only 2 to vote", 0},
+        {"a,1,2\nb,3,4\n", "--labels none.txt", "line 1: the file ends here without a track", 65},
+        {"a,1,2\nb,3,4\n", "--triplets cut.csv", "line 3: has 3 fields, and not 4", 65},
+        {"a,1,2\nb,3,4\n", "x.npy", "x.npy: is a folder", 66},
         {"z,1,2\n", "--labels three.csv", "3 tracks of three.csv are not among the rows", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abc.csv --triplets abz.csv",
          "1 of all triplets are left out", 0},
@@ -160,6 +168,8 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
     } files[] = {{"one.csv", "id,genre\na,Rock\nb,Rock\nc,Rock\n"},
                  {"three.csv", "id,artist,genre\na,1,x\nb,2,y\nc,3,y\n"},
                  {"abc.csv", "a,b,c\n"},
+                 {"none.txt", "id,artist\n"},
+                 {"cut.csv", "anchor,positive,negative,why\na,b,c,d\na,c,b\n"},
                  {"abz.csv", "a,b,z\n"}};
     char *path = temporary_path("in.csv"), *out = temporary_path("out");
     write_file(path, input->text, strlen(input->text));
@@ -168,7 +178,8 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
         write_file(file, files[i].text, strlen(files[i].text));
         free(file);
     }
-    const int code = run_command("cd '%s' && \"$ATTUNE_COMMAND\" eval in.csv %s >out 2>&1",
+    const int code = run_command("cd '%s' && mkdir -p x.npy && \"$ATTUNE_COMMAND\" eval in.csv %s "
+                                 ">out 2>&1",
                                  temporary_folder(), input->arguments);
     size_t size = 0;
     char *text = read_file(out, &size);
@@ -179,6 +190,76 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
     free(text);
     free(out);
     free(path);
+}
+
+/* Arrays of numpy and the names of their rows: what is wrong with either, and where. */
+Test(evaluate, odd_arrays_and_ids_are_said)
+{
+    static const struct {
+        const char *shape, *ids, *wanted;
+        size_t numbers;
+        int code;
+    } cases[] = {
+        {"(3, 2)", "a\nb\nc\n", "components                    2", 6, 0},
+        {"(3, 2)",
+         "\xef\xbb\xbf"
+         "a\r\nb\r\nc",
+         "components                    2", 6, 0},
+        {"(3, 2)", "a\nb\nc\n", "ends before its last row", 5, 65},
+        {"(3, 2, 1)", "a\nb\nc\n", "is no table of rows and components", 6, 65},
+        {"(3,)", "a\nb\nc\n", "is no table of rows and components", 3, 65},
+        {"(3, 2)", "a\nb\n", "a.txt, line 3: has no id or path", 6, 65},
+        {"(3, 2)", "a\nb\nc\nd\n", "a.txt: has more lines than a.npy has rows, 3", 6, 65},
+        {"(3, 2)", "a\nb\n#\n", "a.txt, line 3: is longer than 65,535 bytes", 6, 65},
+        {"(3, 2)", "a\n@\nc\n", "a.txt, line 2: holds a NUL byte", 6, 65},
+    };
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        FILE *file = fopen("a.npy", "wb"), *ids = fopen("a.txt", "wb");
+        cr_assert(file && ids);
+        fprintf(file, "\x93NUMPY\x01%c%c%c{'descr': '<f4', 'fortran_order': False, 'shape': %-12s}",
+                0, 63, 0, cases[i].shape);
+        for (size_t k = 0; k < cases[i].numbers; k++) {
+            const float number = (float)(k * k);
+            fwrite(&number, sizeof(number), 1, file);
+        }
+        for (const char *c = cases[i].ids; *c; c++) {
+            if (*c == '#') {
+                fprintf(ids, "%070000d", 0);
+            } else {
+                fputc(*c == '@' ? 0 : *c, ids);
+            }
+        }
+        cr_assert_eq(fclose(file) + fclose(ids), 0);
+        const int code = run_command("\"$ATTUNE_COMMAND\" eval a.npy >out 2>&1");
+        char *text = read_file("out", NULL);
+        cr_assert_eq(code, cases[i].code, "case %zu: exit %d: %s", i, code, text);
+        cr_assert(strstr(text, cases[i].wanted), "case %zu: %s", i, text);
+        free(text);
+    }
+}
+
+/* Files of one name in two folders are told apart, and what cannot be drawn does not keep the
+ * figures back. */
+Test(evaluate, same_names_and_no_gnuplot)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir a b && printf 'x,0,0\ny,0,1\nz,3,3\n' >a/v.csv && "
+                             "printf 'x,0,0\ny,9,9\nz,0,1\n' >b/v.csv && echo x,y,z >a/t.csv && "
+                             "echo x,z,y >b/t.csv"),
+                 0);
+    cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval a/v.csv b/v.csv --triplets a/t.csv "
+                             "--triplets b/t.csv --csv | grep 'right, ties' | tr -d '\"' | "
+                             "grep -v random | cut -d, -f1,4,5 >out"),
+                 0);
+    char *text = read_file("out", NULL);
+    cr_assert_str_eq(text, "triplets of a/t.csv,a/v.csv,1\ntriplets of a/t.csv,b/v.csv,0\n"
+                           "triplets of b/t.csv,a/v.csv,0\ntriplets of b/t.csv,b/v.csv,1\n");
+    free(text);
+    cr_assert_eq(run_command("PATH=/nowhere \"$ATTUNE_COMMAND\" eval a/v.csv --triplets a/t.csv "
+                             "--plots p >out 2>err"),
+                 66);
+    cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err"), 0);
 }
 
 /* What the published synthetic split leaks: with embeddings of all its tracks. */

@@ -116,12 +116,42 @@ Test(generate, anchors_come_again_when_there_are_no_others)
     options.count++;
     attune_fma_triplets_free(&t);
     cr_assert_eq(attune_fma_generate(&t, fma, &options), ATTUNE_EINVAL);
-    cr_assert(strstr(attune_last_error(), "are too many: 320 tracks give 3520"), "%s",
-              attune_last_error());
+    cr_assert(strstr(attune_last_error(),
+                     "3521 triplets are too many for 320 tracks; ask for fewer with -n, 3520 say"),
+              "%s", attune_last_error());
     options.count = 100;
     cr_assert_eq(attune_fma_generate(&t, fma, &options), ATTUNE_EINVAL);
     cr_assert(strstr(attune_last_error(), "400 for each genre are more than 100"), "%s",
               attune_last_error());
+    attune_fma_close(fma);
+}
+
+/* What is drawn where no number is said, and what a message says can be asked for, can be drawn. */
+Test(generate, as_many_as_the_tracks_give)
+{
+    attune_fma *fma = open_synthetic();
+    attune_fma_generate_options options = with(0);
+    attune_fma_triplets t;
+    for (int disjoint = ATTUNE_FMA_WHOLE; disjoint <= ATTUNE_FMA_OFFICIAL; disjoint++) {
+        options.disjoint = (attune_fma_disjoint)disjoint;
+        cr_assert_eq(attune_fma_generate(&t, fma, &options), ATTUNE_OK, "%s", attune_last_error());
+        cr_assert(t.count <= 3200 && t.count > 3200 - 3 * 8, "%u", t.count);
+        cr_assert(t.start[3] == t.count &&
+                  (disjoint == ATTUNE_FMA_WHOLE || t.start[1] < t.start[2]));
+        assert_distinct(&t);
+        attune_fma_triplets_free(&t);
+    }
+    options = with(8000);
+    cr_assert_eq(attune_fma_generate(&t, fma, &options), ATTUNE_EINVAL);
+    cr_assert(strstr(attune_last_error(),
+                     "8000 triplets are too many for 320 tracks; ask for fewer with -n, 3200 say"),
+              "%s", attune_last_error());
+    options.per_genre = 500;
+    cr_assert_eq(attune_fma_generate(&t, fma, &options), ATTUNE_EINVAL);
+    cr_assert(strstr(attune_last_error(), ", 4320 say"), "%s", attune_last_error());
+    options.count = 4320;
+    t = draw(fma, options);
+    attune_fma_triplets_free(&t);
     attune_fma_close(fma);
 }
 

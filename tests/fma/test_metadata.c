@@ -91,7 +91,9 @@ Test(metadata, what_is_no_table_is_refused_with_its_line)
     static const struct {
         const char *genres, *tracks, *text;
     } cases[] = {
-        {"", "", "genres.csv, line 1: has no columns genre_id, parent and title"},
+        {"", "", "genres.csv, line 1: the file is empty"},
+        {"id,name\n", "", "genres.csv, line 1: has no columns genre_id, parent and title"},
+        {ROCK, "", "tracks.csv, line 1: the file is empty"},
         {GENRES_HEADER, "", "genres.csv, line 1: the file ends here without a genre"},
         {GENRES_HEADER "12,1,0\n", "", "genres.csv, line 2: has 3 fields, and not 5"},
         {GENRES_HEADER "x,1,0,Rock,12\n", "", "genres.csv, line 2: \"x\" is no genre's id"},
@@ -100,7 +102,6 @@ Test(metadata, what_is_no_table_is_refused_with_its_line)
         {GENRES_HEADER "12,1,0,A,12\n12,1,0,B,12\n", "", "the genre 12 is in it twice"},
         {GENRES_HEADER "12,1,5,A,12\n", "", "5, the parent of genre 12, is not in it"},
         {GENRES_HEADER "1,1,2,A,1\n2,1,1,B,1\n", "", "the genre 1 is above itself"},
-        {ROCK, "", "tracks.csv, line 1: is not how the tracks.csv"},
         {ROCK, "id,album\n1,2\n", "tracks.csv, line 1: is not how"},
         {ROCK, ",album,artist,set,set,track,track,track\n", "tracks.csv, line 1: is not how"},
         {ROCK,

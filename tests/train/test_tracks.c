@@ -144,7 +144,8 @@ Test(tracks, refuse_other_manifests)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"", "line 1: has no column \"id\" or \"path\""},
+        {"", "line 1: the file is empty"},
+        {"id,split\n", "line 1: the file ends here without a track"},
         {"name,split\n2,train\n", "line 1: has no column \"id\" or \"path\""},
         {"id,split,id\n2,train,2\n", "line 1: the column id stands in the header twice"},
         {"id,split\n2,train\n123456\n", "line 3: has 1 fields, and the header 2"},
