@@ -23,9 +23,17 @@ typedef struct attune_space {
     uint32_t left_out; /* rows of the file that have no vector */
 } attune_space;
 
+/* Which of a file's vectors. */
+typedef enum attune_space_kind {
+    ATTUNE_SPACE_EMBEDDING,
+    ATTUNE_SPACE_DESCRIPTORS, /* only an output of attune has them, made with --descriptors */
+    ATTUNE_SPACE_KINDS
+} attune_space_kind;
+
 /* ids: for .npy, NULL: the same name with .txt. ATTUNE_EDATA for what cannot be read, and for a
- * file without one vector. On failure there is nothing to free. */
-attune_status attune_space_read(attune_space *out, const char *path, const char *ids);
+ * file without one vector of the kind. On failure there is nothing to free. */
+attune_status attune_space_read(attune_space *out, const char *path, const char *ids,
+                                attune_space_kind kind);
 void attune_space_free(attune_space *space); /* NULL-safe; also of {0} */
 
 /* Keeps rows (count), each once, in that order. */
