@@ -37,7 +37,7 @@ void attune_chroma_begin(attune_chroma *chroma)
 static void fold(attune_chroma *chroma)
 {
     if (chroma->waiting > 0) {
-        attune_chroma_fold(chroma->chromas, chroma->power, chroma->waiting);
+        attune_chroma_fold(chroma->chromas, chroma->power); /* those that are left over, too */
     }
     for (int i = 0; i < chroma->waiting; i++) {
         attune_chroma_add(chroma->sums, chroma->chromas[i]);

@@ -8,10 +8,19 @@
 #include <pthread.h>
 #include <string.h>
 
-enum { NODES = 16, FOLDED = NODES * ATTUNE_PITCHES };
+enum { NODES = 16 };
 
-static float table[ATTUNE_CHROMA_BINS][FOLDED];
-static float interpolation[ATTUNE_TUNINGS][NODES];
+/* A weight in every node, by pitch class and bin; what the compiler makes registers of. */
+typedef float attune_nodes __attribute__((vector_size(NODES * sizeof(float))));
+static attune_nodes table[ATTUNE_PITCHES][ATTUNE_CHROMA_BINS];
+static float interpolation[NODES][ATTUNE_TUNINGS];
+
+/* Wider registers compute the same sums: each lane is one of its own. */
+#if defined(__x86_64__)
+#define ATTUNE_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define ATTUNE_WIDE
+#endif
 
 static const double octave_centre = 5, octave_width = 2; /* above 27.5 Hz: where weights are most */
 
@@ -62,7 +71,7 @@ static void make_tables(void)
             double weights[ATTUNE_PITCHES];
             weigh_bin(weights, bin, node(i));
             for (int c = 0; c < ATTUNE_PITCHES; c++) {
-                table[bin][i * ATTUNE_PITCHES + c] = (float)weights[c];
+                table[c][bin][i] = (float)weights[c];
             }
         }
     }
@@ -72,7 +81,7 @@ static void make_tables(void)
             for (int k = 0; k < NODES; k++) {
                 product *= k == i ? 1 : (attune_tuning_of(t) - node(k)) / (node(i) - node(k));
             }
-            interpolation[t][i] = (float)product;
+            interpolation[i][t] = (float)product;
         }
     }
 }
@@ -83,24 +92,37 @@ void attune_chroma_filter_prepare(void)
     pthread_once(&once, make_tables);
 }
 
-/* Some spectra at a time, because the table is larger than a cache. */
-void attune_chroma_fold(attune_chromas *chromas, const float *power, int count)
+/* Four spectra at a time, because the table is larger than a cache. */
+ATTUNE_WIDE static void fold_pitch(attune_nodes *out, const float *power, int pitch)
 {
-    float folded[ATTUNE_CHROMA_FOLD][FOLDED] = {0};
+    const attune_nodes *weights = table[pitch];
+    const float *p0 = power, *p1 = p0 + ATTUNE_CHROMA_BINS;
+    const float *p2 = p1 + ATTUNE_CHROMA_BINS, *p3 = p2 + ATTUNE_CHROMA_BINS;
+    attune_nodes sum0 = {0}, sum1 = {0}, sum2 = {0}, sum3 = {0};
     for (int bin = 0; bin < ATTUNE_CHROMA_BINS; bin++) {
-        for (int f = 0; f < count; f++) {
-            const float energy = power[f * ATTUNE_CHROMA_BINS + bin];
-            for (int i = 0; i < FOLDED; i++) {
-                folded[f][i] += energy * table[bin][i];
-            }
-        }
+        sum0 += p0[bin] * weights[bin];
+        sum1 += p1[bin] * weights[bin];
+        sum2 += p2[bin] * weights[bin];
+        sum3 += p3[bin] * weights[bin];
     }
-    memset(chromas, 0, (size_t)count * sizeof(*chromas));
-    for (int f = 0; f < count; f++) {
-        for (int t = 0; t < ATTUNE_TUNINGS; t++) {
-            for (int i = 0; i < FOLDED; i++) {
-                chromas[f][i % ATTUNE_PITCHES][t] +=
-                    interpolation[t][i / ATTUNE_PITCHES] * folded[f][i];
+    out[0] = sum0;
+    out[1] = sum1;
+    out[2] = sum2;
+    out[3] = sum3;
+}
+
+void attune_chroma_fold(attune_chromas *chromas, const float *power)
+{
+    attune_nodes folded[ATTUNE_CHROMA_FOLD];
+    for (int c = 0; c < ATTUNE_PITCHES; c++) {
+        fold_pitch(folded, power, c);
+        for (int f = 0; f < ATTUNE_CHROMA_FOLD; f++) {
+            float *chroma = chromas[f][c];
+            memset(chroma, 0, sizeof(chromas[f][c]));
+            for (int i = 0; i < NODES; i++) {
+                for (int t = 0; t < ATTUNE_TUNINGS; t++) {
+                    chroma[t] += interpolation[i][t] * folded[f][i];
+                }
             }
         }
     }

@@ -29,8 +29,9 @@ void attune_chroma_weights(double *weights, double tuning);
 /* Makes the tables, once for all threads; before any fold. */
 void attune_chroma_filter_prepare(void);
 
-/* power (count, ATTUNE_CHROMA_BINS), count from 1 to ATTUNE_CHROMA_FOLD, to chromas (count). */
+/* power (ATTUNE_CHROMA_FOLD, ATTUNE_CHROMA_BINS) to chromas (ATTUNE_CHROMA_FOLD), each spectrum by
+ * itself. */
 enum { ATTUNE_CHROMA_FOLD = 4 };
-void attune_chroma_fold(attune_chromas *chromas, const float *power, int count);
+void attune_chroma_fold(attune_chromas *chromas, const float *power);
 
 #endif

@@ -463,6 +463,19 @@ static attune_status check_output(const attune_job_options *options)
     return ATTUNE_OK;
 }
 
+/* Whether descriptors can be had, better known before anything is made. */
+static attune_status check_descriptors(const attune_job_options *options)
+{
+    attune_descriptors *descriptors = NULL;
+    const attune_status status =
+        options->descriptors
+            ? attune_descriptors_create(&descriptors,
+                                        attune_model_network(options->model)->sample_rate)
+            : ATTUNE_OK;
+    attune_descriptors_free(descriptors);
+    return status;
+}
+
 /* Runs or plans a job whose options are fine. */
 static attune_status run_with_output(job *j, double start, attune_job_progress *progress)
 {
@@ -513,6 +526,9 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
     }
     if (status == ATTUNE_OK) {
         status = attune_precision_parse(&j.precision, options->engine.precision);
+    }
+    if (status == ATTUNE_OK) {
+        status = check_descriptors(options);
     }
     if (status == ATTUNE_OK) {
         status = run_with_output(&j, start, progress);

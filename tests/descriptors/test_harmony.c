@@ -47,7 +47,7 @@ Test(harmony, chromas_in_every_tuning_are_interpolated)
     }
     for (int bin = 0; bin < ATTUNE_CHROMA_BINS; bin += bin < 64 ? 1 : 61) {
         power[1][bin] = 1;
-        attune_chroma_fold(chromas, power[0], ATTUNE_CHROMA_FOLD);
+        attune_chroma_fold(chromas, power[0]);
         power[1][bin] = 0;
         for (int t = 0; t < ATTUNE_TUNINGS; t++) {
             for (int c = 0; c < ATTUNE_PITCHES; c++) {
