@@ -161,11 +161,12 @@ static attune_status check_fit(const attune_store_attributes *one, const char *n
         }
     }
     if (one->descriptors != first->descriptors) {
-        return attune_fail(ATTUNE_EDATA,
-                           "%s has %s descriptors, and %s has %s; only outputs that agree in it can "
-                           "be merged",
-                           name, one->descriptors ? "the" : "no", first_name,
-                           first->descriptors ? "them" : "none");
+        return attune_fail(
+            ATTUNE_EDATA,
+            "%s has %s descriptors, and %s has %s; only outputs that agree in it can "
+            "be merged",
+            name, one->descriptors ? "the" : "no", first_name,
+            first->descriptors ? "them" : "none");
     }
     return ATTUNE_OK;
 }

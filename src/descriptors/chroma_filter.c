@@ -1,5 +1,5 @@
-/* chroma_filter.c - spectra to chromas in a hundred tunings. With sixteen nodes weights are within 5e-6,
- * where the largest are 1. */
+/* chroma_filter.c - spectra to chromas in a hundred tunings. With sixteen nodes weights are within
+ * 5e-6, where the largest are 1. */
 #include "descriptors/chroma_filter.h"
 
 #include "descriptors/descriptors.h"
@@ -61,7 +61,8 @@ void attune_chroma_weights(double *weights, double tuning)
 static double node(int i)
 {
     const double low = attune_tuning_of(0), high = attune_tuning_of(ATTUNE_TUNINGS - 1);
-    return 0.5 * (low + high) + 0.5 * (high - low) * cos(3.14159265358979323846 * (i + 0.5) / NODES);
+    return 0.5 * (low + high) +
+           0.5 * (high - low) * cos(3.14159265358979323846 * (i + 0.5) / NODES);
 }
 
 static void make_tables(void)

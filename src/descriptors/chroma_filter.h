@@ -9,9 +9,9 @@
 #define ATTUNE_SRC_DESCRIPTORS_CHROMA_FILTER_H
 
 enum {
-    ATTUNE_CHROMA_WINDOW = 8192,                        /* samples */
+    ATTUNE_CHROMA_WINDOW = 8192, /* samples */
     ATTUNE_CHROMA_BINS = ATTUNE_CHROMA_WINDOW / 2 + 1,
-    ATTUNE_PITCHES = 12,                                /* C first */
+    ATTUNE_PITCHES = 12, /* C first */
     ATTUNE_TUNINGS = 100,
 };
 

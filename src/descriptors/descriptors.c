@@ -41,7 +41,7 @@ attune_status attune_descriptors_create(attune_descriptors **out, int sample_rat
     *out = NULL;
     if (sample_rate != ATTUNE_DESCRIPTORS_RATE) {
         return attune_fail(ATTUNE_ECONFIG,
-                           "--descriptors: they are of audio at %d Hz, and the model's is at %d Hz",
+                           "descriptors are of audio at %d Hz, and the model's is at %d Hz",
                            ATTUNE_DESCRIPTORS_RATE, sample_rate);
     }
     pthread_once(&once, quiet_aubio);

@@ -9,12 +9,13 @@
  *   centroid, roll-off, flatness
  *                mean and standard deviation over windows of 512 samples, one every 128; hertz of 0
  *                to 11,025, and 0 to 1
- *   loudness     mean and standard deviation of the energy of 1,024 samples, in decibels of -90 to
- * 0 chroma       six intervals and four triads, the mean over windows of 8,192 samples, one every
- * 2,205, of how much of a chroma's products of two and of three notes each makes; their lengths
- *                as vectors, and the angle between these
+ *   loudness     mean and standard deviation of the energy of 1,024 samples, in decibels, of -90
+ *                to none
+ *   chroma       six intervals and four triads: the mean over windows of 8,192 samples, one every
+ *                2,205, of how much of a chroma's products of two and of three notes each makes;
+ *                their lengths as vectors, and the angle between these
  *
- * A track streams through: what is kept of it is 1.5 MiB, and 4 bytes for every beat. All of it is
+ * A track streams through: what is kept of it is 2 MiB, and 4 bytes for every beat. All of it is
  * aubio's or stands on its FFT, so that a build without aubio has none of them. */
 #ifndef ATTUNE_SRC_DESCRIPTORS_DESCRIPTORS_H
 #define ATTUNE_SRC_DESCRIPTORS_DESCRIPTORS_H
@@ -25,7 +26,7 @@
 #include <stddef.h>
 
 enum {
-    ATTUNE_DESCRIPTORS_RATE = 22050, /* Hz */
+    ATTUNE_DESCRIPTORS_RATE = 22050,   /* Hz */
     ATTUNE_DESCRIPTORS_SHORTEST = 8192 /* samples; of fewer there are none */
 };
 
@@ -40,8 +41,8 @@ void attune_descriptors_free(attune_descriptors *descriptors); /* NULL-safe */
 attune_status attune_descriptors_begin(attune_descriptors *descriptors);
 attune_status attune_descriptors_push(attune_descriptors *descriptors, const float *samples,
                                       size_t count);
-/* False for a track that is too short, or has a sample beyond 1e6 or none that is a number; `out` is
- * then NaN. */
+/* False for a track that is too short, or has a sample beyond 1e6 or none that is a number; `out`
+ * is then NaN. */
 bool attune_descriptors_finish(attune_descriptors *descriptors, float out[ATTUNE_DESCRIPTORS]);
 
 #endif

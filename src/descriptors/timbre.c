@@ -1,8 +1,8 @@
 /* timbre.c - centroid, roll-off and flatness of a track's spectra.
  *
  * bliss hands aubio windows of 512 samples every 128, of which aubio takes the first 128 and looks
- * at the last 512 that it has taken. Hence the first windows begin before the track, in silence, and
- * the last ends 384 samples before its end: what slides here is both windows together. */
+ * at the last 512 that it has taken. Hence the first windows begin before the track, in silence,
+ * and the last ends 384 samples before its end: what slides here is both windows together. */
 #include "descriptors/timbre.h"
 
 enum { AHEAD = ATTUNE_TIMBRE_WINDOW - ATTUNE_TIMBRE_HOP };

@@ -9,8 +9,9 @@ attune_status attune_descriptors_create(attune_descriptors **out, int sample_rat
 {
     (void)sample_rate;
     *out = NULL;
-    return attune_fail(ATTUNE_ECONFIG, "--descriptors: this attune was built without aubio, which "
-                                       "they need; install libaubio-dev and build it again");
+    return attune_fail(ATTUNE_ECONFIG,
+                       "descriptors need aubio, and this attune was built without it: "
+                       "install libaubio-dev and build it again, or leave out --descriptors");
 }
 
 void attune_descriptors_free(attune_descriptors *descriptors)

@@ -56,8 +56,8 @@ typedef struct job {
 
 typedef struct worker {
     job *job;
-    attune_engine *engine;   /* NULL on GPUs */
-    attune_decoder *decoder; /* NULL: decodes by itself */
+    attune_engine *engine;           /* NULL on GPUs */
+    attune_decoder *decoder;         /* NULL: decodes by itself */
     attune_descriptors *descriptors; /* NULL: not wanted */
     pthread_t thread;
     bool started;
@@ -468,10 +468,9 @@ static attune_status check_descriptors(const attune_job_options *options)
 {
     attune_descriptors *descriptors = NULL;
     const attune_status status =
-        options->descriptors
-            ? attune_descriptors_create(&descriptors,
-                                        attune_model_network(options->model)->sample_rate)
-            : ATTUNE_OK;
+        options->descriptors ? attune_descriptors_create(
+                                   &descriptors, attune_model_network(options->model)->sample_rate)
+                             : ATTUNE_OK;
     attune_descriptors_free(descriptors);
     return status;
 }

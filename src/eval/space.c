@@ -51,8 +51,8 @@ attune_status attune_space_add(attune_space *space, const char *name, const floa
 
 static attune_status fail_descriptors(const char *path)
 {
-    return attune_fail(ATTUNE_EDATA, "%s: has no descriptors; attune embed --descriptors makes them",
-                       path);
+    return attune_fail(ATTUNE_EDATA,
+                       "%s: has no descriptors; attune embed --descriptors makes them", path);
 }
 
 static attune_status read_output(attune_space *s, const char *path, attune_space_kind kind)
@@ -77,8 +77,8 @@ static attune_status read_output(attune_space *s, const char *path, attune_space
         for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
             const attune_row row = attune_rows_get(rows, i);
             if (attune_track_has_embedding(row.status)) {
-                status = attune_space_add(s, row.path, descriptors ? row.descriptors : row.embedding,
-                                          row.labels);
+                status = attune_space_add(
+                    s, row.path, descriptors ? row.descriptors : row.embedding, row.labels);
             } else {
                 s->left_out++;
             }

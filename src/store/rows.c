@@ -72,7 +72,8 @@ static attune_status reserve_rows(attune_rows *rows, size_t count)
     if (rows->descriptors) {
         float *descriptors = realloc(rows->descriptors, capacity * DESCRIPTORS_SIZE);
         if (!descriptors) {
-            return attune_fail_memory("descriptors", (unsigned long long)capacity * DESCRIPTORS_SIZE);
+            return attune_fail_memory("descriptors",
+                                      (unsigned long long)capacity * DESCRIPTORS_SIZE);
         }
         rows->descriptors = descriptors;
     }

@@ -21,13 +21,20 @@ const attune_attribute attune_attributes[ATTUNE_ATTRIBUTE_COUNT] = {
 const char *attune_column_name(attune_column column)
 {
     static const char *const names[ATTUNE_COLUMN_COUNT] = {
-        [ATTUNE_COLUMN_EMBEDDING] = "embedding", [ATTUNE_COLUMN_PATH] = "path",
-        [ATTUNE_COLUMN_STATUS] = "status",       [ATTUNE_COLUMN_ERROR] = "error",
-        [ATTUNE_COLUMN_DURATION] = "duration",   [ATTUNE_COLUMN_FRAMES] = "frames",
-        [ATTUNE_COLUMN_SIZE] = "size",           [ATTUNE_COLUMN_MTIME] = "mtime_ns",
-        [ATTUNE_COLUMN_CHECKSUM] = "checksum",   [ATTUNE_COLUMN_TRACK_ID] = "track_id",
-        [ATTUNE_COLUMN_GENRE_TOP] = "genre_top", [ATTUNE_COLUMN_ARTIST_ID] = "artist_id",
-        [ATTUNE_COLUMN_ALBUM_ID] = "album_id",   [ATTUNE_COLUMN_SPLIT] = "split",
+        [ATTUNE_COLUMN_EMBEDDING] = "embedding",
+        [ATTUNE_COLUMN_PATH] = "path",
+        [ATTUNE_COLUMN_STATUS] = "status",
+        [ATTUNE_COLUMN_ERROR] = "error",
+        [ATTUNE_COLUMN_DURATION] = "duration",
+        [ATTUNE_COLUMN_FRAMES] = "frames",
+        [ATTUNE_COLUMN_SIZE] = "size",
+        [ATTUNE_COLUMN_MTIME] = "mtime_ns",
+        [ATTUNE_COLUMN_CHECKSUM] = "checksum",
+        [ATTUNE_COLUMN_TRACK_ID] = "track_id",
+        [ATTUNE_COLUMN_GENRE_TOP] = "genre_top",
+        [ATTUNE_COLUMN_ARTIST_ID] = "artist_id",
+        [ATTUNE_COLUMN_ALBUM_ID] = "album_id",
+        [ATTUNE_COLUMN_SPLIT] = "split",
         [ATTUNE_COLUMN_DESCRIPTORS] = "descriptors",
     };
     return names[column];

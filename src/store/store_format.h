@@ -49,8 +49,8 @@ bool attune_column_is_optional(attune_column column);
 int attune_column_width(attune_column column, int embedding);
 int attune_column_rank(attune_column column);
 
-/* The attributes of /descriptors: names of the columns, one a line, and how they are scaled. Without
- * the first the dataset is a user's own. */
+/* The attributes of /descriptors: names of the columns, one a line, and how they are scaled.
+ * Without the first the dataset is a user's own. */
 #define ATTUNE_DESCRIPTORS_COLUMNS "columns"
 #define ATTUNE_DESCRIPTORS_SCALING "scaling"
 extern const char attune_descriptors_scaling[];

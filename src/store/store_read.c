@@ -305,8 +305,8 @@ static attune_status read_column(attune_store *store, attune_column column, uint
     }
     const int rank = attune_column_rank(column);
     const hsize_t start[2] = {first, 0};
-    const hsize_t extent[2] = {
-        count, (hsize_t)attune_column_width(column, store->attributes.embedding)};
+    const hsize_t extent[2] = {count,
+                               (hsize_t)attune_column_width(column, store->attributes.embedding)};
     hid_t dataset = store->datasets[column];
     hid_t file_space = H5Dget_space(dataset), memory_space = H5Screate_simple(rank, extent, NULL);
     store->file.error = 0;

@@ -242,13 +242,20 @@ static attune_status write_block(attune_store_writer *writer)
         fill_labels(writer, i);
     }
     const void *const values[ATTUNE_COLUMN_COUNT] = {
-        [ATTUNE_COLUMN_EMBEDDING] = rows->embeddings, [ATTUNE_COLUMN_PATH] = block->path,
-        [ATTUNE_COLUMN_STATUS] = block->status,       [ATTUNE_COLUMN_ERROR] = block->error,
-        [ATTUNE_COLUMN_DURATION] = block->duration,   [ATTUNE_COLUMN_FRAMES] = block->frames,
-        [ATTUNE_COLUMN_SIZE] = block->size,           [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
-        [ATTUNE_COLUMN_CHECKSUM] = block->checksum,   [ATTUNE_COLUMN_TRACK_ID] = block->track_id,
-        [ATTUNE_COLUMN_GENRE_TOP] = block->genre_top, [ATTUNE_COLUMN_ARTIST_ID] = block->artist_id,
-        [ATTUNE_COLUMN_ALBUM_ID] = block->album_id,   [ATTUNE_COLUMN_SPLIT] = block->split,
+        [ATTUNE_COLUMN_EMBEDDING] = rows->embeddings,
+        [ATTUNE_COLUMN_PATH] = block->path,
+        [ATTUNE_COLUMN_STATUS] = block->status,
+        [ATTUNE_COLUMN_ERROR] = block->error,
+        [ATTUNE_COLUMN_DURATION] = block->duration,
+        [ATTUNE_COLUMN_FRAMES] = block->frames,
+        [ATTUNE_COLUMN_SIZE] = block->size,
+        [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
+        [ATTUNE_COLUMN_CHECKSUM] = block->checksum,
+        [ATTUNE_COLUMN_TRACK_ID] = block->track_id,
+        [ATTUNE_COLUMN_GENRE_TOP] = block->genre_top,
+        [ATTUNE_COLUMN_ARTIST_ID] = block->artist_id,
+        [ATTUNE_COLUMN_ALBUM_ID] = block->album_id,
+        [ATTUNE_COLUMN_SPLIT] = block->split,
         [ATTUNE_COLUMN_DESCRIPTORS] = block->descriptors,
     };
     for (int i = 0; count && i < ATTUNE_COLUMN_COUNT; i++) {

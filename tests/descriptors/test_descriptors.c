@@ -1,5 +1,6 @@
-/* test_descriptors.c - all of a track's descriptors: those of librosa (tools/make_descriptor_goldens.py)
- * but for the tempo, and what bliss's own tests expect of extremes; the same however a track comes. */
+/* test_descriptors.c - all of a track's descriptors: those of librosa
+ * (tools/make_descriptor_goldens.py) but for the tempo, and what bliss's own tests expect of
+ * extremes; the same however a track comes. */
 #include "descriptors/descriptors.h"
 
 #include "csv/csv.h"

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The tempo of `clicks` of `length` ones, each with silence before it, `period` samples together. */
+/* The tempo of `clicks` of `length` ones, each with silence before it, `period` samples together.
+ */
 static double tempo_of(int clicks, int period, int length)
 {
     attune_tempo tempo = {0};
@@ -73,9 +74,9 @@ Test(tempo, is_the_median_of_what_aubio_says_at_its_beats)
     cr_assert_eq(attune_tempo_create(&tempo), ATTUNE_OK);
     cr_assert_eq(attune_tempo_begin(&tempo), ATTUNE_OK);
     for (int at = 0; at < COUNT; at += 777) {
-        cr_assert_eq(attune_tempo_push(&tempo, samples + at,
-                                       (size_t)(COUNT - at < 777 ? COUNT - at : 777)),
-                     ATTUNE_OK);
+        cr_assert_eq(
+            attune_tempo_push(&tempo, samples + at, (size_t)(COUNT - at < 777 ? COUNT - at : 777)),
+            ATTUNE_OK);
     }
     cr_assert_gt(count, 10);
     cr_assert_lt(beats[0], beats[count - 1], "nothing to take a median of");

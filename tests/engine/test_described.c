@@ -1,5 +1,5 @@
-/* test_described.c - descriptors in a job's rows: of the samples that are embedded, on every device,
- * and in all rows of an output or in none. */
+/* test_described.c - descriptors in a job's rows: of the samples that are embedded, on every
+ * device, and in all rows of an output or in none. */
 #include "audio/decode.h"
 #include "descriptors/descriptors.h"
 #include "tests/engine/fake_batch.h"
@@ -128,8 +128,8 @@ Test(described, all_rows_of_an_output_or_none, .timeout = 120)
     cr_assert_eq(attune_rows_count(added), attune_rows_count(whole));
     for (size_t i = 0; i < attune_rows_count(added); i++) {
         cr_assert_arr_eq(attune_rows_get(added, i).descriptors,
-                         attune_rows_get(whole, i).descriptors,
-                         ATTUNE_DESCRIPTORS * sizeof(float), "row %zu", i);
+                         attune_rows_get(whole, i).descriptors, ATTUNE_DESCRIPTORS * sizeof(float),
+                         "row %zu", i);
     }
     attune_rows_free(added);
     attune_rows_free(whole);

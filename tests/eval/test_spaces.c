@@ -1,5 +1,5 @@
-/* test_spaces.c - attune eval --space: an output's descriptors are evaluated as any vectors are, and
- * beside its embedding. What else the commands say of descriptors, too. */
+/* test_spaces.c - attune eval --space: an output's descriptors are evaluated as any vectors are,
+ * and beside its embedding. What else the commands say of descriptors, too. */
 #include "tests/store/store_support.h"
 #include "tests/support/support.h"
 
@@ -21,7 +21,8 @@ static void make_files(bool descriptors)
     attune_rows *rows = NULL;
     uint64_t state = 3;
     cr_assert_eq(chdir(temporary_folder()), 0);
-    FILE *csv[2] = {fopen("emb.csv", "w"), fopen("desc.csv", "w")}, *labels = fopen("labels.csv", "w");
+    FILE *csv[2] = {fopen("emb.csv", "w"), fopen("desc.csv", "w")},
+         *labels = fopen("labels.csv", "w");
     cr_assert(csv[0] && csv[1] && labels);
     fprintf(labels, "path,genre,artist\n");
     attributes.descriptors = descriptors;
@@ -33,9 +34,8 @@ static void make_files(bool descriptors)
         random_fill(&state, own, ATTUNE_DESCRIPTORS, 1);
         embedding[i % 3] += 1;
         snprintf(name, sizeof(name), "%03d.mp3", i);
-        const attune_row row = {.path = name,
-                                .embedding = embedding,
-                                .descriptors = i + 1 < ROWS ? own : NULL};
+        const attune_row row = {
+            .path = name, .embedding = embedding, .descriptors = i + 1 < ROWS ? own : NULL};
         cr_assert_eq(attune_rows_append(rows, &row), ATTUNE_OK);
         fprintf(labels, "%s,%s,a%d\n", name, i % 3 ? "Rock" : "Folk", i % 10);
         for (int k = 0; k < 2; k++) {
@@ -64,9 +64,9 @@ static void shell(const char *command)
 /* Figures (rows of the CSV) of the first file, without its name. */
 static void evaluate(const char *arguments, const char *name, const char *out)
 {
-    cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval %s --labels labels.csv --csv >all.csv",
-                             arguments),
-                 0);
+    cr_assert_eq(
+        run_command("\"$ATTUNE_COMMAND\" eval %s --labels labels.csv --csv >all.csv", arguments),
+        0);
     cr_assert_eq(run_command("grep -F ',\"%s\",' all.csv | sed 's/,\"%s\",/,/' >%s && test -s %s",
                              name, name, out, out),
                  0);
@@ -78,14 +78,16 @@ Test(spaces, descriptors_are_evaluated_as_vectors_of_a_file_are, .timeout = 60)
     evaluate("out.h5 --space descriptors", "out.h5 descriptors", "h5");
     evaluate("desc.csv", "desc.csv", "csv");
     shell("cmp h5 csv");
-    evaluate("out.h5 --space embedding --space descriptors", "out.h5", "h5"); /* of rows with both */
+    evaluate("out.h5 --space embedding --space descriptors", "out.h5",
+             "h5"); /* of rows with both */
     evaluate("emb.csv", "emb.csv", "csv");
     shell("cmp h5 csv");
     evaluate("out.h5 --space embedding --space descriptors", "out.h5 descriptors", "h5");
     evaluate("desc.csv", "desc.csv", "csv");
     shell("cmp h5 csv");
-    shell("\"$ATTUNE_COMMAND\" eval out.h5 --space descriptors --space embedding --labels labels.csv "
-          ">table && grep -q 'out.h5 descriptors *out.h5 *random' table");
+    shell(
+        "\"$ATTUNE_COMMAND\" eval out.h5 --space descriptors --space embedding --labels labels.csv "
+        ">table && grep -q 'out.h5 descriptors *out.h5 *random' table");
 }
 
 Test(spaces, mistakes_are_said, .timeout = 60)
@@ -99,7 +101,8 @@ Test(spaces, mistakes_are_said, .timeout = 60)
           "grep -q 'emb.csv: has no descriptors' err");
     make_files(false);
     shell("\"$ATTUNE_COMMAND\" eval out.h5 --space descriptors 2>err; test $? = 65 && "
-          "grep -q '^attune: out.h5: has no descriptors; attune embed --descriptors makes them$' err");
+          "grep -q '^attune: out.h5: has no descriptors; attune embed --descriptors makes them$' "
+          "err");
 }
 
 Test(spaces, other_commands_know_descriptors, .timeout = 60)

@@ -118,8 +118,8 @@ Test(descriptors, say_what_they_are_and_are_a_users_own_if_not)
     attune_store *store = NULL;
     write_rows(path, rows, true);
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
-    hid_t attribute = H5Aopen_by_name(file, "descriptors", ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT,
-                                      H5P_DEFAULT);
+    hid_t attribute =
+        H5Aopen_by_name(file, "descriptors", ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT, H5P_DEFAULT);
     hid_t type = H5Aget_type(attribute);
     cr_assert_leq(H5Tget_size(type), sizeof(columns));
     cr_assert_geq(H5Aread(attribute, type, columns), 0);
@@ -127,14 +127,16 @@ Test(descriptors, say_what_they_are_and_are_a_users_own_if_not)
     cr_assert_str_eq(strrchr(columns, '\n'), "\ntriads_of_intervals");
     H5Tclose(type);
     H5Aclose(attribute);
-    cr_assert_geq(H5Adelete_by_name(file, "descriptors", ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT), 0);
+    cr_assert_geq(H5Adelete_by_name(file, "descriptors", ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT),
+                  0);
     H5Fclose(file);
     assert_file(path, false);
     /* Under that attribute they must be as many, and f32. */
     write_rows(path, rows, true);
     file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     cr_assert_geq(H5Lmove(file, "descriptors", file, "kept", H5P_DEFAULT, H5P_DEFAULT), 0);
-    cr_assert_geq(H5Lcreate_hard(file, "embedding", file, "descriptors", H5P_DEFAULT, H5P_DEFAULT), 0);
+    cr_assert_geq(H5Lcreate_hard(file, "embedding", file, "descriptors", H5P_DEFAULT, H5P_DEFAULT),
+                  0);
     hid_t space = H5Screate(H5S_SCALAR);
     attribute = H5Acreate_by_name(file, "descriptors", ATTUNE_DESCRIPTORS_COLUMNS, H5T_NATIVE_INT,
                                   space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
