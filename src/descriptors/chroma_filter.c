@@ -15,8 +15,16 @@ typedef float attune_nodes __attribute__((vector_size(NODES * sizeof(float))));
 static attune_nodes table[ATTUNE_PITCHES][ATTUNE_CHROMA_BINS];
 static float interpolation[NODES][ATTUNE_TUNINGS];
 
-/* Wider registers compute the same sums: each lane is one of its own. */
-#if defined(__x86_64__)
+/* Wider registers compute the same sums: each lane is one of its own. Which, is chosen when the
+ * program is loaded, before ThreadSanitizer is ready for it. */
+#ifdef __has_feature
+#define ATTUNE_THREAD_SANITIZER __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define ATTUNE_THREAD_SANITIZER 1
+#else
+#define ATTUNE_THREAD_SANITIZER 0
+#endif
+#if defined(__x86_64__) && !ATTUNE_THREAD_SANITIZER
 #define ATTUNE_WIDE __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define ATTUNE_WIDE
