@@ -113,6 +113,10 @@ typedef struct attune_job_options {
      * and a crash or hang inside FFmpeg costs one file and not the job: cannot_decode, or timeout.
      * NULL: decodes in this process. A command that cannot be started is ATTUNE_ECONFIG. */
     const char *decoder;
+    /* Rows also get the 23 descriptors of attune/store.h. Without aubio in this build, or with a
+     * model at another rate than theirs, 22,050 Hz, ATTUNE_ECONFIG. An output has them or has not,
+     * as it has a model: rows with and without are not mixed. */
+    bool descriptors;
     size_t gpu_memory;     /* bytes of device memory at most, each; 0: 80 % of what is free */
     uint64_t verify;       /* tracks, chosen at random, to embed again on the CPU and compare */
     int shard, shards;     /* which shard of how many the scan is, for the parts' names; 0 of 1 */

@@ -49,6 +49,42 @@ ATTUNE_API bool attune_labels_equal(const attune_labels *a, const attune_labels 
 
 #define ATTUNE_NO_LABELS ((attune_labels){.track_id = -1, .artist_id = -1, .album_id = -1})
 
+/* The descriptors of a track that embed --descriptors adds, in their order; what they are and how
+ * they are scaled is in README, "Descriptors". X(name, text). */
+#define ATTUNE_DESCRIPTOR_NAMES(X)                                                                 \
+    X(TEMPO, "tempo")                                                                              \
+    X(CROSSINGS, "zero_crossings")                                                                 \
+    X(CENTROID_MEAN, "centroid_mean")                                                              \
+    X(CENTROID_DEVIATION, "centroid_deviation")                                                    \
+    X(ROLLOFF_MEAN, "rolloff_mean")                                                                \
+    X(ROLLOFF_DEVIATION, "rolloff_deviation")                                                      \
+    X(FLATNESS_MEAN, "flatness_mean")                                                              \
+    X(FLATNESS_DEVIATION, "flatness_deviation")                                                    \
+    X(LOUDNESS_MEAN, "loudness_mean")                                                              \
+    X(LOUDNESS_DEVIATION, "loudness_deviation")                                                    \
+    X(MINOR_SECOND, "minor_second")                                                                \
+    X(MAJOR_SECOND, "major_second")                                                                \
+    X(MINOR_THIRD, "minor_third")                                                                  \
+    X(MAJOR_THIRD, "major_third")                                                                  \
+    X(FOURTH, "fourth")                                                                            \
+    X(TRITONE, "tritone")                                                                          \
+    X(MAJOR, "major")                                                                              \
+    X(MINOR, "minor")                                                                              \
+    X(DIMINISHED, "diminished")                                                                    \
+    X(AUGMENTED, "augmented")                                                                      \
+    X(INTERVALS, "intervals")                                                                      \
+    X(TRIADS, "triads")                                                                            \
+    X(TRIADS_OF_INTERVALS, "triads_of_intervals")
+
+typedef enum attune_descriptor {
+#define ATTUNE_X(name, text) ATTUNE_DESCRIPTOR_##name,
+    ATTUNE_DESCRIPTOR_NAMES(ATTUNE_X)
+#undef ATTUNE_X
+        ATTUNE_DESCRIPTORS
+} attune_descriptor;
+
+ATTUNE_API const char *attune_descriptor_name(attune_descriptor descriptor); /* "tempo" */
+
 /* One track. As input its pointers are borrowed for the call; as output they are valid until the
  * rows they came from change. */
 typedef struct attune_row {
@@ -60,6 +96,7 @@ typedef struct attune_row {
     uint64_t size;     /* bytes of the file when read */
     int64_t mtime_ns;
     const float *embedding;      /* (E); NULL means a row of NaN */
+    const float *descriptors;    /* (ATTUNE_DESCRIPTORS); NULL: there are none, NaN in a file */
     const attune_labels *labels; /* as input NULL means ATTUNE_NO_LABELS; as output never NULL */
 } attune_row;
 
@@ -96,6 +133,7 @@ typedef struct attune_store_attributes {
     int frame_size;
     int embedding; /* E */
     bool labels;   /* the file has columns of labels: not an attribute, but which datasets it has */
+    bool descriptors; /* nor is this one: it has descriptors */
     double clip_start;
     double clip_seconds; /* 0: to the end */
 } attune_store_attributes;

@@ -120,7 +120,7 @@ static attune_status check_output(const demo *d)
     if (access(d->output, F_OK) != 0) {
         return ATTUNE_OK;
     }
-    attune_status status = attune_space_read(&space, d->output, NULL);
+    attune_status status = attune_space_read(&space, d->output, NULL, ATTUNE_SPACE_EMBEDDING);
     bool ours = status == ATTUNE_OK;
     for (uint32_t i = 0; i < space.n; i++) {
         ours = ours && attune_demo_find(space.names[i]) >= 0;
@@ -265,7 +265,7 @@ static attune_status print_table(const demo *d)
 {
     attune_space space;
     uint32_t same = 0;
-    const attune_status status = attune_space_read(&space, d->output, NULL);
+    const attune_status status = attune_space_read(&space, d->output, NULL, ATTUNE_SPACE_EMBEDDING);
     if (status != ATTUNE_OK) {
         return status;
     }

@@ -44,6 +44,8 @@ static const char help[] =
     "                             fast within 5e-4, and takes half the time on GPUs and on\n"
     "                             processors with AVX-512, a tenth less on others\n"
     "                             (default: exact)\n"
+    "      --descriptors          also write the 23 descriptors of bliss, /descriptors (needs\n"
+    "                             aubio in the build)\n"
     "      --verify N             embed N tracks, chosen at random, again on the CPU, and\n"
     "                             fail if one differs by more than the precision allows\n"
     "      --fma-metadata DIR     also write what fma_metadata in DIR says of each track: the\n"
@@ -75,8 +77,9 @@ static const char help_ends[] = /* C99's longest string is not long enough for b
     "\n"
     "Exit: 0 all embedded, 3 finished but some files failed, 64 usage, 65 bad model, OUT.h5\n"
     "or part, 66 no input, 70 verification failed, 73 cannot create OUT.h5, 74 I/O error, 75\n"
-    "run again (SIGUSR1, a GPU failed, another job is writing OUT.h5), 78 no such device, or\n"
-    "OUT.h5 has another model, precision or clip, 130 SIGINT, 143 SIGTERM.\n";
+    "run again (SIGUSR1, a GPU failed, another job is writing OUT.h5), 78 no such device, no\n"
+    "aubio for --descriptors, or OUT.h5 has another model, precision, clip or has descriptors\n"
+    "or none otherwise than asked for, 130 SIGINT, 143 SIGTERM.\n";
 
 enum {
     OPTION_FILES_FROM = 256,
@@ -86,6 +89,7 @@ enum {
     OPTION_DEVICE,
     OPTION_GPU_MEMORY,
     OPTION_PRECISION,
+    OPTION_DESCRIPTORS,
     OPTION_VERIFY,
     OPTION_FMA_METADATA,
     OPTION_SUBSET,
@@ -110,6 +114,7 @@ static const struct option options[] = {
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"gpu-memory", required_argument, NULL, OPTION_GPU_MEMORY},
     {"precision", required_argument, NULL, OPTION_PRECISION},
+    {"descriptors", no_argument, NULL, OPTION_DESCRIPTORS},
     {"verify", required_argument, NULL, OPTION_VERIFY},
     {"fma-metadata", required_argument, NULL, OPTION_FMA_METADATA},
     {"subset", required_argument, NULL, OPTION_SUBSET},
@@ -178,6 +183,9 @@ static int take_option(embed_arguments *a, int option)
         if (!parse_size(optarg, &a->job.gpu_memory)) {
             return usage_error("embed", "--gpu-memory %s: not a size such as 8G or 500M", optarg);
         }
+        break;
+    case OPTION_DESCRIPTORS:
+        a->job.descriptors = true;
         break;
     case OPTION_VERIFY:
         if (!parse_integer(optarg, 0, 1000000000, &count)) {

@@ -26,6 +26,8 @@ static const char help[] =
     "                            split\n"
     "      --ids FILE            ids or paths of a .npy file's rows, one a line (default: the\n"
     "                            same name with .txt); may be given again\n"
+    "      --space NAME          embedding (default) or descriptors, those of outputs made with\n"
+    "                            --descriptors; both, if it is given twice, are compared\n"
     "      --metric NAME         euclidean (default) or cosine\n"
     "      --plots DIR           draws distances, confusions and recall as PNG and SVG (gnuplot)\n"
     "      --json, --csv         instead of a table\n"
@@ -45,6 +47,7 @@ enum {
     OPTION_FMA,
     OPTION_LABELS,
     OPTION_IDS,
+    OPTION_SPACE,
     OPTION_METRIC,
     OPTION_PLOTS,
     OPTION_JSON,
@@ -59,6 +62,7 @@ static const struct option options[] = {
     {"fma-metadata", required_argument, NULL, OPTION_FMA},
     {"labels", required_argument, NULL, OPTION_LABELS},
     {"ids", required_argument, NULL, OPTION_IDS},
+    {"space", required_argument, NULL, OPTION_SPACE},
     {"metric", required_argument, NULL, OPTION_METRIC},
     {"plots", required_argument, NULL, OPTION_PLOTS},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -87,6 +91,21 @@ static int parse_part(eval_arguments *a, const char *text)
     return usage_error("eval", "--split %s: not one of all, train, validation, test", text);
 }
 
+static int parse_space(eval_arguments *a, const char *text)
+{
+    const bool descriptors = strcmp(text, "descriptors") == 0;
+    const attune_space_kind kind = descriptors ? ATTUNE_SPACE_DESCRIPTORS : ATTUNE_SPACE_EMBEDDING;
+    if (!descriptors && strcmp(text, "embedding") != 0) {
+        return usage_error("eval", "--space %s: neither embedding nor descriptors", text);
+    }
+    if (a->options.kind_count > 0 &&
+        (a->options.kind_count == ATTUNE_SPACE_KINDS || a->options.kinds[0] == kind)) {
+        return usage_error("eval", "--space %s is given twice", text);
+    }
+    a->options.kinds[a->options.kind_count++] = kind;
+    return EXIT_OK;
+}
+
 /* Options of a value; 0 when it is fine. */
 static int take_value(eval_arguments *a, int option, const char *text)
 {
@@ -98,6 +117,8 @@ static int take_value(eval_arguments *a, int option, const char *text)
         return parse_real(text, 0, 1e6, &a->options.margin)
                    ? EXIT_OK
                    : usage_error("eval", "--margin %s: not a number from 0", text);
+    case OPTION_SPACE:
+        return parse_space(a, text);
     case OPTION_METRIC:
         a->options.cosine = strcmp(text, "cosine") == 0;
         return a->options.cosine || strcmp(text, "euclidean") == 0
@@ -175,6 +196,9 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
     }
     a->options.files = (const char *const *)argv + optind;
     a->options.file_count = (uint32_t)(argc - optind);
+    if (a->options.kind_count == 0) {
+        a->options.kinds[a->options.kind_count++] = ATTUNE_SPACE_EMBEDDING;
+    }
     a->options.triplets = a->triplets;
     a->options.ids = a->ids;
     return EXIT_OK;

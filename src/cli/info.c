@@ -214,6 +214,7 @@ static int output_json(const attune_store_attributes *a, uint64_t rows, const ui
     json_object_set_new(object, "network", network ? network : attune_json_text(a->network));
     json_object_set_new(object, "embedding", json_integer(a->embedding));
     json_object_set_new(object, "labels", json_boolean(a->labels));
+    json_object_set_new(object, "descriptors", json_boolean(a->descriptors));
     json_object_set_new(object, "device", attune_json_text(a->device));
     json_object_set_new(object, "precision", attune_json_text(a->precision));
     json_object_set_new(object, "clip_start", json_real(a->clip_start));
@@ -242,6 +243,9 @@ static void output_text(const attune_store_attributes *a, uint64_t rows, const u
         }
     }
     printf("%-16s%d components\n", "embedding", a->embedding);
+    if (a->descriptors) {
+        printf("%-16s%d columns\n", "descriptors", ATTUNE_DESCRIPTORS);
+    }
     if (a->labels) {
         print_text("labels", "track_id, genre_top, artist_id, album_id, split");
     }

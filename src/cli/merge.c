@@ -17,8 +17,8 @@ static const char help[] =
     "Usage: attune merge -o ALL.h5 FILE.h5... [OPTION...]\n"
     "\n"
     "Joins outputs into one, sorted by path: the shards of an archive, say. They must have\n"
-    "the same model, network, precision, clip and root. ALL.h5 is written whole and only\n"
-    "then takes its name; it may be one of the inputs.\n"
+    "the same model, network, precision, clip and root, and all of them descriptors or none.\n"
+    "ALL.h5 is written whole and only then takes its name; it may be one of the inputs.\n"
     "\n"
     "  -o, --output ALL.h5    file to write; an attune output there is replaced\n"
     "      --last-wins        of tracks in several inputs take the row of the last one in\n"
@@ -159,6 +159,14 @@ static attune_status check_fit(const attune_store_attributes *one, const char *n
                                name, fixed_numbers[i].name, number_at(one, offset), first_name,
                                number_at(first, offset));
         }
+    }
+    if (one->descriptors != first->descriptors) {
+        return attune_fail(
+            ATTUNE_EDATA,
+            "%s has %s descriptors, and %s has %s; only outputs that agree in it can "
+            "be merged",
+            name, one->descriptors ? "the" : "no", first_name,
+            first->descriptors ? "them" : "none");
     }
     return ATTUNE_OK;
 }

@@ -102,11 +102,17 @@ static attune_status source_read(const source *from, float *samples, size_t capa
 typedef struct sink {
     attune_engine *engine;
     attune_batch_track *track;
+    attune_descriptors *descriptors; /* NULL: not wanted */
 } sink;
 
-static attune_status begin(sink *s, const attune_embed_device *device)
+static attune_status begin(sink *s, const attune_embed_device *device,
+                           attune_descriptors *descriptors)
 {
-    *s = (sink){.engine = device->engine};
+    *s = (sink){.engine = device->engine, .descriptors = descriptors};
+    const attune_status status = descriptors ? attune_descriptors_begin(descriptors) : ATTUNE_OK;
+    if (status != ATTUNE_OK) {
+        return status;
+    }
     if (s->engine) {
         attune_engine_begin(s->engine);
         return ATTUNE_OK;
@@ -122,6 +128,9 @@ static attune_status decode(const sink *s, const source *from, stopwatch *watch)
                               : attune_batch_track_space(s->track, &space);
         lap(watch, false);
         attune_status status = source_read(from, to, space, &count);
+        if (status == ATTUNE_OK && s->descriptors) {
+            status = attune_descriptors_push(s->descriptors, to, count);
+        }
         lap(watch, true);
         if (status != ATTUNE_OK || count == 0) {
             return status;
@@ -167,6 +176,8 @@ typedef struct waiting {
     int E;
     attune_embed_done done;
     void *user;
+    bool described;
+    float descriptors[ATTUNE_DESCRIPTORS];
 } waiting;
 
 static void on_done(void *user, attune_status status, const float *embedding, uint64_t frames)
@@ -174,14 +185,16 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
     waiting *w = user;
     bool finite =
         status == ATTUNE_OK && judge_embedding(&w->track, embedding, w->E, frames, w->peak);
-    w->done(w->user, status, &w->track, finite ? embedding : NULL);
+    w->done(w->user, status, &w->track, finite ? embedding : NULL,
+            finite && w->described ? w->descriptors : NULL);
     free(w);
 }
 
 attune_status attune_embed_file(const attune_embed_device *device, const attune_network *network,
                                 const attune_audio_place *place,
                                 const attune_audio_options *options, attune_decoder *decoder,
-                                attune_embed_meter *meter, attune_embed_done done, void *user)
+                                attune_descriptors *descriptors, attune_embed_meter *meter,
+                                attune_embed_done done, void *user)
 {
     const attune_audio_options settings =
         settings_for(options, network,
@@ -199,7 +212,7 @@ attune_status attune_embed_file(const attune_embed_device *device, const attune_
     attune_status status = source_open(&from, place, &settings, &result);
     lap(&watch, true);
     if (status == ATTUNE_OK && from.more) {
-        status = begin(&s, device);
+        status = begin(&s, device, descriptors);
     }
     if (status == ATTUNE_OK && from.more) {
         status = decode(&s, &from, &watch);
@@ -209,13 +222,14 @@ attune_status attune_embed_file(const attune_embed_device *device, const attune_
     if (status != ATTUNE_OK || !attune_track_has_embedding(w->track.status)) {
         attune_batch_track_abandon(s.track); /* an engine forgets it when the next begins */
         if (status == ATTUNE_OK) {
-            done(user, ATTUNE_OK, &w->track, NULL);
+            done(user, ATTUNE_OK, &w->track, NULL, NULL);
         }
         free(w);
         return status;
     }
     w->peak = (double)result.peak;
     w->E = network->embedding;
+    w->described = descriptors && attune_descriptors_finish(descriptors, w->descriptors);
     w->done = done;
     w->user = user;
     end(&s, on_done, w);
@@ -232,9 +246,10 @@ typedef struct row {
 } row;
 
 static void take_row(void *user, attune_status status, const attune_track *track,
-                     const float *embedding)
+                     const float *embedding, const float *descriptors)
 {
     row *r = user;
+    (void)descriptors;
     r->status = status;
     *r->track = *track;
     for (int i = 0; i < r->E; i++) {
@@ -251,7 +266,7 @@ attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
     row r = {.track = track, .embedding = embedding, .E = network->embedding};
     const attune_audio_place place = attune_audio_place_of(path);
     attune_status status =
-        attune_embed_file(&device, network, &place, audio, NULL, NULL, take_row, &r);
+        attune_embed_file(&device, network, &place, audio, NULL, NULL, NULL, take_row, &r);
     attune_engine_flush(engine);
     return status == ATTUNE_OK ? r.status : status;
 }

@@ -56,8 +56,9 @@ typedef struct job {
 
 typedef struct worker {
     job *job;
-    attune_engine *engine;   /* NULL on GPUs */
-    attune_decoder *decoder; /* NULL: decodes by itself */
+    attune_engine *engine;           /* NULL on GPUs */
+    attune_decoder *decoder;         /* NULL: decodes by itself */
+    attune_descriptors *descriptors; /* NULL: not wanted */
     pthread_t thread;
     bool started;
 } worker;
@@ -84,7 +85,7 @@ static void note_failure(job *j, attune_status status)
 
 /* Files a finished track, or notes the failure that `status` is. */
 static void file_row(job *j, const char *name, attune_status status, const attune_track *track,
-                     const float *embedding)
+                     const float *embedding, const float *descriptors)
 {
     pthread_mutex_lock(&j->mutex);
     if (status == ATTUNE_OK) {
@@ -97,6 +98,7 @@ static void file_row(job *j, const char *name, attune_status status, const attun
             .size = track->size,
             .mtime_ns = track->mtime_ns,
             .embedding = attune_track_has_embedding(track->status) ? embedding : NULL,
+            .descriptors = descriptors,
         };
         j->oldest = attune_rows_count(j->rows) == 0 ? attune_seconds() : j->oldest;
         status = attune_rows_append(j->rows, &row);
@@ -120,11 +122,11 @@ typedef struct pending {
 } pending;
 
 static void on_embedded(void *user, attune_status status, const attune_track *track,
-                        const float *embedding)
+                        const float *embedding, const float *descriptors)
 {
     pending *p = user;
     job *j = p->job;
-    file_row(j, p->name, status, track, embedding);
+    file_row(j, p->name, status, track, embedding, descriptors);
     free(p);
     pthread_mutex_lock(&j->mutex);
     j->waiting--;
@@ -159,7 +161,8 @@ static void embed(const worker *w, const attune_audio_place *place, const char *
     if (status == ATTUNE_OK) {
         *p = (pending){.job = j, .name = name};
         status = attune_embed_file(&device, attune_model_network(j->options->model), place,
-                                   &j->options->audio, w->decoder, &j->meter, on_embedded, p);
+                                   &j->options->audio, w->decoder, w->descriptors, &j->meter,
+                                   on_embedded, p);
     }
     if (status != ATTUNE_OK) { /* on_embedded will not be called */
         free(p);
@@ -327,6 +330,10 @@ static attune_status open_engines(job *j, worker *workers, int count)
     for (int i = 0; i < count && status == ATTUNE_OK && j->options->decoder; i++) {
         status = attune_decoder_create(&workers[i].decoder, j->options->decoder);
     }
+    for (int i = 0; i < count && status == ATTUNE_OK && j->options->descriptors; i++) {
+        status = attune_descriptors_create(&workers[i].descriptors,
+                                           attune_model_network(j->options->model)->sample_rate);
+    }
     return status;
 }
 
@@ -456,6 +463,18 @@ static attune_status check_output(const attune_job_options *options)
     return ATTUNE_OK;
 }
 
+/* Whether descriptors can be had, better known before anything is made. */
+static attune_status check_descriptors(const attune_job_options *options)
+{
+    attune_descriptors *descriptors = NULL;
+    const attune_status status =
+        options->descriptors ? attune_descriptors_create(
+                                   &descriptors, attune_model_network(options->model)->sample_rate)
+                             : ATTUNE_OK;
+    attune_descriptors_free(descriptors);
+    return status;
+}
+
 /* Runs or plans a job whose options are fine. */
 static attune_status run_with_output(job *j, double start, attune_job_progress *progress)
 {
@@ -486,6 +505,7 @@ static attune_status run_with_output(job *j, double start, attune_job_progress *
     for (int i = 0; workers && i < count; i++) {
         attune_engine_close(workers[i].engine);
         attune_decoder_close(workers[i].decoder);
+        attune_descriptors_free(workers[i].descriptors);
     }
     free(workers);
     return status;
@@ -505,6 +525,9 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
     }
     if (status == ATTUNE_OK) {
         status = attune_precision_parse(&j.precision, options->engine.precision);
+    }
+    if (status == ATTUNE_OK) {
+        status = check_descriptors(options);
     }
     if (status == ATTUNE_OK) {
         status = run_with_output(&j, start, progress);

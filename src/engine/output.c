@@ -62,6 +62,13 @@ static attune_status check_settings(const attune_output *output, const char *pat
     if (status == ATTUNE_OK) {
         status = check_number(path, "embedding", theirs->embedding, ours->embedding);
     }
+    if (status == ATTUNE_OK && theirs->descriptors != ours->descriptors) {
+        status = attune_fail(
+            ATTUNE_ECONFIG,
+            "%s: made %s --descriptors, and this run is %s; choose another output, "
+            "or start over with --force",
+            path, theirs->descriptors ? "with" : "without", ours->descriptors ? "with" : "without");
+    }
     if (status == ATTUNE_OK && ours->root) {
         status = check_text(path, "root", theirs->root, ours->root);
     }
@@ -233,6 +240,7 @@ static void set_attributes(attune_output *output)
         .clip_start = options->audio.clip_start,
         .clip_seconds = options->audio.clip_seconds,
         .labels = options->label != NULL,
+        .descriptors = options->descriptors,
     };
 }
 

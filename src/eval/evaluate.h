@@ -14,6 +14,8 @@
 typedef struct attune_evaluation_options {
     const char *const *files; /* (file_count), one or more */
     uint32_t file_count;
+    attune_space_kind kinds[ATTUNE_SPACE_KINDS]; /* (kind_count): of each file, in this order */
+    uint32_t kind_count;
     const char *const *ids; /* (id_count): of the first .npy files, in their order */
     uint32_t id_count;
     const char *labels;       /* a manifest, or NULL */

@@ -70,16 +70,19 @@ static attune_status read_spaces(attune_evaluation *e)
 {
     attune_status status = ATTUNE_OK;
     uint32_t npy = 0;
-    for (uint32_t i = 0; status == ATTUNE_OK && i < e->options.file_count; i++) {
-        const char *path = e->options.files[i], *ids = NULL;
+    const uint32_t kinds = e->options.kind_count;
+    for (uint32_t i = 0; status == ATTUNE_OK && i + 1 < e->space_count; i++) {
+        const char *path = e->options.files[i / kinds], *ids = NULL;
         if (ends_in_npy(path)) {
             ids = npy < e->options.id_count ? e->options.ids[npy] : NULL;
-            npy++;
+            npy += i % kinds == kinds - 1;
         }
-        status = attune_space_read(&e->spaces[i], path, ids);
+        const attune_space_kind kind = e->options.kinds[i % kinds];
+        status = attune_space_read(&e->spaces[i], path, ids, kind);
         if (status == ATTUNE_OK) {
             status = attune_space_retitle(
-                &e->spaces[i], attune_file_title(e->options.files, e->options.file_count, i));
+                &e->spaces[i],
+                attune_file_title(e->options.files, e->options.file_count, i / kinds), kind);
         }
         if (status == ATTUNE_OK && e->spaces[i].left_out > 0) {
             status = attune_report_note(&e->report, "%s: %u rows have no vector and are left out",
@@ -119,7 +122,7 @@ static attune_status match(uint32_t *row_of, attune_tracks *tracks, const attune
 /* Keeps the rows that every space has, in the first one's order. */
 static attune_status bring_together(attune_evaluation *e)
 {
-    const uint32_t n = e->spaces[0].n, files = e->options.file_count;
+    const uint32_t n = e->spaces[0].n, files = e->space_count - 1;
     attune_tracks *tracks = NULL;
     uint32_t *rows = malloc(((size_t)n + 1) * files * sizeof(*rows)), kept = 0, most = n;
     attune_status status = rows ? attune_tracks_open_rows(&tracks, e->spaces[0].names, n)
@@ -382,7 +385,7 @@ static attune_status choose_queries(attune_evaluation *e)
 attune_status attune_evaluation_load(attune_evaluation *evaluation)
 {
     attune_evaluation *e = evaluation;
-    e->space_count = e->options.file_count + 1;
+    e->space_count = e->options.file_count * e->options.kind_count + 1;
     e->spaces = calloc(e->space_count, sizeof(*e->spaces));
     e->titles = calloc(e->space_count, sizeof(*e->titles));
     e->confusion = calloc(e->space_count, sizeof(*e->confusion));
@@ -472,7 +475,7 @@ static attune_status compare(attune_evaluation *e, const attune_paired *p, uint3
 static attune_status compare_all(attune_evaluation *e)
 {
     attune_status status = ATTUNE_OK;
-    for (uint32_t s = 1; s < e->options.file_count; s++) {
+    for (uint32_t s = 1; s + 1 < e->space_count; s++) {
         for (uint32_t i = 0; status == ATTUNE_OK && i < e->paired_count; i++) {
             if (e->paired[i].scores[0] && e->paired[i].scores[s]) {
                 status = compare(e, &e->paired[i], s);

@@ -6,6 +6,7 @@
 #include "store/file_kind.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,15 +49,25 @@ attune_status attune_space_add(attune_space *space, const char *name, const floa
     return ATTUNE_OK;
 }
 
-static attune_status read_output(attune_space *s, const char *path)
+static attune_status fail_descriptors(const char *path)
+{
+    return attune_fail(ATTUNE_EDATA,
+                       "%s: has no descriptors; attune embed --descriptors makes them", path);
+}
+
+static attune_status read_output(attune_space *s, const char *path, attune_space_kind kind)
 {
     enum { BLOCK = 4096 };
     attune_store *store = NULL;
     attune_rows *rows = NULL;
+    const bool descriptors = kind == ATTUNE_SPACE_DESCRIPTORS;
     attune_status status = attune_store_open(&store, path);
     if (status == ATTUNE_OK) {
-        s->E = (uint32_t)attune_store_attributes_of(store)->embedding;
-        status = attune_rows_create(&rows, (int)s->E);
+        const attune_store_attributes *attributes = attune_store_attributes_of(store);
+        s->E = descriptors ? ATTUNE_DESCRIPTORS : (uint32_t)attributes->embedding;
+        status = descriptors && !attributes->descriptors
+                     ? fail_descriptors(path)
+                     : attune_rows_create(&rows, attributes->embedding);
     }
     const uint64_t total = status == ATTUNE_OK ? attune_store_count(store) : 0;
     for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += BLOCK) {
@@ -66,7 +77,8 @@ static attune_status read_output(attune_space *s, const char *path)
         for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
             const attune_row row = attune_rows_get(rows, i);
             if (attune_track_has_embedding(row.status)) {
-                status = attune_space_add(s, row.path, row.embedding, row.labels);
+                status = attune_space_add(
+                    s, row.path, descriptors ? row.descriptors : row.embedding, row.labels);
             } else {
                 s->left_out++;
             }
@@ -99,27 +111,36 @@ const char *attune_file_title(const char *const *paths, uint32_t count, uint32_t
     return name_of(paths[i]);
 }
 
-attune_status attune_space_retitle(attune_space *space, const char *title)
+attune_status attune_space_retitle(attune_space *space, const char *file, attune_space_kind kind)
 {
-    char *copy = strdup(title);
-    if (!copy) {
-        return attune_fail_memory("a name", strlen(title));
+    char *title = NULL;
+    if (asprintf(&title, "%s%s", file, kind == ATTUNE_SPACE_DESCRIPTORS ? " descriptors" : "") <
+        0) {
+        return attune_fail_memory("a name", strlen(file));
     }
     free(space->title);
-    space->title = copy;
+    space->title = title;
     return ATTUNE_OK;
 }
 
-attune_status attune_space_read(attune_space *out, const char *path, const char *ids)
+attune_status attune_space_read(attune_space *out, const char *path, const char *ids,
+                                attune_space_kind kind)
 {
-    attune_file_kind kind = ATTUNE_FILE_OTHER;
-    *out = (attune_space){.title = strdup(name_of(path))};
-    attune_status status =
-        out->title ? attune_file_kind_of(&kind, path) : attune_fail_memory("a name", strlen(path));
-    if (status == ATTUNE_OK) {
-        status = ends_in(path, ".npy")   ? attune_space_read_npy(out, path, ids)
-                 : ends_in(path, ".csv") ? attune_space_read_csv(out, path)
-                                         : read_output(out, path);
+    const bool npy = ends_in(path, ".npy"), csv = ends_in(path, ".csv");
+    attune_file_kind file = ATTUNE_FILE_OTHER;
+    *out = (attune_space){0};
+    if (asprintf(&out->title, "%s%s", name_of(path),
+                 kind == ATTUNE_SPACE_DESCRIPTORS ? " descriptors" : "") < 0) {
+        out->title = NULL;
+        return attune_fail_memory("a name", strlen(path));
+    }
+    attune_status status = attune_file_kind_of(&file, path);
+    if (status == ATTUNE_OK && (npy || csv) && kind == ATTUNE_SPACE_DESCRIPTORS) {
+        status = fail_descriptors(path);
+    } else if (status == ATTUNE_OK) {
+        status = npy   ? attune_space_read_npy(out, path, ids)
+                 : csv ? attune_space_read_csv(out, path)
+                       : read_output(out, path, kind);
     }
     if (status == ATTUNE_OK && out->n == 0) {
         status = attune_fail(ATTUNE_EDATA, "%s: holds no vector (%u rows without one)", path,

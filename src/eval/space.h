@@ -23,15 +23,24 @@ typedef struct attune_space {
     uint32_t left_out; /* rows of the file that have no vector */
 } attune_space;
 
+/* Which of a file's vectors. */
+typedef enum attune_space_kind {
+    ATTUNE_SPACE_EMBEDDING,
+    ATTUNE_SPACE_DESCRIPTORS, /* only an output of attune has them, made with --descriptors */
+    ATTUNE_SPACE_KINDS
+} attune_space_kind;
+
 /* ids: for .npy, NULL: the same name with .txt. ATTUNE_EDATA for what cannot be read, and for a
- * file without one vector. On failure there is nothing to free. */
-attune_status attune_space_read(attune_space *out, const char *path, const char *ids);
+ * file without one vector of the kind. On failure there is nothing to free. */
+attune_status attune_space_read(attune_space *out, const char *path, const char *ids,
+                                attune_space_kind kind);
 void attune_space_free(attune_space *space); /* NULL-safe; also of {0} */
 
 /* What file `i` of several is called in tables: its name, or its whole path where another has the
  * same name; one of `paths`, or a part of it. */
 const char *attune_file_title(const char *const *paths, uint32_t count, uint32_t i);
-attune_status attune_space_retitle(attune_space *space, const char *title);
+/* Calls a space of a kind after its file. */
+attune_status attune_space_retitle(attune_space *space, const char *file, attune_space_kind kind);
 
 /* Keeps rows (count), each once, in that order. */
 attune_status attune_space_select(attune_space *space, const uint32_t *rows, uint32_t count);

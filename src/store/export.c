@@ -103,6 +103,9 @@ static bool write_csv_header(FILE *stream, const attune_store_attributes *attrib
     for (int i = 0; i < width; i++) {
         fprintf(stream, ",embedding_%d", i);
     }
+    for (int i = 0; attributes->descriptors && i < ATTUNE_DESCRIPTORS; i++) {
+        fprintf(stream, ",%s", attune_descriptor_name((attune_descriptor)i));
+    }
     return fputc('\n', stream) != EOF;
 }
 
@@ -127,6 +130,9 @@ static bool write_csv_row(FILE *stream, const attune_row *row,
     }
     for (int i = 0; i < attributes->embedding; i++) {
         fprintf(stream, ",%.9g", (double)row->embedding[i]);
+    }
+    for (int i = 0; attributes->descriptors && i < ATTUNE_DESCRIPTORS; i++) {
+        fprintf(stream, ",%.9g", (double)row->descriptors[i]);
     }
     return fputc('\n', stream) != EOF && !ferror(stream);
 }

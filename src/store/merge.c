@@ -185,7 +185,8 @@ static attune_status open_input(attune_merge *merge, attune_merge_input *input)
 /* Reads the input's next block, which has a row if the input has. */
 static attune_status read_block(attune_merge *merge, attune_merge_input *input)
 {
-    const size_t row_size = sizeof(attune_record) + sizeof(float) * (size_t)merge->embedding;
+    const size_t row_size =
+        sizeof(attune_record) + sizeof(float) * ((size_t)merge->embedding + ATTUNE_DESCRIPTORS);
     const size_t fitting = merge->block_size / (row_size + 64) + 1; /* with a path of 64 bytes */
     const size_t piece = fitting < PIECE_ROWS ? fitting : PIECE_ROWS;
     attune_status status = ATTUNE_OK;

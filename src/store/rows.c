@@ -9,6 +9,8 @@
 #include <string.h>
 #include <xxhash.h>
 
+#define DESCRIPTORS_SIZE (ATTUNE_DESCRIPTORS * sizeof(float))
+
 attune_status attune_rows_create(attune_rows **out, int embedding)
 {
     *out = NULL;
@@ -30,6 +32,7 @@ void attune_rows_free(attune_rows *rows)
     if (rows) {
         free(rows->records);
         free(rows->embeddings);
+        free(rows->descriptors);
         free(rows->text);
         free(rows);
     }
@@ -66,8 +69,38 @@ static attune_status reserve_rows(attune_rows *rows, size_t count)
         return attune_fail_memory("embeddings", (unsigned long long)capacity * row_size);
     }
     rows->embeddings = embeddings;
+    if (rows->descriptors) {
+        float *descriptors = realloc(rows->descriptors, capacity * DESCRIPTORS_SIZE);
+        if (!descriptors) {
+            return attune_fail_memory("descriptors",
+                                      (unsigned long long)capacity * DESCRIPTORS_SIZE);
+        }
+        rows->descriptors = descriptors;
+    }
     rows->capacity = capacity;
     return ATTUNE_OK;
+}
+
+/* Gives the rows descriptors, of NaN. */
+static attune_status begin_descriptors(attune_rows *rows)
+{
+    rows->descriptors = malloc(rows->capacity * DESCRIPTORS_SIZE);
+    if (!rows->descriptors) {
+        return attune_fail_memory("descriptors",
+                                  (unsigned long long)rows->capacity * DESCRIPTORS_SIZE);
+    }
+    for (size_t i = 0; i < rows->count * ATTUNE_DESCRIPTORS; i++) {
+        rows->descriptors[i] = NAN;
+    }
+    return ATTUNE_OK;
+}
+
+/* Writes a row of numbers; NULL is NaN. */
+static void fill_row(float *to, const float *from, size_t width)
+{
+    for (size_t i = 0; i < width; i++) {
+        to[i] = from ? from[i] : NAN;
+    }
 }
 
 static attune_status reserve_text(attune_rows *rows, size_t length)
@@ -120,6 +153,9 @@ attune_status attune_rows_append_text(attune_rows *rows, const attune_row *row, 
     if (status == ATTUNE_OK) {
         status = reserve_text(rows, rows->text_length + path.length + error.length + 3);
     }
+    if (status == ATTUNE_OK && row->descriptors && !rows->descriptors) {
+        status = begin_descriptors(rows);
+    }
     if (status != ATTUNE_OK) {
         return status;
     }
@@ -127,13 +163,10 @@ attune_status attune_rows_append_text(attune_rows *rows, const attune_row *row, 
         rows->text[rows->text_length++] = '\0';
     }
     size_t width = (size_t)rows->embedding;
-    float *embedding = rows->embeddings + rows->count * width;
-    if (row->embedding) {
-        memcpy(embedding, row->embedding, width * sizeof(float));
-    } else {
-        for (size_t i = 0; i < width; i++) {
-            embedding[i] = NAN;
-        }
+    fill_row(rows->embeddings + rows->count * width, row->embedding, width);
+    if (rows->descriptors) {
+        fill_row(rows->descriptors + rows->count * ATTUNE_DESCRIPTORS, row->descriptors,
+                 ATTUNE_DESCRIPTORS);
     }
     rows->records[rows->count++] = (attune_record){
         .path = add_text(rows, path),
@@ -176,6 +209,7 @@ attune_row attune_rows_get(const attune_rows *rows, size_t index)
         .size = record->size,
         .mtime_ns = record->mtime_ns,
         .embedding = rows->embeddings + index * (size_t)rows->embedding,
+        .descriptors = rows->descriptors ? rows->descriptors + index * ATTUNE_DESCRIPTORS : NULL,
         .labels = &record->labels,
     };
 }
@@ -222,11 +256,19 @@ static bool is_sorted(const attune_rows *rows)
     return true;
 }
 
+static float *descriptors_of(const attune_rows *rows, size_t index)
+{
+    return rows->descriptors + index * ATTUNE_DESCRIPTORS;
+}
+
 static void move_row(attune_rows *rows, size_t to, size_t from)
 {
     size_t width = (size_t)rows->embedding;
     rows->records[to] = rows->records[from];
     memcpy(rows->embeddings + to * width, rows->embeddings + from * width, width * sizeof(float));
+    if (rows->descriptors) {
+        memcpy(descriptors_of(rows, to), descriptors_of(rows, from), DESCRIPTORS_SIZE);
+    }
 }
 
 /* Puts row keys[i].index at i, for all i, cycle by cycle: in place, because a copy of ten million
@@ -235,12 +277,16 @@ static void move_row(attune_rows *rows, size_t to, size_t from)
 static void permute(attune_rows *rows, attune_sort_key *keys, float *kept)
 {
     size_t width = (size_t)rows->embedding;
+    float descriptors[ATTUNE_DESCRIPTORS];
     for (size_t start = 0; start < rows->count; start++) {
         if (keys[start].index == start) {
             continue;
         }
         attune_record record = rows->records[start];
         memcpy(kept, rows->embeddings + start * width, width * sizeof(float));
+        if (rows->descriptors) {
+            memcpy(descriptors, descriptors_of(rows, start), DESCRIPTORS_SIZE);
+        }
         size_t to = start;
         while (keys[to].index != start) {
             size_t from = keys[to].index;
@@ -250,6 +296,9 @@ static void permute(attune_rows *rows, attune_sort_key *keys, float *kept)
         }
         rows->records[to] = record;
         memcpy(rows->embeddings + to * width, kept, width * sizeof(float));
+        if (rows->descriptors) {
+            memcpy(descriptors_of(rows, to), descriptors, DESCRIPTORS_SIZE);
+        }
         keys[to].index = to;
     }
 }

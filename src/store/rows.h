@@ -1,9 +1,9 @@
 /* rows.h - what a batch of rows looks like to the store's own files.
  *
- * Three arrays: one 96-byte record a row, the embeddings (count, E), and one block of text that the
- * records point into by offset, so that growing it moves nothing else. A row of E = 32 with a path
- * of 60 bytes takes 96 + 128 + 61 = 285 bytes, and growth by half keeps the slack below that again
- * by half. */
+ * Arrays: one 96-byte record a row, the embeddings (count, E), descriptors (count, 23) from the
+ * first row on that has some, and one block of text that the records point into by offset, so that
+ * growing it moves nothing else. A row of E = 32 with a path of 60 bytes takes 96 + 128 + 61 = 285
+ * bytes, and growth by half keeps the slack below that again by half. */
 #ifndef ATTUNE_SRC_STORE_ROWS_H
 #define ATTUNE_SRC_STORE_ROWS_H
 
@@ -30,8 +30,9 @@ struct attune_rows {
     size_t count;
     size_t capacity; /* rows that records and embeddings have room for */
     attune_record *records;
-    float *embeddings; /* (capacity, E) */
-    char *text;        /* NUL-terminated strings; offset 0 holds "" */
+    float *embeddings;  /* (capacity, E) */
+    float *descriptors; /* (capacity, ATTUNE_DESCRIPTORS), NaN where there are none; or NULL */
+    char *text;         /* NUL-terminated strings; offset 0 holds "" */
     size_t text_length;
     size_t text_capacity;
 };

@@ -21,20 +21,58 @@ const attune_attribute attune_attributes[ATTUNE_ATTRIBUTE_COUNT] = {
 const char *attune_column_name(attune_column column)
 {
     static const char *const names[ATTUNE_COLUMN_COUNT] = {
-        [ATTUNE_COLUMN_EMBEDDING] = "embedding", [ATTUNE_COLUMN_PATH] = "path",
-        [ATTUNE_COLUMN_STATUS] = "status",       [ATTUNE_COLUMN_ERROR] = "error",
-        [ATTUNE_COLUMN_DURATION] = "duration",   [ATTUNE_COLUMN_FRAMES] = "frames",
-        [ATTUNE_COLUMN_SIZE] = "size",           [ATTUNE_COLUMN_MTIME] = "mtime_ns",
-        [ATTUNE_COLUMN_CHECKSUM] = "checksum",   [ATTUNE_COLUMN_TRACK_ID] = "track_id",
-        [ATTUNE_COLUMN_GENRE_TOP] = "genre_top", [ATTUNE_COLUMN_ARTIST_ID] = "artist_id",
-        [ATTUNE_COLUMN_ALBUM_ID] = "album_id",   [ATTUNE_COLUMN_SPLIT] = "split",
+        [ATTUNE_COLUMN_EMBEDDING] = "embedding",
+        [ATTUNE_COLUMN_PATH] = "path",
+        [ATTUNE_COLUMN_STATUS] = "status",
+        [ATTUNE_COLUMN_ERROR] = "error",
+        [ATTUNE_COLUMN_DURATION] = "duration",
+        [ATTUNE_COLUMN_FRAMES] = "frames",
+        [ATTUNE_COLUMN_SIZE] = "size",
+        [ATTUNE_COLUMN_MTIME] = "mtime_ns",
+        [ATTUNE_COLUMN_CHECKSUM] = "checksum",
+        [ATTUNE_COLUMN_TRACK_ID] = "track_id",
+        [ATTUNE_COLUMN_GENRE_TOP] = "genre_top",
+        [ATTUNE_COLUMN_ARTIST_ID] = "artist_id",
+        [ATTUNE_COLUMN_ALBUM_ID] = "album_id",
+        [ATTUNE_COLUMN_SPLIT] = "split",
+        [ATTUNE_COLUMN_DESCRIPTORS] = "descriptors",
     };
     return names[column];
 }
 
 bool attune_column_is_label(attune_column column)
 {
-    return column >= ATTUNE_COLUMN_TRACK_ID;
+    return column >= ATTUNE_COLUMN_TRACK_ID && column <= ATTUNE_COLUMN_SPLIT;
+}
+
+bool attune_column_is_optional(attune_column column)
+{
+    return attune_column_is_label(column) || column == ATTUNE_COLUMN_DESCRIPTORS;
+}
+
+int attune_column_width(attune_column column, int embedding)
+{
+    return column == ATTUNE_COLUMN_EMBEDDING     ? embedding
+           : column == ATTUNE_COLUMN_DESCRIPTORS ? ATTUNE_DESCRIPTORS
+                                                 : 1;
+}
+
+int attune_column_rank(attune_column column)
+{
+    return column == ATTUNE_COLUMN_EMBEDDING || column == ATTUNE_COLUMN_DESCRIPTORS ? 2 : 1;
+}
+
+const char attune_descriptors_scaling[] =
+    "to -1..1 from: tempo 0..206 beats a minute; zero crossings 0..1 a sample; centroid and "
+    "roll-off 0..11025 Hz; flatness 0..1; loudness -90..0 dB; intervals and triads 0..1 of the "
+    "length of their vector, the lengths from 0..0.25 and 0..0.025, their ratio as an angle";
+
+const char *attune_descriptor_name(attune_descriptor descriptor)
+{
+#define ATTUNE_X(name, text) text,
+    static const char *const names[] = {ATTUNE_DESCRIPTOR_NAMES(ATTUNE_X)};
+#undef ATTUNE_X
+    return (unsigned)descriptor < ATTUNE_DESCRIPTORS ? names[descriptor] : "unknown";
 }
 
 static hid_t string_type(size_t size)
@@ -78,6 +116,7 @@ hid_t attune_column_file_type(attune_column column)
 {
     switch (column) {
     case ATTUNE_COLUMN_EMBEDDING:
+    case ATTUNE_COLUMN_DESCRIPTORS:
         return H5Tcopy(H5T_IEEE_F32LE);
     case ATTUNE_COLUMN_DURATION:
         return H5Tcopy(H5T_IEEE_F64LE);
@@ -101,6 +140,7 @@ hid_t attune_column_memory_type(attune_column column)
 {
     switch (column) {
     case ATTUNE_COLUMN_EMBEDDING:
+    case ATTUNE_COLUMN_DESCRIPTORS:
         return H5Tcopy(H5T_NATIVE_FLOAT);
     case ATTUNE_COLUMN_PATH:
     case ATTUNE_COLUMN_ERROR:

@@ -32,14 +32,28 @@ typedef enum attune_column {
     ATTUNE_COLUMN_ARTIST_ID,
     ATTUNE_COLUMN_ALBUM_ID,
     ATTUNE_COLUMN_SPLIT,
+    ATTUNE_COLUMN_DESCRIPTORS, /* no label, and not in every file either */
     ATTUNE_COLUMN_COUNT
 } attune_column;
 
 /* The dataset's name, "embedding". */
 const char *attune_column_name(attune_column column);
 
-/* Whether it is one of labels. HDF5 keeps checksums of their chunks: a row's own is of the rest. */
+/* Whether it is one of labels. */
 bool attune_column_is_label(attune_column column);
+
+/* Whether not every file has it. HDF5 keeps checksums of its chunks: a row's own is of the rest. */
+bool attune_column_is_optional(attune_column column);
+
+/* Numbers of a row in it: E, 23, or 1 in a dataset of rank 1. */
+int attune_column_width(attune_column column, int embedding);
+int attune_column_rank(attune_column column);
+
+/* The attributes of /descriptors: names of the columns, one a line, and how they are scaled.
+ * Without the first the dataset is a user's own. */
+#define ATTUNE_DESCRIPTORS_COLUMNS "columns"
+#define ATTUNE_DESCRIPTORS_SCALING "scaling"
+extern const char attune_descriptors_scaling[];
 
 /* The column's type in the file and in memory, to be closed; negative on failure. */
 hid_t attune_column_file_type(attune_column column);
@@ -60,6 +74,7 @@ typedef struct attune_block {
     int32_t album_id[ATTUNE_BLOCK_ROWS];
     uint8_t split[ATTUNE_BLOCK_ROWS];
     char genre_top[ATTUNE_BLOCK_ROWS][ATTUNE_GENRE_SIZE];
+    float descriptors[ATTUNE_BLOCK_ROWS][ATTUNE_DESCRIPTORS];
 } attune_block;
 
 typedef enum attune_attribute_kind {

@@ -131,7 +131,7 @@ static bool has_type(hid_t dataset, attune_column column)
 static attune_status open_column(attune_store *store, attune_column column)
 {
     const char *name = attune_column_name(column);
-    const int rank = column == ATTUNE_COLUMN_EMBEDDING ? 2 : 1;
+    const int rank = attune_column_rank(column);
     hsize_t extent[2] = {0, 0};
     store->types[column] = attune_column_memory_type(column);
     hid_t dataset = store->datasets[column] = H5Dopen2(store->file.id, name, H5P_DEFAULT);
@@ -143,7 +143,8 @@ static attune_status open_column(attune_store *store, attune_column column)
     }
     hid_t space = H5Dget_space(dataset);
     bool shaped = space >= 0 && H5Sget_simple_extent_ndims(space) == rank &&
-                  H5Sget_simple_extent_dims(space, extent, NULL) == rank;
+                  H5Sget_simple_extent_dims(space, extent, NULL) == rank &&
+                  (column != ATTUNE_COLUMN_DESCRIPTORS || extent[1] == ATTUNE_DESCRIPTORS);
     close_space(space);
     if (!shaped || !has_type(dataset, column) || store->types[column] < 0) {
         return attune_fail(ATTUNE_EDATA,
@@ -190,6 +191,14 @@ static bool has_labels(const attune_h5_file *file)
     return true;
 }
 
+/* Descriptors are those that say what they are: others may be a user's own. */
+static bool has_descriptors(const attune_h5_file *file)
+{
+    const char *name = attune_column_name(ATTUNE_COLUMN_DESCRIPTORS);
+    return H5Lexists(file->id, name, H5P_DEFAULT) > 0 &&
+           H5Aexists_by_name(file->id, name, ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT) > 0;
+}
+
 attune_status attune_store_open(attune_store **out, const char *path)
 {
     *out = NULL;
@@ -211,9 +220,11 @@ attune_status attune_store_open(attune_store **out, const char *path)
         status = read_attributes(store);
     }
     store->attributes.labels = status == ATTUNE_OK && has_labels(&store->file);
+    store->attributes.descriptors = status == ATTUNE_OK && has_descriptors(&store->file);
     store->checked = status == ATTUNE_OK && H5Lexists(store->file.id, "checksum", H5P_DEFAULT) != 0;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
         if (i == ATTUNE_COLUMN_CHECKSUM                ? store->checked
+            : i == ATTUNE_COLUMN_DESCRIPTORS           ? store->attributes.descriptors
             : attune_column_is_label((attune_column)i) ? store->attributes.labels
                                                        : true) {
             status = open_column(store, (attune_column)i);
@@ -292,9 +303,10 @@ static attune_status read_column(attune_store *store, attune_column column, uint
     if (count == 0) {
         return ATTUNE_OK;
     }
-    const int rank = column == ATTUNE_COLUMN_EMBEDDING ? 2 : 1;
+    const int rank = attune_column_rank(column);
     const hsize_t start[2] = {first, 0};
-    const hsize_t extent[2] = {count, (hsize_t)store->attributes.embedding};
+    const hsize_t extent[2] = {count,
+                               (hsize_t)attune_column_width(column, store->attributes.embedding)};
     hid_t dataset = store->datasets[column];
     hid_t file_space = H5Dget_space(dataset), memory_space = H5Screate_simple(rank, extent, NULL);
     store->file.error = 0;
@@ -388,6 +400,7 @@ static attune_status append_block(attune_store *store, attune_rows *rows, const 
             .size = block->size[i],
             .mtime_ns = block->mtime_ns[i],
             .embedding = embeddings + i * (size_t)store->attributes.embedding,
+            .descriptors = store->attributes.descriptors ? block->descriptors[i] : NULL,
             .labels = &labels,
         };
         const char *problem = NULL;
@@ -431,6 +444,7 @@ static attune_status read_block(attune_store *store, attune_rows *rows, attune_b
         [ATTUNE_COLUMN_ARTIST_ID] = labels ? block->artist_id : NULL,
         [ATTUNE_COLUMN_ALBUM_ID] = labels ? block->album_id : NULL,
         [ATTUNE_COLUMN_SPLIT] = labels ? block->split : NULL,
+        [ATTUNE_COLUMN_DESCRIPTORS] = store->attributes.descriptors ? block->descriptors : NULL,
     };
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
         if (numbers[i]) {

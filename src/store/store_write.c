@@ -11,6 +11,7 @@
 #include "store/rows.h"
 #include "store/store_format.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ struct attune_store_writer {
     attune_block *block;                 /* the same by columns, for HDF5 */
     int embedding;                       /* E */
     bool finished;                       /* committed or failed: nothing more can be written */
-    int columns;                         /* that the file has: those before it */
+    bool columns[ATTUNE_COLUMN_COUNT];   /* whether the file has it */
     void (*label)(void *user, attune_labels *out, const char *path); /* NULL: as rows say */
     void *label_user;
 };
@@ -71,9 +72,12 @@ attune_status attune_store_create(attune_store_writer **out, const char *path,
     writer->target = ATTUNE_NEW_FILE_CLOSED;
     writer->file = ATTUNE_H5_FILE_CLOSED;
     writer->embedding = attributes->embedding;
-    writer->columns = attributes->labels ? ATTUNE_COLUMN_COUNT : ATTUNE_COLUMN_TRACK_ID;
     for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
+        const attune_column column = (attune_column)i;
         writer->datasets[i] = -1;
+        writer->columns[i] = attune_column_is_label(column)        ? attributes->labels
+                             : column == ATTUNE_COLUMN_DESCRIPTORS ? attributes->descriptors
+                                                                   : true;
     }
     if ((status = attune_rows_create(&writer->rows, attributes->embedding)) != ATTUNE_OK ||
         (status = attune_new_file_open(&writer->target, path)) != ATTUNE_OK) {
@@ -102,8 +106,8 @@ done:
 /* Creates the column's dataset, empty, in chunks of `chunk_rows`. */
 static hid_t create_dataset(attune_store_writer *writer, attune_column column, hsize_t chunk_rows)
 {
-    const int rank = column == ATTUNE_COLUMN_EMBEDDING ? 2 : 1;
-    const hsize_t width = (hsize_t)writer->embedding;
+    const int rank = attune_column_rank(column);
+    const hsize_t width = (hsize_t)attune_column_width(column, writer->embedding);
     const hsize_t start[2] = {0, width}, limit[2] = {H5S_UNLIMITED, width};
     const hsize_t chunk[2] = {chunk_rows, width};
     hid_t dataset = -1;
@@ -114,7 +118,7 @@ static hid_t create_dataset(attune_store_writer *writer, attune_column column, h
      * later. */
     if (space >= 0 && list >= 0 && access >= 0 && type >= 0 &&
         H5Pset_chunk(list, rank, chunk) >= 0 && H5Pset_alloc_time(list, H5D_ALLOC_TIME_INCR) >= 0 &&
-        (!attune_column_is_label(column) || H5Pset_fletcher32(list) >= 0) &&
+        (!attune_column_is_optional(column) || H5Pset_fletcher32(list) >= 0) &&
         H5Pset_obj_track_times(list, false) >= 0 && H5Pset_chunk_cache(access, 1, 0, 1.0) >= 0) {
         dataset = H5Dcreate2(writer->file.id, attune_column_name(column), type, space, H5P_DEFAULT,
                              list, access);
@@ -137,24 +141,39 @@ static hid_t create_dataset(attune_store_writer *writer, attune_column column, h
     return dataset;
 }
 
+/* Says at the dataset what its columns are. */
+static bool explain_descriptors(attune_store_writer *writer)
+{
+    char names[1024] = "";
+    for (int i = 0; i < ATTUNE_DESCRIPTORS; i++) {
+        strcat(strcat(names, i ? "\n" : ""), attune_descriptor_name((attune_descriptor)i));
+    }
+    const hid_t dataset = writer->datasets[ATTUNE_COLUMN_DESCRIPTORS];
+    return attune_h5_write_text(&writer->file, dataset, ATTUNE_DESCRIPTORS_COLUMNS, names) &&
+           attune_h5_write_text(&writer->file, dataset, ATTUNE_DESCRIPTORS_SCALING,
+                                attune_descriptors_scaling);
+}
+
 static bool create_datasets(attune_store_writer *writer, size_t block_rows)
 {
-    for (int i = 0; i < writer->columns; i++) {
+    for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
         hsize_t chunk_rows = block_rows ? block_rows : ATTUNE_BLOCK_ROWS;
-        writer->datasets[i] = create_dataset(writer, (attune_column)i, chunk_rows);
-        if (writer->datasets[i] < 0) {
+        if (writer->columns[i]) {
+            writer->datasets[i] = create_dataset(writer, (attune_column)i, chunk_rows);
+        }
+        if (writer->columns[i] && writer->datasets[i] < 0) {
             return false;
         }
     }
-    return true;
+    return !writer->columns[ATTUNE_COLUMN_DESCRIPTORS] || explain_descriptors(writer);
 }
 
 /* Appends `rows` values of the column to its dataset. */
 static bool write_column(attune_store_writer *writer, attune_column column, size_t rows,
                          const void *values)
 {
-    const int rank = column == ATTUNE_COLUMN_EMBEDDING ? 2 : 1;
-    const hsize_t width = (hsize_t)writer->embedding;
+    const int rank = attune_column_rank(column);
+    const hsize_t width = (hsize_t)attune_column_width(column, writer->embedding);
     const hsize_t extent[2] = {writer->count + rows, width};
     const hsize_t start[2] = {writer->count, 0}, count[2] = {rows, width};
     hid_t dataset = writer->datasets[column];
@@ -217,18 +236,32 @@ static attune_status write_block(attune_store_writer *writer)
         block->status[i] = record->status;
         const attune_row row = attune_rows_get(rows, i);
         block->checksum[i] = attune_row_checksum(&row, writer->embedding);
+        for (int k = 0; writer->columns[ATTUNE_COLUMN_DESCRIPTORS] && k < ATTUNE_DESCRIPTORS; k++) {
+            block->descriptors[i][k] = row.descriptors ? row.descriptors[k] : NAN;
+        }
         fill_labels(writer, i);
     }
     const void *const values[ATTUNE_COLUMN_COUNT] = {
-        [ATTUNE_COLUMN_EMBEDDING] = rows->embeddings, [ATTUNE_COLUMN_PATH] = block->path,
-        [ATTUNE_COLUMN_STATUS] = block->status,       [ATTUNE_COLUMN_ERROR] = block->error,
-        [ATTUNE_COLUMN_DURATION] = block->duration,   [ATTUNE_COLUMN_FRAMES] = block->frames,
-        [ATTUNE_COLUMN_SIZE] = block->size,           [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
-        [ATTUNE_COLUMN_CHECKSUM] = block->checksum,   [ATTUNE_COLUMN_TRACK_ID] = block->track_id,
-        [ATTUNE_COLUMN_GENRE_TOP] = block->genre_top, [ATTUNE_COLUMN_ARTIST_ID] = block->artist_id,
-        [ATTUNE_COLUMN_ALBUM_ID] = block->album_id,   [ATTUNE_COLUMN_SPLIT] = block->split,
+        [ATTUNE_COLUMN_EMBEDDING] = rows->embeddings,
+        [ATTUNE_COLUMN_PATH] = block->path,
+        [ATTUNE_COLUMN_STATUS] = block->status,
+        [ATTUNE_COLUMN_ERROR] = block->error,
+        [ATTUNE_COLUMN_DURATION] = block->duration,
+        [ATTUNE_COLUMN_FRAMES] = block->frames,
+        [ATTUNE_COLUMN_SIZE] = block->size,
+        [ATTUNE_COLUMN_MTIME] = block->mtime_ns,
+        [ATTUNE_COLUMN_CHECKSUM] = block->checksum,
+        [ATTUNE_COLUMN_TRACK_ID] = block->track_id,
+        [ATTUNE_COLUMN_GENRE_TOP] = block->genre_top,
+        [ATTUNE_COLUMN_ARTIST_ID] = block->artist_id,
+        [ATTUNE_COLUMN_ALBUM_ID] = block->album_id,
+        [ATTUNE_COLUMN_SPLIT] = block->split,
+        [ATTUNE_COLUMN_DESCRIPTORS] = block->descriptors,
     };
-    for (int i = 0; count && i < writer->columns; i++) {
+    for (int i = 0; count && i < ATTUNE_COLUMN_COUNT; i++) {
+        if (!writer->columns[i]) {
+            continue;
+        }
         if (!write_column(writer, (attune_column)i, count, values[i]) || writer->file.error) {
             return fail_write(writer);
         }

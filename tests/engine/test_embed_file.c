@@ -49,8 +49,9 @@ static void on_done(void *user, attune_status status, const float *embedding, ui
 }
 
 static void on_row(void *user, attune_status status, const attune_track *track,
-                   const float *embedding)
+                   const float *embedding, const float *descriptors)
 {
+    cr_assert_null(descriptors);
     cr_assert_eq(track->status, ATTUNE_TRACK_OK, "%s", track->error);
     on_done(user, status, embedding, track->frames);
 }
@@ -105,7 +106,7 @@ static outcome embed_file(const attune_model *model, attune_precision precision,
     attune_audio_options_default(&options);
     options.fast_resampling = fast_resampling;
     cr_assert_eq(attune_embed_file(&device, attune_model_network(model), &place, &options, NULL,
-                                   NULL, on_row, &o),
+                                   NULL, NULL, on_row, &o),
                  ATTUNE_OK);
     attune_batch_engine_close(engine);
     cr_assert_eq(o.calls, 1);
