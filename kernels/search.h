@@ -9,17 +9,16 @@
 #include <stdint.h>
 
 enum {
-    ATTUNE_SEARCH_PANEL = 32,    /* columns that lie together */
-    ATTUNE_SEARCH_BLOCK = 64,    /* `count` of the functions below is a multiple of it */
-    ATTUNE_SEARCH_PLACES = 2048, /* bins of `place` */
+    ATTUNE_SEARCH_PANEL = 32,      /* columns that lie together */
+    ATTUNE_SEARCH_BLOCK = 64,      /* `count` of the functions below is a multiple of it */
+    ATTUNE_SEARCH_PLACES = 4096,   /* bins of `place` */
+    ATTUNE_SEARCH_CLOSE = 1 << 15, /* places from here on are of bins that have to be looked into */
     ATTUNE_SEARCH_COPIES = 4,
 };
 
-#define ATTUNE_SEARCH_CLOSE UINT32_MAX /* a bin that has to be looked into */
-
 typedef struct attune_search_bins {
     float lowest, scale; /* value v is in bin (v - lowest) · scale, and the ends hold the rest */
-    uint32_t place[ATTUNE_SEARCH_PLACES];
+    uint16_t place[ATTUNE_SEARCH_PLACES];
 } attune_search_bins;
 
 typedef struct attune_search {

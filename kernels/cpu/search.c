@@ -65,7 +65,7 @@ static uint32_t place(uint32_t *counts, size_t stride, uint32_t *close,
         }
         for (int i = 0; i < BLOCK; i++) {
             const uint32_t at = bins->place[bin[i]];
-            if (__builtin_expect(at == ATTUNE_SEARCH_CLOSE, 0)) {
+            if (__builtin_expect(at >= ATTUNE_SEARCH_CLOSE, 0)) {
                 close[found++] = first + (uint32_t)i;
             } else {
                 counts[(size_t)(i % COPIES) * stride + at]++;
