@@ -3,10 +3,11 @@
 
 #include "status/error.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { COPIES = ATTUNE_SEARCH_COPIES, CLOSE = ATTUNE_SEARCH_CLOSE, MOST = CLOSE - 1 };
+enum { COPIES = ATTUNE_SEARCH_COPIES, CLOSE = ATTUNE_SEARCH_CLOSE, MOST = ATTUNE_SEARCH_MOST };
 
 static int by_distance(const void *a, const void *b)
 {
@@ -43,14 +44,6 @@ static bool share(const attune_kinship *k, uint32_t columns, uint32_t a, uint32_
     return false;
 }
 
-static int32_t bin_of(const attune_search_bins *bins, float value)
-{
-    float x = (value - bins->lowest) * bins->scale;
-    x = x > 0 ? x : 0;
-    x = x < ATTUNE_SEARCH_PLACES - 1 ? x : ATTUNE_SEARCH_PLACES - 1;
-    return (int32_t)x;
-}
-
 /* Places of the bins, from the farthest to the nearest. A bin that relatives are close to has the
  * number of those that are nearer than any of its rows. */
 static void fill_bins(attune_ranks *r, float margin)
@@ -58,12 +51,15 @@ static void fill_bins(attune_ranks *r, float margin)
     const float lowest = r->nearness[r->count - 1] - 2 * margin,
                 highest = r->nearness[0] + 2 * margin;
     attune_search_bins *bins = &r->bins;
+    r->nearness[r->count] = -INFINITY;
+    bins->steps = r->nearness;
+    bins->margin = margin;
     bins->lowest = lowest;
     bins->scale = (ATTUNE_SEARCH_PLACES - 1) / (highest - lowest);
     int32_t bin = 0;
     for (uint32_t i = r->count; i-- > 0;) {
-        const int32_t from = bin_of(bins, r->nearness[i] - margin),
-                      to = bin_of(bins, r->nearness[i] + margin);
+        const int32_t from = attune_search_bin(bins, r->nearness[i] - margin),
+                      to = attune_search_bin(bins, r->nearness[i] + margin);
         for (; bin < from; bin++) {
             bins->place[bin] = (uint16_t)(i + 1 < MOST ? i + 1 : CLOSE + MOST);
         }
@@ -156,7 +152,7 @@ bool attune_ranks_stand(attune_standing *out, const attune_ranks *ranks,
                         const attune_kinship *kinship, uint32_t query, uint32_t row, float value)
 {
     const float margin = (float)kinship->pairs->margin;
-    const uint32_t at = ranks->bins.place[bin_of(&ranks->bins, value)];
+    const uint32_t at = attune_search_place(&ranks->bins, value);
     if (row == query) {
         return false;
     }
@@ -189,14 +185,14 @@ void attune_ranks_take(attune_ranks *ranks, uint32_t *close, const attune_kinshi
             r->counts[s.place]++;
         }
     }
-    /* What fills up the last block, and the query itself, have been counted: unless their bins are
-     * close. */
-    const uint32_t last = r->bins.place[0];
+    /* What fills up the last block, and the query itself, have been counted, unless they are close.
+     */
+    const uint32_t last = attune_search_place(&r->bins, -INFINITY);
     if (last < CLOSE) {
         r->counts[last] -= padded - count;
     }
     if (query >= first && query < first + count) {
-        const uint32_t own = r->bins.place[bin_of(&r->bins, values[query - first])];
+        const uint32_t own = attune_search_place(&r->bins, values[query - first]);
         if (own < CLOSE) {
             r->counts[own]--;
         }
