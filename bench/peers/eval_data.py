@@ -76,14 +76,15 @@ def write(folder, rows):
         w.writerows([i, artist[i], album[i], f"g{genre[i]:02}" if genre[i] >= 0 else "",
                      ("training", "validation", "test")[part[i]]] for i in range(rows))
     for name, count, heads in (("plain", 5000, [["anchor", "positive", "negative"]]),
-                               ("synthetic", 8000, [["anchor", "positive", "negative"], ["track_id"] * 3]),
+                               ("synthetic", 8000, [["anchor", "positive", "negative"] * 2, ["track_id"] * 3 + ["artist_id"] * 3]),
                                ("human", 2000, [["song1", "song2", "song3", "anchor", "positive"]])):
         with open(f"{folder}/{name}.csv", "w", newline="") as f:
             w = csv.writer(f)
             w.writerows(heads)
             for i in range(count):
                 three = list(rng.choice(rows, 3, replace=False))
-                w.writerow(three + ([] if name != "human" else [1, 2] if i < 60 else ["", ""]))
+                w.writerow(three + {"plain": [], "synthetic": [artist[t] for t in three],
+                                    "human": [1, 2] if i < 60 else ["", ""]}[name])
 
 
 if __name__ == "__main__":
