@@ -1,9 +1,10 @@
 /* search.c - exact search: products, and what is done to each of them.
  *
- * Of the n values of a query few matter. So each function passes over blocks that a vector at a
- * time can be seen to hold nothing, and writes indices of what is left. */
+ * Of the n values of a query few matter. So each function compares a vector at a time, and writes
+ * indices of what is left. */
 #include "kernels/search.h"
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/simd.h"
 
 #include <math.h>
 
@@ -15,18 +16,41 @@ static void product(float *out, const float *a, const float *w, const float *bia
     ATTUNE_KERNEL(attune_matmul)(out, a, (size_t)K, w, bias, M, K, J);
 }
 
+/* A bit for each lane in which a > b. */
+static inline uint32_t lanes_above(vf a, vf b)
+{
+#if defined(__AVX512F__)
+    return _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ);
+#elif ATTUNE_VECTOR_BYTES == 32
+    return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GT_OQ));
+#else
+    uint32_t bits = 0;
+    for (int i = 0; i < W; i++) {
+        bits |= (uint32_t)(a[i] > b[i]) << i;
+    }
+    return bits;
+#endif
+}
+
+/* The indices of bits, from `first` on, go to out + found; the new number of those found. */
+static inline uint32_t write_lanes(uint32_t *out, uint32_t found, uint64_t bits, uint32_t first)
+{
+    for (; bits; bits &= bits - 1) {
+        out[found++] = first + (uint32_t)__builtin_ctzll(bits);
+    }
+    return found;
+}
+
 static uint32_t above(uint32_t *out, const float *values, float limit, uint32_t count)
 {
     uint32_t found = 0;
+    const vf least = broadcast(limit);
     for (uint32_t first = 0; first < count; first += BLOCK) {
-        int any = 0;
-        for (uint32_t i = first; i < first + BLOCK; i++) {
-            any |= values[i] > limit;
+        uint64_t bits = 0;
+        for (int i = 0; i < BLOCK; i += W) {
+            bits |= (uint64_t)lanes_above(load(values + first + i), least) << i;
         }
-        for (uint32_t i = first; any && i < first + BLOCK; i++) {
-            out[found] = i;
-            found += values[i] > limit;
-        }
+        found = write_lanes(out, found, bits, first);
     }
     return found;
 }
@@ -35,16 +59,16 @@ static uint32_t between(uint32_t *out, uint64_t *beyond, const float *values, fl
                         uint32_t count)
 {
     uint32_t found = 0, all = 0;
+    const vf least = broadcast(low), most = broadcast(high);
     for (uint32_t first = 0; first < count; first += BLOCK) {
-        int any = 0;
-        for (uint32_t i = first; i < first + BLOCK; i++) {
-            any |= (values[i] > low) & (values[i] <= high);
-            all += values[i] > high;
+        uint64_t bits = 0, past = 0;
+        for (int i = 0; i < BLOCK; i += W) {
+            const vf x = load(values + first + i);
+            bits |= (uint64_t)lanes_above(x, least) << i;
+            past |= (uint64_t)lanes_above(x, most) << i;
         }
-        for (uint32_t i = first; any && i < first + BLOCK; i++) {
-            out[found] = i;
-            found += (values[i] > low) & (values[i] <= high);
-        }
+        all += (uint32_t)__builtin_popcountll(past);
+        found = write_lanes(out, found, bits & ~past, first);
     }
     *beyond += all;
     return found;
@@ -54,22 +78,21 @@ static uint32_t place(uint32_t *counts, size_t stride, uint32_t *close,
                       const attune_search_bins *bins, const float *values, uint32_t count)
 {
     uint32_t found = 0;
-    const float lowest = bins->lowest, scale = bins->scale;
     for (uint32_t first = 0; first < count; first += BLOCK) {
         int32_t bin[BLOCK];
         for (int i = 0; i < BLOCK; i++) {
-            float x = (values[first + (uint32_t)i] - lowest) * scale;
-            x = x > 0 ? x : 0;
-            x = x < ATTUNE_SEARCH_PLACES - 1 ? x : ATTUNE_SEARCH_PLACES - 1;
-            bin[i] = (int32_t)x;
+            bin[i] = attune_search_bin(bins, values[first + (uint32_t)i]);
         }
         for (int i = 0; i < BLOCK; i++) {
-            const uint32_t at = bins->place[bin[i]];
-            if (__builtin_expect(at == ATTUNE_SEARCH_CLOSE, 0)) {
-                close[found++] = first + (uint32_t)i;
-            } else {
-                counts[(size_t)(i % COPIES) * stride + at]++;
+            uint32_t at = bins->place[bin[i]];
+            if (__builtin_expect(at >= ATTUNE_SEARCH_CLOSE, 0)) {
+                at = attune_search_settle(bins, at, values[first + (uint32_t)i]);
+                if (at >= ATTUNE_SEARCH_CLOSE) {
+                    close[found++] = first + (uint32_t)i;
+                    continue;
+                }
             }
+            counts[(size_t)(i % COPIES) * stride + at]++;
         }
     }
     return found;

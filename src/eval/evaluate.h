@@ -5,6 +5,7 @@
 #ifndef ATTUNE_SRC_EVAL_EVALUATE_H
 #define ATTUNE_SRC_EVAL_EVALUATE_H
 
+#include "eval/nearest.h"
 #include "eval/report.h"
 #include "eval/retrieval.h"
 #include "eval/space.h"
@@ -78,11 +79,24 @@ attune_status attune_evaluate(attune_evaluation *out, const attune_evaluation_op
 void attune_evaluation_free(attune_evaluation *evaluation); /* NULL-safe; also of {0} */
 
 /* The parts of it. */
-attune_status attune_evaluation_load(attune_evaluation *evaluation);          /* evaluation.c */
+attune_status attune_evaluation_load(attune_evaluation *evaluation);          /* load.c */
 attune_status attune_evaluation_load_triplets(attune_evaluation *evaluation); /* with_triplets.c */
 attune_status attune_evaluate_triplets(attune_evaluation *evaluation, uint32_t space);
+/* Those of labels, in two halves: what has to see every pair, and, after the visit, the figures.
+ * with_labels.c */
+typedef struct attune_label_search {
+    attune_nearest genres; /* of queries; {0}: there is nothing to ask */
+    attune_retrieval_search *retrieval;
+    size_t kinds[ATTUNE_RELATIONS]; /* of labels that rows have */
+    uint32_t relation_count;
+} attune_label_search;
+attune_status attune_labels_open(attune_label_search *out, attune_evaluation *evaluation,
+                                 uint32_t space, const attune_pairs *pairs);
+enum { ATTUNE_LABEL_VISITORS = 2 };
+uint32_t attune_labels_visitors(attune_pairs_visitor *out, attune_label_search *search);
 attune_status attune_evaluate_labels(attune_evaluation *evaluation, uint32_t space,
-                                     const attune_pairs *pairs); /* with_labels.c */
+                                     attune_label_search *search);
+void attune_labels_close(attune_label_search *search); /* NULL-safe; also of {0} */
 
 /* Where the scores (count) of a space go; `clusters` is copied. NULL without memory. */
 double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, const char *section,

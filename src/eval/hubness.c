@@ -56,8 +56,7 @@ typedef struct slot {
 
 typedef struct proximity {
     const attune_pairs *pairs;
-    const uint32_t *lists;
-    const double *means;
+    const attune_nearest *nearest;
     double *deviations; /* (n) */
     uint32_t K;
     slot *slots;
@@ -69,7 +68,7 @@ typedef struct proximity {
 /* P(X > d) of a row's distances X. */
 static double beyond(const proximity *p, uint32_t row, double distance)
 {
-    const double away = distance - p->means[row];
+    const double away = distance - p->nearest->means[row];
     if (!(p->deviations[row] > 0)) {
         return away < 0 ? 1 : away > 0 ? 0 : 0.5;
     }
@@ -111,7 +110,7 @@ static double farthest(const proximity *p, uint32_t row, double least)
             high = middle;
         }
     }
-    return p->means[row] + p->deviations[row] * (high + 1e-6);
+    return p->nearest->means[row] + p->deviations[row] * (high + 1e-6);
 }
 
 static attune_status begin(void *data, uint32_t query, uint32_t slot_number)
@@ -119,7 +118,7 @@ static attune_status begin(void *data, uint32_t query, uint32_t slot_number)
     proximity *p = data;
     slot *s = &p->slots[slot_number];
     *s = (slot){.best = p->best + (size_t)slot_number * p->K, .limit = -INFINITY};
-    const uint32_t *list = p->lists + (size_t)query * p->K;
+    const uint32_t *list = p->nearest->lists + (size_t)query * p->K;
     for (uint32_t i = 0; i < p->K && list[i] != ATTUNE_NO_ROW; i++) {
         insert(p, s, (candidate){proximity_of(p, query, list[i]), list[i]});
     }
@@ -171,16 +170,16 @@ static void measure_deviations(proximity *p)
     }
     for (uint32_t i = 0; i < n; i++) {
         const double all = (n * p->pairs->square[i] + squares) * scale * scale,
-                     variance = all / (n - 1.0) - p->means[i] * p->means[i];
+                     variance = all / (n - 1.0) - p->nearest->means[i] * p->nearest->means[i];
         p->deviations[i] = variance > 0 ? sqrt(variance) : 0;
     }
 }
 
-attune_status attune_mutual_proximity(uint32_t *out, const attune_pairs *pairs,
-                                      const uint32_t *lists, const double *means, uint32_t K)
+attune_status attune_mutual_proximity(uint32_t *out, const attune_nearest *nearest)
 {
-    const size_t n = pairs->n, slots = attune_pairs_slots(pairs);
-    proximity p = {.pairs = pairs, .lists = lists, .means = means, .K = K, .out = out};
+    const attune_pairs *pairs = nearest->pairs;
+    const size_t n = pairs->n, slots = attune_pairs_slots(pairs), K = nearest->K;
+    proximity p = {.pairs = pairs, .nearest = nearest, .K = nearest->K, .out = out};
     const attune_pairs_visitor visitor = {.data = &p, .begin = begin, .take = take, .end = end};
     p.slots = calloc(slots, sizeof(*p.slots));
     p.best = malloc((slots * K + 1) * sizeof(*p.best));
@@ -191,7 +190,7 @@ attune_status attune_mutual_proximity(uint32_t *out, const attune_pairs *pairs,
         status = attune_fail_memory("Mutual Proximity", n * 8 + slots * K * sizeof(*p.best));
     } else {
         measure_deviations(&p);
-        status = attune_pairs_visit(pairs, NULL, pairs->n, &visitor);
+        status = attune_pairs_visit(pairs, &visitor, 1);
     }
     free(p.deviations);
     free(p.near);

@@ -8,29 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct neighbour {
+typedef struct attune_nearest_row {
     double squared;
     uint32_t row;
 } neighbour;
 
-typedef struct slot {
+typedef struct attune_nearest_slot {
     neighbour *heap; /* (K), the farthest first */
     uint32_t count;
     float limit; /* values below are too far */
     double sum;  /* of distances */
 } slot;
-
-typedef struct search {
-    const attune_pairs *pairs;
-    const bool *among;
-    uint32_t K;
-    slot *slots;
-    neighbour *heaps;   /* (slots, K) */
-    uint32_t *near;     /* by thread: (block) */
-    uint32_t *position; /* (n): of a query in `queries` */
-    uint32_t *out;
-    double *means;
-} search;
 
 static bool farther(neighbour a, neighbour b)
 {
@@ -54,7 +42,7 @@ static void sift_down(neighbour *heap, uint32_t count, neighbour new)
     heap[at] = new;
 }
 
-static void offer(const search *s, slot *to, uint32_t query, uint32_t row)
+static void offer(const attune_nearest *s, slot *to, uint32_t query, uint32_t row)
 {
     const neighbour new = {.squared = attune_pairs_squared(s->pairs, query, row), .row = row};
     if (to->count < s->K) {
@@ -74,7 +62,7 @@ static void offer(const search *s, slot *to, uint32_t query, uint32_t row)
 
 static attune_status begin(void *data, uint32_t query, uint32_t slot_number)
 {
-    search *s = data;
+    attune_nearest *s = data;
     (void)query;
     s->slots[slot_number] =
         (slot){.heap = s->heaps + (size_t)slot_number * s->K, .limit = -INFINITY};
@@ -82,7 +70,7 @@ static attune_status begin(void *data, uint32_t query, uint32_t slot_number)
 }
 
 /* Adds the distances of a block, those of near rows exactly: f32 has lost them. */
-static void add_distances(const search *s, slot *to, uint32_t *near, uint32_t query,
+static void add_distances(const attune_nearest *s, slot *to, uint32_t *near, uint32_t query,
                           const float *values, uint32_t first, uint32_t count)
 {
     const attune_pairs *p = s->pairs;
@@ -106,9 +94,12 @@ static void add_distances(const search *s, slot *to, uint32_t *near, uint32_t qu
 static void take(void *data, uint32_t query, uint32_t slot_number, const float *values,
                  uint32_t first, uint32_t count)
 {
-    search *s = data;
+    attune_nearest *s = data;
     slot *to = &s->slots[slot_number];
     uint32_t *near = s->near + (size_t)slot_number / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK;
+    if (s->place[query] == ATTUNE_NO_ROW) {
+        return;
+    }
     if (s->means) {
         add_distances(s, to, near, query, values, first, count);
     }
@@ -129,45 +120,62 @@ static void take(void *data, uint32_t query, uint32_t slot_number, const float *
 
 static void end(void *data, uint32_t query, uint32_t slot_number)
 {
-    search *s = data;
+    attune_nearest *s = data;
     slot *from = &s->slots[slot_number];
-    const size_t at = s->position[query];
+    const size_t at = s->place[query];
+    if (at == ATTUNE_NO_ROW) {
+        return;
+    }
     if (s->means) {
         s->means[at] = s->pairs->n > 1 ? from->sum * s->pairs->scale / (s->pairs->n - 1) : NAN;
     }
     for (uint32_t i = from->count; i < s->K; i++) {
-        s->out[at * s->K + i] = ATTUNE_NO_ROW;
+        s->lists[at * s->K + i] = ATTUNE_NO_ROW;
     }
     for (uint32_t size = from->count; size > 0; size--) {
-        s->out[at * s->K + size - 1] = from->heap[0].row;
+        s->lists[at * s->K + size - 1] = from->heap[0].row;
         sift_down(from->heap, size - 1, from->heap[size - 1]);
     }
 }
 
-attune_status attune_nearest_find(uint32_t *out, double *means, const attune_pairs *pairs,
+attune_status attune_nearest_open(attune_nearest *out, const attune_pairs *pairs,
                                   const uint32_t *queries, uint32_t count, uint32_t K,
-                                  const bool *among)
+                                  const bool *among, bool means)
 {
-    const size_t slots = attune_pairs_slots(pairs);
-    search s = {.pairs = pairs, .among = among, .K = K, .out = out, .means = means};
-    const attune_pairs_visitor visitor = {.data = &s, .begin = begin, .take = take, .end = end};
-    attune_status status = ATTUNE_OK;
-    s.slots = calloc(slots, sizeof(*s.slots));
-    s.heaps = malloc(slots * K * sizeof(*s.heaps));
-    s.near = malloc(slots / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK * sizeof(*s.near));
-    s.position = malloc(((size_t)pairs->n + 1) * sizeof(*s.position));
-    if (!s.slots || !s.heaps || !s.near || !s.position) {
-        status = attune_fail_memory("a search", slots * K * sizeof(*s.heaps));
+    const size_t slots = attune_pairs_slots(pairs), n = pairs->n;
+    attune_nearest *s = out;
+    *s = (attune_nearest){.pairs = pairs, .among = among, .K = K, .count = count};
+    s->lists = malloc(((size_t)count * K + 1) * sizeof(*s->lists));
+    s->means = means ? malloc(((size_t)count + 1) * sizeof(*s->means)) : NULL;
+    s->place = malloc((n + 1) * sizeof(*s->place));
+    s->slots = calloc(slots, sizeof(*s->slots));
+    s->heaps = malloc(slots * K * sizeof(*s->heaps));
+    s->near = malloc(slots / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK * sizeof(*s->near));
+    if (!s->lists || (means && !s->means) || !s->place || !s->slots || !s->heaps || !s->near) {
+        attune_nearest_close(s);
+        return attune_fail_memory("neighbours", (unsigned long long)count * K * sizeof(uint32_t));
     }
-    for (uint32_t i = 0; status == ATTUNE_OK && i < count; i++) {
-        s.position[queries ? queries[i] : i] = i;
+    memset(s->place, 0xff, n * sizeof(*s->place));
+    for (uint32_t i = 0; i < count; i++) {
+        s->place[queries ? queries[i] : i] = i;
     }
-    if (status == ATTUNE_OK) {
-        status = attune_pairs_visit(pairs, queries, count, &visitor);
+    return ATTUNE_OK;
+}
+
+void attune_nearest_close(attune_nearest *nearest)
+{
+    if (nearest) {
+        free(nearest->lists);
+        free(nearest->means);
+        free(nearest->place);
+        free(nearest->slots);
+        free(nearest->heaps);
+        free(nearest->near);
+        *nearest = (attune_nearest){0};
     }
-    free(s.position);
-    free(s.near);
-    free(s.heaps);
-    free(s.slots);
-    return status;
+}
+
+attune_pairs_visitor attune_nearest_visitor(attune_nearest *nearest)
+{
+    return (attune_pairs_visitor){.data = nearest, .begin = begin, .take = take, .end = end};
 }

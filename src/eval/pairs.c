@@ -119,64 +119,85 @@ uint32_t attune_pairs_slots(const attune_pairs *pairs)
 
 typedef struct visit {
     const attune_pairs *pairs;
-    const uint32_t *queries;
+    const attune_pairs_visitor *visitors;
     uint32_t count;
-    const attune_pairs_visitor *visitor;
-    float *scratch; /* by thread: (slots, E) of queries, then (slots, block) of values */
-    size_t scratch_size;
+    float *scratch;        /* by thread: (slots, block) of values */
     attune_status *status; /* by piece */
 } visit;
 
-static uint32_t query_of(const visit *v, uint32_t i)
+/* Rows from the first that the visitors want to see for queries before `last`. */
+static uint32_t wanted(const visit *v, uint32_t last)
 {
-    return v->queries ? v->queries[i] : i;
+    for (uint32_t i = 0; i < v->count; i++) {
+        if (!v->visitors[i].below) {
+            return v->pairs->n;
+        }
+    }
+    return last;
+}
+
+static attune_status begin_piece(const visit *v, uint32_t first, uint32_t last, uint32_t slot)
+{
+    attune_status status = ATTUNE_OK;
+    for (uint32_t query = first; query < last; query++) {
+        for (uint32_t i = 0; i < v->count && status == ATTUNE_OK; i++) {
+            const attune_pairs_visitor *to = &v->visitors[i];
+            status = to->begin ? to->begin(to->data, query, slot + query - first) : ATTUNE_OK;
+        }
+    }
+    return status;
+}
+
+static void end_piece(const visit *v, uint32_t first, uint32_t last, uint32_t slot)
+{
+    for (uint32_t query = first; query < last; query++) {
+        for (uint32_t i = 0; i < v->count; i++) {
+            const attune_pairs_visitor *to = &v->visitors[i];
+            if (to->end) {
+                to->end(to->data, query, slot + query - first);
+            }
+        }
+    }
 }
 
 static void visit_piece(void *data, int piece, int thread)
 {
     const visit *v = data;
     const attune_pairs *p = v->pairs;
-    const uint32_t first = (uint32_t)piece * ATTUNE_PAIRS_SLOTS, rest = v->count - first,
-                   M = rest < ATTUNE_PAIRS_SLOTS ? rest : ATTUNE_PAIRS_SLOTS,
-                   slot = (uint32_t)thread * ATTUNE_PAIRS_SLOTS;
-    float *rows = v->scratch + (size_t)thread * v->scratch_size,
-          *values = rows + (size_t)ATTUNE_PAIRS_SLOTS * p->E;
-    attune_status status = ATTUNE_OK;
-    uint32_t end = v->visitor->below ? 0 : p->n;
-    for (uint32_t m = 0; m < M && status == ATTUNE_OK; m++) {
-        const uint32_t query = query_of(v, first + m);
-        end = query >= end ? query + 1 : end;
-        memcpy(rows + (size_t)m * p->E, p->rows + (size_t)query * p->E, p->E * sizeof(float));
-        status = v->visitor->begin(v->visitor->data, query, slot + m);
+    const uint32_t first = (uint32_t)piece * ATTUNE_PAIRS_SLOTS, rest = p->n - first,
+                   M = rest < ATTUNE_PAIRS_SLOTS ? rest : ATTUNE_PAIRS_SLOTS, last = first + M,
+                   slot = (uint32_t)thread * ATTUNE_PAIRS_SLOTS, end = wanted(v, last);
+    float *values = v->scratch + (size_t)slot * ATTUNE_PAIRS_BLOCK;
+    v->status[piece] = begin_piece(v, first, last, slot);
+    if (v->status[piece] != ATTUNE_OK) {
+        return;
     }
-    v->status[piece] = status;
-    for (uint32_t b = 0; b < end && status == ATTUNE_OK; b += ATTUNE_PAIRS_BLOCK) {
+    for (uint32_t b = 0; b < end; b += ATTUNE_PAIRS_BLOCK) {
         const uint32_t count = p->n - b < ATTUNE_PAIRS_BLOCK ? p->n - b : ATTUNE_PAIRS_BLOCK,
                        padded = attune_pairs_padded(count);
-        p->search->product(values, rows, p->panels + (size_t)b * p->E, p->bias + b, (int)M,
-                           (int)p->E, (int)padded);
+        p->search->product(values, p->rows + (size_t)first * p->E, p->panels + (size_t)b * p->E,
+                           p->bias + b, (int)M, (int)p->E, (int)padded);
         for (uint32_t m = 0; m < M; m++) {
-            v->visitor->take(v->visitor->data, query_of(v, first + m), slot + m,
-                             values + (size_t)m * padded, b, count);
+            for (uint32_t i = 0; i < v->count; i++) {
+                v->visitors[i].take(v->visitors[i].data, first + m, slot + m,
+                                    values + (size_t)m * padded, b, count);
+            }
         }
     }
-    for (uint32_t m = 0; m < M && status == ATTUNE_OK; m++) {
-        v->visitor->end(v->visitor->data, query_of(v, first + m), slot + m);
-    }
+    end_piece(v, first, last, slot);
 }
 
-attune_status attune_pairs_visit(const attune_pairs *pairs, const uint32_t *queries, uint32_t count,
-                                 const attune_pairs_visitor *visitor)
+attune_status attune_pairs_visit(const attune_pairs *pairs, const attune_pairs_visitor *visitors,
+                                 uint32_t count)
 {
-    const int threads = attune_team_threads(pairs->team);
-    const uint32_t pieces = (count + ATTUNE_PAIRS_SLOTS - 1) / ATTUNE_PAIRS_SLOTS;
-    visit v = {.pairs = pairs, .queries = queries, .count = count, .visitor = visitor};
+    const uint32_t pieces = (pairs->n + ATTUNE_PAIRS_SLOTS - 1) / ATTUNE_PAIRS_SLOTS;
+    visit v = {.pairs = pairs, .visitors = visitors, .count = count};
     attune_status status = ATTUNE_OK;
-    v.scratch_size = (size_t)ATTUNE_PAIRS_SLOTS * (pairs->E + ATTUNE_PAIRS_BLOCK);
-    v.scratch = malloc((size_t)threads * v.scratch_size * sizeof(float));
+    const size_t size = (size_t)attune_pairs_slots(pairs) * ATTUNE_PAIRS_BLOCK * sizeof(float);
+    v.scratch = malloc(size);
     v.status = calloc((size_t)pieces + 1, sizeof(*v.status));
     if (!v.scratch || !v.status) {
-        status = attune_fail_memory("a search", (size_t)threads * v.scratch_size * sizeof(float));
+        status = attune_fail_memory("a search", size);
     } else {
         attune_team_run(pairs->team, visit_piece, &v, (int)pieces);
     }

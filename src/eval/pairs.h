@@ -44,24 +44,25 @@ static inline double attune_pairs_nearness(const attune_pairs *pairs, uint32_t a
 
 enum { ATTUNE_PAIRS_SLOTS = 32, ATTUNE_PAIRS_BLOCK = 2048 };
 
-/* What is done with a query. Its calls come from one thread: begin, then `take` for each block of
- * rows upwards, then end. `slot` is what keeps it apart from others under way: below
+/* What is done with each row as a query. Its calls come from one thread: begin, then `take` for
+ * each block of rows upwards, then end. `slot` is what keeps it apart from others under way: below
  * attune_pairs_slots. Of values (count rounded up to whole ATTUNE_SEARCH_BLOCK), those beyond
  * `count` are -inf. */
 typedef struct attune_pairs_visitor {
     void *data;
-    bool below; /* blocks whose rows all come behind the query's may be left out */
-    attune_status (*begin)(void *data, uint32_t query, uint32_t slot);
+    bool below; /* wants only blocks with rows before the query or itself; may get others */
+    attune_status (*begin)(void *data, uint32_t query, uint32_t slot); /* may be NULL */
     void (*take)(void *data, uint32_t query, uint32_t slot, const float *values, uint32_t first,
                  uint32_t count);
-    void (*end)(void *data, uint32_t query, uint32_t slot);
+    void (*end)(void *data, uint32_t query, uint32_t slot); /* may be NULL */
 } attune_pairs_visitor;
 
 uint32_t attune_pairs_slots(const attune_pairs *pairs);
 
-/* Visits queries (count), rows of the pairs; NULL: all n. */
-attune_status attune_pairs_visit(const attune_pairs *pairs, const uint32_t *queries, uint32_t count,
-                                 const attune_pairs_visitor *visitor);
+/* Takes visitors (count) together through every pair of rows: they share the product, which is most
+ * of the work. One thread has all of a piece of ATTUNE_PAIRS_SLOTS rows, from a multiple of it. */
+attune_status attune_pairs_visit(const attune_pairs *pairs, const attune_pairs_visitor *visitors,
+                                 uint32_t count);
 
 /* A block rounded up to whole ATTUNE_SEARCH_BLOCK, as the functions of kernels/search.h want it. */
 static inline uint32_t attune_pairs_padded(uint32_t count)

@@ -1,12 +1,9 @@
-/* retrieval.c - ranks of an anchor's positives, without sorting all rows.
- *
- * The positives' exact distances are sorted. A row's place is how many positives are nearer than
- * it; a positive's rank is then the number of positives before it and of rows with a place up to
- * its own. Nearness is cut into bins, and most bins hold no positive: their rows are only counted.
- * The few that lie in a bin with a positive, or within the margin of one, are looked at exactly. */
+/* retrieval.c - figures of ranks. Rows that share a label of any kind with the anchor are ranked
+ * together: its positives and what is left out are among them, so that the ranks that are left
+ * follow from counting. */
 #include "eval/retrieval.h"
 
-#include "eval/groups.h"
+#include "eval/ranks.h"
 #include "status/error.h"
 
 #include <math.h>
@@ -17,319 +14,143 @@
 const uint32_t attune_recalls[ATTUNE_RECALL_COUNT] = {ATTUNE_RECALLS(ATTUNE_X)};
 #undef ATTUNE_X
 
-typedef struct positive {
-    double squared;
-    float nearness;
-    uint32_t row;
-} positive;
+enum { FIGURES = 4 + ATTUNE_RECALL_COUNT };
+
+/* Average precision, P@1, R-precision, nDCG, recalls: of an anchor, or summed over anchors. */
+typedef struct scores {
+    double values[FIGURES];
+    uint32_t anchors;
+} scores;
+
+/* Of one relation. */
+typedef struct measure {
+    attune_relation relation;
+    uint32_t column;        /* of its labels in kinship */
+    double *average;        /* (n) or NULL */
+    scores *all, *filtered; /* by piece: so the order of sums does not depend on threads */
+    double *weight;   /* (n): of a row as a negative in triplets; NULL: there are no triplets */
+    double *accuracy; /* (n): of triplets, summed over the anchor's positives */
+} measure;
 
 /* An anchor under way. */
 typedef struct slot {
-    positive *positives; /* (capacity), nearest first */
-    uint32_t *counts;  /* (capacity + 1): rows by place, positives and the anchor not among them */
-    uint32_t *removed; /* (capacity + 1): of those, rows that are left out */
-    uint32_t count, capacity;
-    double weighted; /* sum over rows of their weight times their place, ties half */
-    attune_search_bins bins;
+    attune_ranks ranks;
+    uint32_t *positives; /* (relations, capacity + 1): how many of the first relatives are */
+    uint32_t capacity;
+    double weighted[ATTUNE_RELATIONS]; /* sum over rows of their weight times the positives before,
+                                          ties half */
 } slot;
 
-/* What an anchor gives; sums over anchors are made in order afterwards. */
-typedef struct scores {
-    double values[4 + ATTUNE_RECALL_COUNT]; /* average precision, P@1, R-precision, nDCG, recalls */
-    bool counted;
-} scores;
-
-typedef struct measure {
+struct attune_retrieval_search {
     const attune_pairs *pairs;
-    const attune_relation *relation;
-    attune_groups own, others;
-    double *weight; /* (n): of a row as a negative in triplets; NULL: there are no triplets */
+    attune_kinship kinship;
+    const int32_t *labels[2 * ATTUNE_RELATIONS];
+    attune_groups groups[2 * ATTUNE_RELATIONS];
+    measure measures[ATTUNE_RELATIONS];
+    uint32_t count;
+    bool triplets; /* of any relation */
     slot *slots;
-    uint32_t *close;        /* by slot: a block's rows that are looked at */
-    scores *all, *filtered; /* (n) */
-    double *accuracy;       /* (n): of triplets, summed over the anchor's positives */
-} measure;
+    uint32_t *close; /* by thread: a block's rows that are looked at */
+};
 
-static int by_distance(const void *a, const void *b)
+static bool is_positive(const measure *m, uint32_t anchor, uint32_t row)
 {
-    const positive *x = a, *y = b;
-    if (x->squared != y->squared) {
-        return x->squared < y->squared ? -1 : 1;
-    }
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
-static attune_status reserve(slot *s, uint32_t count)
-{
-    if (count <= s->capacity && s->positives) {
-        return ATTUNE_OK;
-    }
-    free(s->positives);
-    free(s->counts);
-    free(s->removed);
-    s->positives = malloc(((size_t)count + 1) * sizeof(*s->positives));
-    s->counts = malloc(((size_t)count + 1) * ATTUNE_SEARCH_COPIES * sizeof(*s->counts));
-    s->removed = malloc(((size_t)count + 1) * sizeof(*s->removed));
-    s->capacity = count;
-    return s->positives && s->counts && s->removed
-               ? ATTUNE_OK
-               : attune_fail_memory("ranks", (unsigned long long)count * sizeof(*s->positives));
-}
-
-static int32_t bin_of(const attune_search_bins *bins, float value)
-{
-    float x = (value - bins->lowest) * bins->scale;
-    x = x > 0 ? x : 0;
-    x = x < ATTUNE_SEARCH_PLACES - 1 ? x : ATTUNE_SEARCH_PLACES - 1;
-    return (int32_t)x;
-}
-
-/* Places of the bins, from the farthest to the nearest. */
-static void fill_bins(slot *s, float margin)
-{
-    const float lowest = s->positives[s->count - 1].nearness - 2 * margin,
-                highest = s->positives[0].nearness + 2 * margin;
-    s->bins.lowest = lowest;
-    s->bins.scale = (ATTUNE_SEARCH_PLACES - 1) / (highest - lowest);
-    int32_t bin = 0;
-    for (uint32_t i = s->count; i-- > 0;) {
-        const int32_t from = bin_of(&s->bins, s->positives[i].nearness - margin),
-                      to = bin_of(&s->bins, s->positives[i].nearness + margin);
-        for (; bin < from; bin++) {
-            s->bins.place[bin] = i + 1;
-        }
-        for (; bin <= to; bin++) {
-            s->bins.place[bin] = ATTUNE_SEARCH_CLOSE;
-        }
-    }
-    for (; bin < ATTUNE_SEARCH_PLACES; bin++) {
-        s->bins.place[bin] = 0;
-    }
-}
-
-static attune_status begin(void *data, uint32_t anchor, uint32_t slot_number)
-{
-    measure *m = data;
-    slot *s = &m->slots[slot_number];
-    const int32_t label = m->relation->labels[anchor];
-    const attune_status status = reserve(s, attune_groups_size(&m->own, label) - 1);
-    if (status != ATTUNE_OK) {
-        return status;
-    }
-    s->count = 0;
-    s->weighted = 0;
-    for (uint32_t i = m->own.start[label]; i < m->own.start[label + 1]; i++) {
-        const uint32_t row = m->own.rows[i];
-        if (row != anchor) {
-            const double squared = attune_pairs_squared(m->pairs, anchor, row);
-            s->positives[s->count++] =
-                (positive){.squared = squared,
-                           .nearness = (float)attune_pairs_nearness(m->pairs, anchor, squared),
-                           .row = row};
-        }
-    }
-    qsort(s->positives, s->count, sizeof(*s->positives), by_distance);
-    memset(s->counts, 0, ((size_t)s->count + 1) * ATTUNE_SEARCH_COPIES * sizeof(*s->counts));
-    fill_bins(s, (float)m->pairs->margin);
-    return ATTUNE_OK;
-}
-
-/* How many positives come before a row: nearer, or as near and of a lower number. *ties are the
- * positives at its very distance, *nearer those that are nearer. */
-static uint32_t exact_place(const slot *s, const positive *row, uint32_t *nearer, uint32_t *ties)
-{
-    uint32_t low = 0, high = s->count;
-    while (low < high) {
-        const uint32_t middle = (low + high) / 2;
-        if (s->positives[middle].squared < row->squared) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    uint32_t place = low, end = low;
-    for (; end < s->count && s->positives[end].squared == row->squared; end++) {
-        place += s->positives[end].row < row->row;
-    }
-    *nearer = low;
-    *ties = end - low;
-    return place;
-}
-
-/* The place of a row whose nearness is not within the margin of any positive's; UINT32_MAX for
- * another. */
-static uint32_t quick_place(const slot *s, float value, float margin)
-{
-    uint32_t low = 0, high = s->count;
-    while (low < high) { /* positives that are nearer beyond doubt */
-        const uint32_t middle = (low + high) / 2;
-        if (s->positives[middle].nearness > value + margin) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < s->count && s->positives[low].nearness >= value - margin ? UINT32_MAX : low;
-}
-
-/* Counts a row of a close bin. */
-static void look(measure *m, slot *s, uint32_t anchor, uint32_t row, float value)
-{
-    uint32_t place = quick_place(s, value, (float)m->pairs->margin), nearer = place, ties = 0;
-    if (row == anchor || m->relation->labels[row] == m->relation->labels[anchor]) {
-        return;
-    }
-    if (place == UINT32_MAX) {
-        const positive exact = {.squared = attune_pairs_squared(m->pairs, anchor, row), .row = row};
-        place = exact_place(s, &exact, &nearer, &ties);
-    }
-    s->counts[place]++;
-    if (m->weight) {
-        s->weighted += m->weight[row] * (nearer + 0.5 * ties);
-    }
-}
-
-static void take(void *data, uint32_t anchor, uint32_t slot_number, const float *values,
-                 uint32_t first, uint32_t count)
-{
-    measure *m = data;
-    slot *s = &m->slots[slot_number];
-    const uint32_t padded = attune_pairs_padded(count);
-    uint32_t *close = m->close + (size_t)slot_number / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK;
-    const uint32_t found =
-        m->pairs->search->place(s->counts, s->count + 1, close, &s->bins, values, padded);
-    for (uint32_t i = 0; i < found; i++) {
-        if (close[i] < count) {
-            look(m, s, anchor, first + close[i], values[close[i]]);
-        }
-    }
-    for (uint32_t i = 0; m->weight && i < count; i++) {
-        const uint32_t place = s->bins.place[bin_of(&s->bins, values[i])];
-        if (place != ATTUNE_SEARCH_CLOSE) {
-            s->weighted += m->weight[first + i] * place;
-        }
-    }
-    if (first + count == m->pairs->n) { /* what fills up the last block lies farthest */
-        const uint32_t place = s->bins.place[0];
-        if (place != ATTUNE_SEARCH_CLOSE) {
-            s->counts[place] -= padded - count;
-        }
-    }
-    if (anchor >= first && anchor < first + count) {
-        const uint32_t place = s->bins.place[bin_of(&s->bins, values[anchor - first])];
-        if (place != ATTUNE_SEARCH_CLOSE) {
-            s->counts[place]--;
-        }
-    }
-}
-
-/* Scores from the positives' ranks, counted from 0 and rising. */
-static void add_rank(scores *out, uint32_t index, uint32_t rank, uint32_t positives)
-{
-    out->counted = true;
-    out->values[0] += (double)(index + 1) / (rank + 1) / positives;
-    out->values[1] += rank == 0;
-    out->values[2] += rank < positives ? 1.0 / positives : 0;
-    out->values[3] += rank < 10 ? 1 / log2(rank + 2.0) : 0;
-    for (int k = 0; k < ATTUNE_RECALL_COUNT; k++) {
-        out->values[4 + k] += rank < attune_recalls[k] ? 1.0 / positives : 0;
-    }
-}
-
-static void finish_gain(scores *out, uint32_t positives)
-{
-    double best = 0;
-    for (uint32_t i = 0; i < positives && i < 10; i++) {
-        best += 1 / log2(i + 2.0);
-    }
-    out->values[3] /= best;
+    const int32_t *labels = m->relation.labels;
+    return labels[anchor] >= 0 && labels[row] == labels[anchor];
 }
 
 static bool is_left_out(const measure *m, uint32_t anchor, uint32_t row)
 {
-    const int32_t *left_out = m->relation->left_out;
-    return left_out[row] >= 0 && left_out[row] == left_out[anchor];
+    const int32_t *left_out = m->relation.left_out;
+    return left_out && left_out[row] >= 0 && left_out[row] == left_out[anchor] &&
+           !(m->relation.keep_positives && is_positive(m, anchor, row));
 }
 
-/* The same ranks without the rows that are left out. */
-static void score_filtered(measure *m, slot *s, uint32_t anchor)
+/* ---- triplets ---- */
+
+/* Counts positives along the relatives. */
+static attune_status begin_triplets(attune_retrieval_search *s, slot *to, uint32_t anchor)
 {
-    const attune_relation *r = m->relation;
-    const int32_t group = r->left_out[anchor];
-    scores *out = &m->filtered[anchor];
-    uint32_t kept = 0, index = 0, before = 0;
-    memset(s->removed, 0, ((size_t)s->count + 1) * sizeof(*s->removed));
-    for (uint32_t i = 0; i < attune_groups_size(&m->others, group); i++) {
-        const uint32_t row = m->others.rows[m->others.start[group] + i];
-        const positive exact = {.squared = attune_pairs_squared(m->pairs, anchor, row), .row = row};
-        uint32_t nearer = 0, ties = 0;
-        if (row != anchor && r->labels[row] != r->labels[anchor]) {
-            s->removed[exact_place(s, &exact, &nearer, &ties)]++;
+    const uint32_t count = to->ranks.count;
+    if (count >= to->capacity) {
+        free(to->positives);
+        to->capacity = count + 1;
+        to->positives = malloc((size_t)s->count * to->capacity * sizeof(*to->positives));
+        if (!to->positives) {
+            return attune_fail_memory("ranks", (unsigned long long)count * sizeof(uint32_t));
         }
     }
-    for (uint32_t i = 0; i < s->count; i++) {
-        kept += r->keep_positives || !is_left_out(m, anchor, s->positives[i].row);
-    }
-    for (uint32_t i = 0; i < s->count; i++) {
-        before += s->counts[i] - s->removed[i];
-        if (r->keep_positives || !is_left_out(m, anchor, s->positives[i].row)) {
-            add_rank(out, index, before + index, kept);
-            index++;
+    for (uint32_t r = 0; r < s->count; r++) {
+        uint32_t *at = to->positives + (size_t)r * to->capacity, found = 0;
+        to->weighted[r] = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            at[i] = found;
+            found += is_positive(&s->measures[r], anchor, to->ranks.relatives[i].row);
         }
+        at[count] = found;
     }
-    if (kept > 0) {
-        finish_gain(out, kept);
-    }
+    return ATTUNE_OK;
 }
 
-static void end(void *data, uint32_t anchor, uint32_t slot_number)
+static void weigh(const attune_retrieval_search *s, slot *to, uint32_t row, uint32_t nearer,
+                  uint32_t ties)
 {
-    measure *m = data;
-    slot *s = &m->slots[slot_number];
-    uint32_t before = 0;
-    for (uint32_t i = s->count + 1; i < (s->count + 1) * ATTUNE_SEARCH_COPIES; i++) {
-        s->counts[i % (s->count + 1)] += s->counts[i];
-    }
-    for (uint32_t i = 0; i < s->count; i++) {
-        before += s->counts[i];
-        add_rank(&m->all[anchor], i, before + i, s->count);
-    }
-    finish_gain(&m->all[anchor], s->count);
-    m->accuracy[anchor] = s->weighted;
-    if (m->relation->left_out) {
-        score_filtered(m, s, anchor);
+    for (uint32_t r = 0; r < s->count; r++) {
+        const uint32_t *at = to->positives + (size_t)r * to->capacity;
+        if (s->measures[r].weight) {
+            to->weighted[r] +=
+                s->measures[r].weight[row] * (at[nearer] + 0.5 * (at[nearer + ties] - at[nearer]));
+        }
     }
 }
 
-static void summarise(attune_retrieval *out, const scores *all, uint32_t n)
+static void take_triplets(const attune_retrieval_search *s, slot *to, uint32_t anchor,
+                          const float *values, uint32_t first, uint32_t count)
 {
-    double sums[4 + ATTUNE_RECALL_COUNT] = {0};
-    *out = (attune_retrieval){0};
-    for (uint32_t i = 0; i < n; i++) {
-        out->anchors += all[i].counted;
-        for (int k = 0; k < 4 + ATTUNE_RECALL_COUNT && all[i].counted; k++) {
-            sums[k] += all[i].values[k];
+    attune_standing standing;
+    for (uint32_t i = 0; i < count; i++) {
+        if (attune_ranks_stand(&standing, &to->ranks, &s->kinship, anchor, first + i, values[i])) {
+            weigh(s, to, first + i, standing.nearer, standing.ties);
         }
     }
-    out->map = sums[0] / out->anchors;
-    out->precision_1 = sums[1] / out->anchors;
-    out->r_precision = sums[2] / out->anchors;
-    out->ndcg_10 = sums[3] / out->anchors;
-    for (int k = 0; k < ATTUNE_RECALL_COUNT; k++) {
-        out->recall[k] = sums[4 + k] / out->anchors;
+}
+
+/* Relatives that are no positives are negatives, too. */
+static void end_triplets(attune_retrieval_search *s, slot *to, uint32_t anchor)
+{
+    const attune_relative *relatives = to->ranks.relatives;
+    const uint32_t count = to->ranks.count;
+    for (uint32_t first = 0, end = 0; first < count; first = end) {
+        for (end = first; end < count && relatives[end].squared == relatives[first].squared;) {
+            end++;
+        }
+        for (uint32_t r = 0; r < s->count; r++) {
+            const uint32_t *at = to->positives + (size_t)r * to->capacity;
+            for (uint32_t i = first; i < end && s->measures[r].weight; i++) {
+                to->weighted[r] += is_positive(&s->measures[r], anchor, relatives[i].row)
+                                       ? 0
+                                       : s->measures[r].weight[relatives[i].row] *
+                                             (at[first] + 0.5 * (at[end] - at[first]));
+            }
+        }
+    }
+    for (uint32_t r = 0; r < s->count; r++) {
+        if (s->measures[r].weight) {
+            s->measures[r].accuracy[anchor] = to->weighted[r];
+        }
     }
 }
 
 /* The mean over labels of the chance within each. */
-static double triplet_accuracy(const measure *m)
+static double triplet_accuracy(const attune_groups *groups, const measure *m, uint32_t n)
 {
     double sum = 0;
     uint32_t labels = 0;
-    for (uint32_t l = 0; l < m->pairs->n && m->weight; l++) {
-        const double size = attune_groups_size(&m->own, (int32_t)l);
+    for (uint32_t l = 0; l < n && m->weight; l++) {
+        const double size = attune_groups_size(groups, (int32_t)l);
         double label = 0;
-        for (uint32_t i = m->own.start[l]; i < m->own.start[l + 1]; i++) {
-            label += m->accuracy[m->own.rows[i]];
+        for (uint32_t i = groups->start[l]; i < groups->start[l + 1] && size > 1; i++) {
+            label += m->accuracy[groups->rows[i]];
         }
         if (size > 1) {
             sum += label / (size * (size - 1));
@@ -339,79 +160,253 @@ static double triplet_accuracy(const measure *m)
     return labels > 0 ? sum / labels : NAN;
 }
 
-static attune_status allocate(measure *m)
+/* ---- ranks ---- */
+
+/* Scores from the positives' ranks, counted from 0 and rising. */
+static void add_rank(scores *out, uint32_t index, uint32_t rank, uint32_t positives)
 {
-    const size_t n = m->pairs->n, slots = attune_pairs_slots(m->pairs);
-    m->slots = calloc(slots, sizeof(*m->slots));
-    m->close = malloc(slots / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK * sizeof(*m->close));
-    m->all = calloc(n + 1, sizeof(*m->all));
-    m->filtered = calloc(m->relation->left_out ? n + 1 : 1, sizeof(*m->filtered));
-    m->accuracy = calloc(n + 1, sizeof(*m->accuracy));
-    if (!m->slots || !m->close || !m->all || !m->filtered || !m->accuracy) {
-        return attune_fail_memory("an evaluation", n * (2 * sizeof(*m->all) + 8));
+    const double share = 1.0 / positives;
+    out->values[0] += (double)(index + 1) / (rank + 1) / positives;
+    out->values[1] += rank == 0;
+    out->values[2] += rank < positives ? share : 0;
+    out->values[3] += rank < 10 ? 1 / log2(rank + 2.0) : 0;
+    for (int k = 0; k < ATTUNE_RECALL_COUNT; k++) {
+        out->values[4 + k] += rank < attune_recalls[k] ? share : 0;
     }
-    if (m->own.labels > 1 && m->relation->triplets) {
-        m->weight = calloc(n + 1, sizeof(*m->weight));
-        for (size_t i = 0; m->weight && i < n; i++) {
-            const int32_t label = m->relation->labels[i];
-            m->weight[i] =
-                label < 0 ? 0 : 1.0 / attune_groups_size(&m->own, label) / (m->own.labels - 1);
+}
+
+static void finish_anchor(scores *sum, scores *anchor, uint32_t positives)
+{
+    double best = 0;
+    for (uint32_t i = 0; i < positives && i < 10; i++) {
+        best += 1 / log2(i + 2.0);
+    }
+    anchor->values[3] /= best;
+    for (int k = 0; k < FIGURES; k++) {
+        sum->values[k] += anchor->values[k];
+    }
+    sum->anchors++;
+}
+
+/* The ranks of the anchor's positives among rows that are not left out, or among all. */
+static void score(measure *m, const attune_ranks *ranks, uint32_t anchor, bool filtered)
+{
+    const attune_relative *relatives = ranks->relatives;
+    scores own = {0};
+    uint32_t positives = 0, index = 0, gone = 0;
+    for (uint32_t i = 0; i < ranks->count; i++) {
+        positives += is_positive(m, anchor, relatives[i].row) &&
+                     !(filtered && is_left_out(m, anchor, relatives[i].row));
+    }
+    for (uint32_t i = 0; i < ranks->count && index < positives; i++) {
+        if (filtered && is_left_out(m, anchor, relatives[i].row)) {
+            gone++;
+        } else if (is_positive(m, anchor, relatives[i].row)) {
+            add_rank(&own, index++, relatives[i].rank - gone, positives);
         }
-        return m->weight ? ATTUNE_OK : attune_fail_memory("an evaluation", n * 8);
+    }
+    const uint32_t piece = anchor / ATTUNE_PAIRS_SLOTS;
+    if (positives > 0) {
+        finish_anchor(filtered ? &m->filtered[piece] : &m->all[piece], &own, positives);
+    }
+    if (m->average && !filtered) {
+        m->average[anchor] = positives > 0 ? own.values[0] : NAN;
+    }
+}
+
+static attune_status begin(void *data, uint32_t anchor, uint32_t slot_number)
+{
+    attune_retrieval_search *s = data;
+    slot *to = &s->slots[slot_number];
+    const attune_status status = attune_ranks_begin(&to->ranks, &s->kinship, anchor);
+    return status || !s->triplets ? status : begin_triplets(s, to, anchor);
+}
+
+static void take(void *data, uint32_t anchor, uint32_t slot_number, const float *values,
+                 uint32_t first, uint32_t count)
+{
+    attune_retrieval_search *s = data;
+    slot *to = &s->slots[slot_number];
+    if (to->ranks.count > 0) {
+        attune_ranks_take(&to->ranks,
+                          s->close + (size_t)slot_number / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK,
+                          &s->kinship, anchor, values, first, count);
+        if (s->triplets) {
+            take_triplets(s, to, anchor, values, first, count);
+        }
+    }
+}
+
+static void end(void *data, uint32_t anchor, uint32_t slot_number)
+{
+    attune_retrieval_search *s = data;
+    slot *to = &s->slots[slot_number];
+    attune_ranks_end(&to->ranks);
+    for (uint32_t r = 0; r < s->count; r++) {
+        score(&s->measures[r], &to->ranks, anchor, false);
+        if (s->measures[r].relation.left_out) {
+            score(&s->measures[r], &to->ranks, anchor, true);
+        }
+    }
+    if (s->triplets) {
+        end_triplets(s, to, anchor);
+    }
+}
+
+/* ---- all of it ---- */
+
+/* The column of labels, which is new unless another relation has them. */
+static attune_status add_column(uint32_t *out, attune_retrieval_search *s, const int32_t *labels)
+{
+    attune_kinship *k = &s->kinship;
+    for (*out = 0; *out < k->columns; ++*out) {
+        if (s->labels[*out] == labels) {
+            return ATTUNE_OK;
+        }
+    }
+    const attune_status status = attune_groups_make(&s->groups[*out], labels, s->pairs->n);
+    s->labels[*out] = labels;
+    k->columns += status == ATTUNE_OK;
+    return status;
+}
+
+static attune_status weigh_rows(measure *m, const attune_groups *groups, uint32_t n)
+{
+    m->weight = calloc((size_t)n + 1, sizeof(*m->weight));
+    m->accuracy = calloc((size_t)n + 1, sizeof(*m->accuracy));
+    if (!m->weight || !m->accuracy) {
+        return attune_fail_memory("an evaluation", (unsigned long long)n * 16);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        const int32_t label = m->relation.labels[i];
+        m->weight[i] =
+            label < 0 ? 0 : 1.0 / attune_groups_size(groups, label) / (groups->labels - 1);
     }
     return ATTUNE_OK;
 }
 
-static void release(measure *m)
+static attune_status add_relation(attune_retrieval_search *s, const attune_relation *relation,
+                                  double *average)
 {
-    for (uint32_t i = 0; m->slots && i < attune_pairs_slots(m->pairs); i++) {
-        free(m->slots[i].positives);
-        free(m->slots[i].counts);
-        free(m->slots[i].removed);
+    const size_t pieces = s->pairs->n / ATTUNE_PAIRS_SLOTS + 1;
+    measure *m = &s->measures[s->count++];
+    uint32_t other = 0;
+    *m = (measure){.relation = *relation, .average = average};
+    m->all = calloc(pieces, sizeof(*m->all));
+    m->filtered = calloc(pieces, sizeof(*m->filtered));
+    attune_status status = m->all && m->filtered
+                               ? add_column(&m->column, s, relation->labels)
+                               : attune_fail_memory("an evaluation", pieces * sizeof(*m->all));
+    if (!status && relation->left_out) {
+        status = add_column(&other, s, relation->left_out);
     }
-    free(m->slots);
-    free(m->close);
-    free(m->all);
-    free(m->filtered);
-    free(m->accuracy);
-    free(m->weight);
-    attune_groups_free(&m->own);
-    attune_groups_free(&m->others);
+    if (!status && relation->triplets && s->groups[m->column].labels > 1) {
+        s->triplets = true;
+        status = weigh_rows(m, &s->groups[m->column], s->pairs->n);
+    }
+    return status;
+}
+
+attune_status attune_retrieval_open(attune_retrieval_search **out, const attune_pairs *pairs,
+                                    const attune_relation *relations, uint32_t count,
+                                    double *const *average_precision)
+{
+    const size_t slots = attune_pairs_slots(pairs);
+    attune_retrieval_search *s = *out = calloc(1, sizeof(*s));
+    if (!s) {
+        return attune_fail_memory("an evaluation", sizeof(*s));
+    }
+    s->pairs = pairs;
+    s->kinship = (attune_kinship){.pairs = pairs, .labels = s->labels, .groups = s->groups};
+    s->slots = calloc(slots, sizeof(*s->slots));
+    s->close = malloc(slots / ATTUNE_PAIRS_SLOTS * ATTUNE_PAIRS_BLOCK * sizeof(*s->close));
+    attune_status status = s->slots && s->close
+                               ? ATTUNE_OK
+                               : attune_fail_memory("an evaluation", slots * sizeof(*s->slots));
+    for (uint32_t r = 0; r < count && status == ATTUNE_OK; r++) {
+        status = add_relation(s, &relations[r], average_precision ? average_precision[r] : NULL);
+    }
+    if (status != ATTUNE_OK) {
+        attune_retrieval_close(s);
+        *out = NULL;
+    }
+    return status;
+}
+
+void attune_retrieval_close(attune_retrieval_search *search)
+{
+    attune_retrieval_search *s = search;
+    if (!s) {
+        return;
+    }
+    for (uint32_t i = 0; s->slots && i < attune_pairs_slots(s->pairs); i++) {
+        attune_ranks_free(&s->slots[i].ranks);
+        free(s->slots[i].positives);
+    }
+    for (uint32_t r = 0; r < s->count; r++) {
+        free(s->measures[r].all);
+        free(s->measures[r].filtered);
+        free(s->measures[r].weight);
+        free(s->measures[r].accuracy);
+    }
+    for (uint32_t c = 0; c < s->kinship.columns; c++) {
+        attune_groups_free(&s->groups[c]);
+    }
+    free(s->slots);
+    free(s->close);
+    free(s);
+}
+
+attune_pairs_visitor attune_retrieval_visitor(attune_retrieval_search *search)
+{
+    return (attune_pairs_visitor){.data = search, .begin = begin, .take = take, .end = end};
+}
+
+static attune_retrieval summarise(const scores *pieces, uint32_t n)
+{
+    scores all = {0};
+    for (size_t i = 0; i < (size_t)n / ATTUNE_PAIRS_SLOTS + 1; i++) {
+        all.anchors += pieces[i].anchors;
+        for (int k = 0; k < FIGURES; k++) {
+            all.values[k] += pieces[i].values[k];
+        }
+    }
+    attune_retrieval out = {.map = all.values[0] / all.anchors,
+                            .precision_1 = all.values[1] / all.anchors,
+                            .r_precision = all.values[2] / all.anchors,
+                            .ndcg_10 = all.values[3] / all.anchors,
+                            .anchors = all.anchors};
+    for (int k = 0; k < ATTUNE_RECALL_COUNT; k++) {
+        out.recall[k] = all.values[4 + k] / all.anchors;
+    }
+    return out;
+}
+
+void attune_retrieval_finish(attune_retrieval_result *results, attune_retrieval_search *search)
+{
+    const uint32_t n = search->pairs->n;
+    for (uint32_t r = 0; r < search->count; r++) {
+        const measure *m = &search->measures[r];
+        results[r] = (attune_retrieval_result){
+            .all = summarise(m->all, n),
+            .filtered = summarise(m->filtered, n),
+            .triplet_accuracy = triplet_accuracy(&search->groups[m->column], m, n)};
+    }
 }
 
 attune_status attune_retrieval_measure(attune_retrieval_result *out, double *average_precision,
                                        const attune_pairs *pairs, const attune_relation *relation)
 {
-    const uint32_t n = pairs->n;
-    measure m = {.pairs = pairs, .relation = relation};
-    const attune_pairs_visitor visitor = {.data = &m, .begin = begin, .take = take, .end = end};
-    uint32_t *anchors = malloc(((size_t)n + 1) * sizeof(*anchors)), count = 0;
-    attune_status status = anchors ? attune_groups_make(&m.own, relation->labels, n)
-                                   : attune_fail_memory("anchors", (unsigned long long)n * 4);
+    attune_retrieval_search *search = NULL;
     *out = (attune_retrieval_result){0};
-    if (status == ATTUNE_OK && relation->left_out) {
-        status = attune_groups_make(&m.others, relation->left_out, n);
+    attune_status status = attune_retrieval_open(&search, pairs, relation, 1, &average_precision);
+    if (status == ATTUNE_OK) {
+        const attune_pairs_visitor visitor = attune_retrieval_visitor(search);
+        status = attune_pairs_visit(pairs, &visitor, 1);
     }
     if (status == ATTUNE_OK) {
-        status = allocate(&m);
+        attune_retrieval_finish(out, search);
     }
-    for (uint32_t i = 0; status == ATTUNE_OK && i < n; i++) {
-        if (attune_groups_size(&m.own, relation->labels[i]) > 1) {
-            anchors[count++] = i;
-        }
-    }
-    if (status == ATTUNE_OK) {
-        status = attune_pairs_visit(pairs, anchors, count, &visitor);
-    }
-    if (status == ATTUNE_OK) {
-        summarise(&out->all, m.all, n);
-        summarise(&out->filtered, m.filtered, relation->left_out ? n : 0);
-        out->triplet_accuracy = triplet_accuracy(&m);
-        for (uint32_t i = 0; average_precision && i < n; i++) {
-            average_precision[i] = m.all[i].counted ? m.all[i].values[0] : NAN;
-        }
-    }
-    release(&m);
-    free(anchors);
+    attune_retrieval_close(search);
     return status;
 }

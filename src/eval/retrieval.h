@@ -45,8 +45,20 @@ typedef struct attune_retrieval_result {
     double triplet_accuracy;
 } attune_retrieval_result;
 
-/* average_precision (n) may be NULL: of each row, NaN where it is no anchor. A label beyond the
- * rows is ATTUNE_EINVAL. */
+/* Of relations (count, at most ATTUNE_RELATIONS) at once: a row's rank is the same for all of them.
+ * results (count); average_precision (count) of pointers to (n) or NULL: of each row, NaN where it
+ * is no anchor. All are borrowed, and filled by visit and finish. A label beyond the rows is
+ * ATTUNE_EINVAL. On failure *out is NULL. */
+typedef struct attune_retrieval_search attune_retrieval_search;
+enum { ATTUNE_RELATIONS = 4 };
+attune_status attune_retrieval_open(attune_retrieval_search **out, const attune_pairs *pairs,
+                                    const attune_relation *relations, uint32_t count,
+                                    double *const *average_precision);
+attune_pairs_visitor attune_retrieval_visitor(attune_retrieval_search *search);
+void attune_retrieval_finish(attune_retrieval_result *results, attune_retrieval_search *search);
+void attune_retrieval_close(attune_retrieval_search *search); /* NULL-safe */
+
+/* All that for one relation. */
 attune_status attune_retrieval_measure(attune_retrieval_result *out, double *average_precision,
                                        const attune_pairs *pairs, const attune_relation *relation);
 

@@ -2,16 +2,17 @@
  * hundredth of them; then all are counted, and only those between are looked at closer. */
 #include "eval/spread.h"
 
-#include "eval/pairs.h"
 #include "model/random.h"
 #include "status/error.h"
 
 #include <math.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { ALL = 2048, SAMPLE = 1 << 18, BINS = 1 << 16 };
+
+static const double WIDTH =
+    2.0 / 512; /* four deviations of a sample's median: 4 · 0.5 / sqrt(SAMPLE) */
 
 static int by_value(const void *a, const void *b)
 {
@@ -19,19 +20,23 @@ static int by_value(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-/* Rows divided by their lengths, those of zeros left out; their number comes back. */
-static uint32_t make_unit(float *unit, const float *vectors, uint32_t n, uint32_t E)
+/* Rows divided by their lengths, those of zeros left out; their number comes back. *are: they had
+ * length 1, as near as f32 tells. */
+static uint32_t make_unit(float *unit, bool *are, const attune_pairs *pairs)
 {
+    const size_t E = pairs->E;
     uint32_t count = 0;
-    for (size_t i = 0; i < n; i++) {
-        const float *row = vectors + i * E;
+    *are = true;
+    for (size_t i = 0; i < pairs->n; i++) {
+        const float *row = pairs->vectors + i * E;
         double square = 0;
         for (size_t e = 0; e < E; e++) {
             square += (double)row[e] * (double)row[e];
         }
         for (size_t e = 0; e < E && square > 0; e++) {
-            unit[(size_t)count * E + e] = (float)((double)row[e] / sqrt(square));
+            unit[count * E + e] = (float)((double)row[e] / sqrt(square));
         }
+        *are &= fabs(square - 1) < 0x1p-21;
         count += square > 0;
     }
     return count;
@@ -69,26 +74,10 @@ static attune_status median_of_few(double *out, const float *unit, uint32_t n, u
 
 /* ---- many ---- */
 
-typedef struct counting {
-    const attune_pairs *pairs;
-    double low, high; /* of cosines; what is between goes to the bins */
-    uint64_t *beyond; /* by thread: cosines above `high` */
-    uint64_t *bins;   /* by thread: (BINS) */
-    uint32_t *near;   /* by thread: (block) */
-} counting;
-
-static attune_status begin(void *data, uint32_t query, uint32_t slot)
-{
-    (void)data;
-    (void)query;
-    (void)slot;
-    return ATTUNE_OK;
-}
-
 static void take(void *data, uint32_t query, uint32_t slot, const float *values, uint32_t first,
                  uint32_t count)
 {
-    counting *c = data;
+    attune_spread *c = data;
     const size_t thread = slot / ATTUNE_PAIRS_SLOTS;
     const attune_pairs *p = c->pairs;
     uint32_t *near = c->near + thread * ATTUNE_PAIRS_BLOCK;
@@ -118,106 +107,155 @@ static void take(void *data, uint32_t query, uint32_t slot, const float *values,
     }
 }
 
-static void end(void *data, uint32_t query, uint32_t slot)
-{
-    (void)data;
-    (void)query;
-    (void)slot;
-}
-
 /* Where the sample's median lies, `width` shares of the sample to either side. */
-static void bracket(counting *c, double *sample, double width)
+static void bracket(attune_spread *s, double width)
 {
+    const size_t threads = (size_t)attune_team_threads(s->pairs->team);
     const double from = fmax(0.5 - width, 0), to = fmin(0.5 + width, 1);
-    c->low = from > 0 ? sample[(size_t)(from * (SAMPLE - 1))] : -1;
-    c->high = to < 1 ? sample[(size_t)(to * (SAMPLE - 1))] : 1;
-    c->low -= 1e-6; /* more than f32 is wrong by, and a width where all are equal */
-    c->high += 1e-6;
+    s->low = from > 0 ? s->sample[(size_t)(from * (SAMPLE - 1))] : -1;
+    s->high = to < 1 ? s->sample[(size_t)(to * (SAMPLE - 1))] : 1;
+    s->low -= 1e-6; /* more than f32 is wrong by, and a width where all are equal */
+    s->high += 1e-6;
+    memset(s->beyond, 0, threads * sizeof(*s->beyond));
+    memset(s->bins, 0, threads * BINS * sizeof(*s->bins));
 }
 
-static attune_status count_pairs(double *out, counting *c, bool *found)
+/* The median, if the bins hold it. */
+static bool read_bins(double *out, attune_spread *s)
 {
-    const attune_pairs *p = c->pairs;
-    const attune_pairs_visitor visitor = {
-        .data = c, .below = true, .begin = begin, .take = take, .end = end};
-    const size_t threads = (size_t)attune_team_threads(p->team);
-    const uint64_t all = (uint64_t)p->n * (p->n - 1) / 2;
-    uint64_t above = 0, inside = 0, rank = 0;
-    memset(c->beyond, 0, threads * sizeof(*c->beyond));
-    memset(c->bins, 0, threads * BINS * sizeof(*c->bins));
-    const attune_status status = attune_pairs_visit(p, NULL, p->n, &visitor);
+    const size_t threads = (size_t)attune_team_threads(s->pairs->team);
+    const uint64_t all = (uint64_t)s->n * (s->n - 1) / 2;
+    uint64_t above = 0, inside = 0;
     for (size_t t = 0; t < threads; t++) {
-        above += c->beyond[t];
+        above += s->beyond[t];
         for (size_t i = 0; i < BINS; i++) {
-            c->bins[i] += t > 0 ? c->bins[t * BINS + i] : 0;
+            s->bins[i] += t > 0 ? s->bins[t * BINS + i] : 0;
         }
     }
     for (size_t i = 0; i < BINS; i++) {
-        inside += c->bins[i];
+        inside += s->bins[i];
     }
-    *found = above < all / 2 && above + inside >= all - all / 2;
-    rank = *found ? all / 2 - above : 0; /* of the median, from the top */
-    for (size_t i = BINS; i-- > 0 && *found;) {
-        if (c->bins[i] > rank) {
-            const double into = 1 - ((double)rank + 0.5) / (double)c->bins[i];
-            *out = c->low + ((double)i + into) * (c->high - c->low) / BINS;
-            break;
+    if (above >= all / 2 || above + inside < all - all / 2) {
+        return false;
+    }
+    uint64_t rank = all / 2 - above; /* of the median, from the top */
+    for (size_t i = BINS; i-- > 0;) {
+        if (s->bins[i] > rank) {
+            const double into = 1 - ((double)rank + 0.5) / (double)s->bins[i];
+            *out = s->low + ((double)i + into) * (s->high - s->low) / BINS;
+            return true;
         }
-        rank -= c->bins[i];
+        rank -= s->bins[i];
+    }
+    return false;
+}
+
+static attune_status draw_sample(attune_spread *s)
+{
+    const size_t threads = (size_t)attune_team_threads(s->pairs->team), E = s->pairs->E;
+    attune_random random = attune_random_of(1, s->n);
+    s->sample = malloc(SAMPLE * sizeof(*s->sample));
+    s->beyond = malloc(threads * sizeof(*s->beyond));
+    s->bins = malloc(threads * BINS * sizeof(*s->bins));
+    s->near = malloc(threads * ATTUNE_PAIRS_BLOCK * sizeof(*s->near));
+    if (!s->sample || !s->beyond || !s->bins || !s->near) {
+        return attune_fail_memory("cosines", threads * BINS * sizeof(*s->bins));
+    }
+    for (size_t i = 0; i < SAMPLE; i++) {
+        const size_t a = attune_random_below(&random, s->n),
+                     b = attune_random_below(&random, s->n - 1);
+        s->sample[i] = cosine(s->unit + a * E, s->unit + (b < a ? b : b + 1) * E, s->pairs->E);
+    }
+    qsort(s->sample, SAMPLE, sizeof(*s->sample), by_value);
+    bracket(s, WIDTH);
+    return ATTUNE_OK;
+}
+
+attune_status attune_spread_open(attune_spread *out, const attune_pairs *pairs)
+{
+    attune_spread *s = out;
+    bool are = false;
+    *s = (attune_spread){.pairs = pairs};
+    s->unit = malloc(((size_t)pairs->n * pairs->E + 1) * sizeof(*s->unit));
+    if (!s->unit) {
+        return attune_fail_memory("embeddings", (size_t)pairs->n * pairs->E * sizeof(*s->unit));
+    }
+    s->n = make_unit(s->unit, &are, pairs);
+    if (s->n <= ALL) {
+        return ATTUNE_OK;
+    }
+    s->visits = are;
+    const attune_status status = draw_sample(s);
+    if (status != ATTUNE_OK) {
+        attune_spread_close(s);
+    } else if (are) {
+        free(s->unit);
+        s->unit = NULL;
     }
     return status;
 }
 
-static attune_status median_of_many(double *out, const float *unit, uint32_t n, uint32_t E,
-                                    attune_team *team)
+void attune_spread_close(attune_spread *spread)
 {
-    const size_t threads = (size_t)attune_team_threads(team);
-    attune_pairs pairs = {0};
-    counting c = {.pairs = &pairs};
-    attune_random random = attune_random_of(1, n);
-    double *sample = malloc(SAMPLE * sizeof(*sample));
-    c.beyond = malloc(threads * sizeof(*c.beyond));
-    c.bins = malloc(threads * BINS * sizeof(*c.bins));
-    c.near = malloc(threads * ATTUNE_PAIRS_BLOCK * sizeof(*c.near));
-    attune_status status = sample && c.beyond && c.bins && c.near
-                               ? attune_pairs_open(&pairs, unit, n, E, team)
-                               : attune_fail_memory("cosines", threads * BINS * 8);
-    for (size_t i = 0; status == ATTUNE_OK && i < SAMPLE; i++) {
-        const size_t a = attune_random_below(&random, n), b = attune_random_below(&random, n - 1);
-        sample[i] = cosine(unit + a * E, unit + (b < a ? b : b + 1) * E, E);
+    if (spread) {
+        free(spread->unit);
+        free(spread->sample);
+        free(spread->beyond);
+        free(spread->bins);
+        free(spread->near);
+        *spread = (attune_spread){0};
     }
-    if (status == ATTUNE_OK) {
-        qsort(sample, SAMPLE, sizeof(*sample), by_value);
-    }
-    bool found = false;
-    for (double width = 4 * 0.5 / sqrt(SAMPLE); status == ATTUNE_OK && !found; width *= 8) {
-        bracket(&c, sample, width);
-        status = count_pairs(out, &c, &found);
-        found |= width > 1;
-    }
-    attune_pairs_close(&pairs);
-    free(c.near);
-    free(c.bins);
-    free(c.beyond);
-    free(sample);
-    return status;
 }
 
-attune_status attune_spread_cosine(double *out, const float *vectors, uint32_t n, uint32_t E,
-                                   attune_team *team)
+attune_pairs_visitor attune_spread_visitor(attune_spread *spread)
 {
-    float *unit = malloc(((size_t)n * E + 1) * sizeof(*unit));
-    *out = NAN;
-    if (!unit) {
-        return attune_fail_memory("embeddings", (unsigned long long)n * E * sizeof(*unit));
-    }
+    return (attune_pairs_visitor){.data = spread, .below = true, .take = take};
+}
+
+/* The median of many, by visits of its own, ever wider: only if the vectors are not of length 1, or
+ * the sample was one in ten thousand. */
+static attune_status search(double *out, attune_spread *s, double width)
+{
+    const attune_pairs *pairs = s->pairs;
+    attune_pairs own = {0};
     attune_status status = ATTUNE_OK;
-    const uint32_t count = make_unit(unit, vectors, n, E);
-    if (count > ALL) {
-        status = median_of_many(out, unit, count, E, team);
-    } else if (count > 1) {
-        status = median_of_few(out, unit, count, E);
+    if (!s->visits) {
+        status = attune_pairs_open(&own, s->unit, s->n, pairs->E, pairs->team);
+        s->pairs = &own;
     }
-    free(unit);
+    const attune_pairs_visitor visitor = attune_spread_visitor(s);
+    for (bool found = false; status == ATTUNE_OK && !found; width *= 8) {
+        bracket(s, width);
+        status = attune_pairs_visit(s->pairs, &visitor, 1);
+        found = status == ATTUNE_OK && (read_bins(out, s) || width > 1);
+    }
+    s->pairs = pairs;
+    attune_pairs_close(&own);
+    return status;
+}
+
+attune_status attune_spread_finish(double *cosine, attune_spread *spread)
+{
+    attune_spread *s = spread;
+    *cosine = NAN;
+    if (s->n <= ALL) {
+        return s->n > 1 ? median_of_few(cosine, s->unit, s->n, s->pairs->E) : ATTUNE_OK;
+    }
+    if (s->visits) {
+        return read_bins(cosine, s) ? ATTUNE_OK : search(cosine, s, 8 * WIDTH);
+    }
+    return search(cosine, s, WIDTH);
+}
+
+attune_status attune_spread_cosine(double *out, const attune_pairs *pairs)
+{
+    attune_spread spread = {0};
+    attune_status status = attune_spread_open(&spread, pairs);
+    if (status == ATTUNE_OK && spread.visits) {
+        const attune_pairs_visitor visitor = attune_spread_visitor(&spread);
+        status = attune_pairs_visit(pairs, &visitor, 1);
+    }
+    status = status ? status : attune_spread_finish(out, &spread);
+    attune_spread_close(&spread);
     return status;
 }

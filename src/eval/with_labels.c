@@ -4,7 +4,6 @@
  * Rows of one album sound alike because they were recorded together, and so do those of one artist.
  * So each label is measured twice: among all rows, and without those that this makes easy. */
 #include "eval/evaluate.h"
-#include "eval/nearest.h"
 #include "eval/probe.h"
 #include "eval/vote.h"
 #include "status/error.h"
@@ -128,29 +127,27 @@ static attune_status probe(attune_evaluation *e, uint32_t space, int32_t *predic
     return status ? status : put_accuracy(e, space, "linear probe", predicted);
 }
 
-static attune_status measure_genres(attune_evaluation *e, uint32_t space, const attune_pairs *pairs)
+static bool has_genres(const attune_evaluation *e)
+{
+    return e->label_count[ATTUNE_LABEL_GENRE] > 1 && e->query_count > 1;
+}
+
+static attune_status put_genres(attune_evaluation *e, uint32_t space, const uint32_t *lists)
 {
     const int32_t classes = e->label_count[ATTUNE_LABEL_GENRE];
     if (classes == 0) {
         return ATTUNE_OK;
     }
-    if (classes == 1 || e->query_count < 2) {
+    if (!has_genres(e)) {
         return attune_report_note(&e->report, "genres: %u tracks of %d; nothing can be told apart",
                                   e->query_count, classes);
     }
-    uint32_t *lists = malloc((size_t)e->query_count * ATTUNE_KNN_MOST * sizeof(*lists));
     int32_t *predicted = malloc((size_t)e->query_count * sizeof(*predicted));
     attune_status status =
-        lists && predicted ? ATTUNE_OK
-                           : attune_fail_memory("neighbours", (unsigned long long)e->query_count *
-                                                                  ATTUNE_KNN_MOST * sizeof(*lists));
-    status = status ? status
-                    : attune_nearest_find(lists, NULL, pairs, e->queries, e->query_count,
-                                          ATTUNE_KNN_MOST, e->among);
-    status = status ? status : vote(e, space, lists, predicted);
+        predicted ? vote(e, space, lists, predicted)
+                  : attune_fail_memory("predictions", e->query_count * sizeof(*predicted));
     status = status ? status : probe(e, space, predicted);
     free(predicted);
-    free(lists);
     return status;
 }
 
@@ -198,27 +195,79 @@ static bool has_labels(const int32_t *labels, uint32_t n)
     return false;
 }
 
-static attune_status measure_kind(attune_evaluation *e, uint32_t space, const attune_pairs *pairs,
-                                  size_t kind)
+/* Notes the relation of a kind, and where its average precisions go, if rows have such labels. */
+static attune_status add_kind(attune_evaluation *e, uint32_t space, attune_label_search *search,
+                              attune_relation *relations, double **average, size_t kind)
 {
     const int32_t *labels = e->labels[kinds[kind].label], *others = e->labels[kinds[kind].left_out];
-    const char *section = kinds[kind].section;
-    attune_retrieval_result *result = &e->retrievals[space][kinds[kind].label];
-    const attune_relation relation = {.labels = labels,
-                                      .left_out = has_labels(others, e->n) ? others : NULL,
-                                      .keep_positives = kinds[kind].keep_positives,
-                                      .triplets = e->n <= MOST_FOR_TRIPLETS};
     if (!has_labels(labels, e->n)) {
         return ATTUNE_OK;
     }
-    double *average = attune_evaluation_pair(e, space, section, "MAP", NULL, e->n, false);
-    attune_status status = average ? attune_retrieval_measure(result, average, pairs, &relation)
-                                   : attune_fail_memory("ranks", e->n * sizeof(*average));
-    if (!status && result->all.anchors == 0) {
+    const uint32_t at = search->relation_count++;
+    search->kinds[at] = kind;
+    relations[at] = (attune_relation){.labels = labels,
+                                      .left_out = has_labels(others, e->n) ? others : NULL,
+                                      .keep_positives = kinds[kind].keep_positives,
+                                      .triplets = e->n <= MOST_FOR_TRIPLETS};
+    average[at] = attune_evaluation_pair(e, space, kinds[kind].section, "MAP", NULL, e->n, false);
+    return average[at] ? ATTUNE_OK : attune_fail_memory("ranks", e->n * sizeof(**average));
+}
+
+attune_status attune_labels_open(attune_label_search *out, attune_evaluation *evaluation,
+                                 uint32_t space, const attune_pairs *pairs)
+{
+    attune_evaluation *e = evaluation;
+    attune_relation relations[ATTUNE_RELATIONS];
+    double *average[ATTUNE_RELATIONS];
+    attune_status status = ATTUNE_OK;
+    *out = (attune_label_search){0};
+    for (size_t i = 0; !status && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        status = add_kind(e, space, out, relations, average, i);
+    }
+    if (!status && out->relation_count > 0) {
+        status =
+            attune_retrieval_open(&out->retrieval, pairs, relations, out->relation_count, average);
+    }
+    if (!status && has_genres(e)) {
+        status = attune_nearest_open(&out->genres, pairs, e->queries, e->query_count,
+                                     ATTUNE_KNN_MOST, e->among, false);
+    }
+    if (status) {
+        attune_labels_close(out);
+    }
+    return status;
+}
+
+void attune_labels_close(attune_label_search *search)
+{
+    if (search) {
+        attune_nearest_close(&search->genres);
+        attune_retrieval_close(search->retrieval);
+        *search = (attune_label_search){0};
+    }
+}
+
+uint32_t attune_labels_visitors(attune_pairs_visitor *out, attune_label_search *search)
+{
+    uint32_t count = 0;
+    if (search->retrieval) {
+        out[count++] = attune_retrieval_visitor(search->retrieval);
+    }
+    if (search->genres.count > 0) {
+        out[count++] = attune_nearest_visitor(&search->genres);
+    }
+    return count;
+}
+
+static attune_status put_kind(attune_evaluation *e, uint32_t space, size_t kind,
+                              const attune_retrieval_result *result)
+{
+    const char *section = kinds[kind].section;
+    if (result->all.anchors == 0) {
         return attune_report_note(&e->report, "%s: no two tracks share one", section);
     }
-    status = status ? status : put_retrieval(e, space, section, &result->all);
-    if (!status && relation.triplets) {
+    attune_status status = put_retrieval(e, space, section, &result->all);
+    if (!status && e->n <= MOST_FOR_TRIPLETS) {
         status = put(e, space, section, "triplets drawn by it", result->triplet_accuracy);
     }
     if (!status && result->filtered.anchors > 0) {
@@ -228,16 +277,19 @@ static attune_status measure_kind(attune_evaluation *e, uint32_t space, const at
 }
 
 attune_status attune_evaluate_labels(attune_evaluation *evaluation, uint32_t space,
-                                     const attune_pairs *pairs)
+                                     attune_label_search *search)
 {
     attune_evaluation *e = evaluation;
-    attune_status status = measure_genres(e, space, pairs);
-    bool any = e->label_count[ATTUNE_LABEL_GENRE] > 0;
-    for (size_t i = 0; !status && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        status = measure_kind(e, space, pairs, i);
-        any |= e->label_count[kinds[i].label] > 0;
+    attune_retrieval_result results[ATTUNE_RELATIONS];
+    attune_status status = put_genres(e, space, search->genres.lists);
+    if (search->retrieval) {
+        attune_retrieval_finish(results, search->retrieval);
     }
-    return status || any
+    for (uint32_t i = 0; !status && i < search->relation_count; i++) {
+        e->retrievals[space][kinds[search->kinds[i]].label] = results[i];
+        status = put_kind(e, space, search->kinds[i], &results[i]);
+    }
+    return status || search->relation_count > 0 || e->label_count[ATTUNE_LABEL_GENRE] > 0
                ? status
                : attune_report_note(&e->report, "no labels: --labels FILE or --fma-metadata "
                                                 "DIR names genres, artists and albums");

@@ -166,7 +166,7 @@ static attune_status measure_labels(attune_validation *out, const float *embeddi
     attune_status status = attune_team_open(&team, threads);
     status = status ? status : attune_pairs_open(&pairs, embeddings, n, E, team);
     status = status ? status : attune_retrieval_measure(&out->retrieval, NULL, &pairs, &relation);
-    status = status ? status : attune_spread_cosine(&out->median_cosine, embeddings, n, E, team);
+    status = status ? status : attune_spread_cosine(&out->median_cosine, &pairs);
     out->score = out->retrieval.all.map;
     attune_pairs_close(&pairs);
     attune_team_close(team);

@@ -153,9 +153,12 @@ Test(retrieval, finds_a_collapsed_space)
 {
     const float x[8] = {1, 0.01f, 1, 0.02f, 1, 0.03f, 1, 0.04f};
     attune_team *team = NULL;
+    attune_pairs pairs;
     double cosine = 0;
     cr_assert_eq(attune_team_open(&team, 1), ATTUNE_OK);
-    cr_assert_eq(attune_spread_cosine(&cosine, x, 4, 2, team), ATTUNE_OK);
+    cr_assert_eq(attune_pairs_open(&pairs, x, 4, 2, team), ATTUNE_OK);
+    cr_assert_eq(attune_spread_cosine(&cosine, &pairs), ATTUNE_OK);
     cr_assert_gt(cosine, 0.999);
+    attune_pairs_close(&pairs);
     attune_team_close(team);
 }
