@@ -380,6 +380,9 @@ def http_details():
     assert busy.returncode == 73 and "in use" in busy.stderr and busy.stderr.count("\n") <= 2, busy.stderr
     second = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert second.returncode == 75 and "another attune judge" in second.stderr, second.stderr
+    for output, code in (("t.csv", 64), ("t.jsonl", 64), ("no/such/folder.csv", 73)):
+        refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0", "-o", path(output)], capture_output=True, text=True)
+        assert refused.returncode == code and output.split("/")[0] in refused.stderr, refused
     server.stop(signal.SIGINT)
     print("pages, ranges, waveform, a port in use")
 
