@@ -398,6 +398,9 @@ def token():
     anybody = Client(server.port)
     for where in ("/", "/results", "/api/results", "/api/clip/1", "/?token=wrong-token", f"/?token={secret}x", f"/?token={secret[:-1]}", "/?token=", f"/api/results?token={secret}"):
         assert anybody.ask("GET", where)[0] == 401, where
+    status, headers, body = anybody.ask("GET", "/")
+    assert headers["Content-Type"].startswith("text/plain") and b"link" in body and headers["WWW-Authenticate"] == "Bearer"
+    assert anybody.get("/api/results")[1]["error"]
     for headers in ({"Cookie": "attune=" + "0" * 64}, {"Cookie": "attune="}, {"Cookie": "attune=" + secret}, {"Authorization": "Bearer x"}, {"Authorization": secret}):
         assert anybody.ask("GET", "/api/results", headers=headers)[0] == 401, headers
     assert anybody.ask("POST", "/api/listener", '{"name": "Eve"}', JSON)[0] == 401
