@@ -64,7 +64,8 @@ const attune_training_kernels *attune_training_cpu_named(const char *name);
 
 /* Whether dropout keeps an element, for both devices: `element` counts (clip, step, unit) row by
  * row of layer `layer`; the head is layer ATTUNE_LAYERS_MAX. Keeps with probability 1 - drop. */
-static inline bool attune_dropout_keeps(uint64_t seed, uint32_t layer, uint64_t element, float drop)
+static inline ATTUNE_ANYWHERE bool attune_dropout_keeps(uint64_t seed, uint32_t layer,
+                                                        uint64_t element, float drop)
 {
     const uint64_t x =
         attune_random_mix(seed + ATTUNE_RANDOM_STEP * (element * ATTUNE_TENSORS_MAX + layer + 1));
