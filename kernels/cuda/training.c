@@ -247,6 +247,7 @@ static attune_status open_frontend(cuda_training *c, int groups)
         return ATTUNE_OK;
     }
     c->frontend = (attune_cuda_train_frontend){0};
+    c->B = 0;
     if (c->device[FRONTEND]) {
         attune_cuda_called(&c->gpu, cudaFree(c->device[FRONTEND]));
         c->device[FRONTEND] = NULL;
@@ -338,7 +339,7 @@ static attune_status training_backward(void *context, float *gradients,
     cuda_training *c = context;
     const attune_trainable *t = &c->trainable;
     (void)parameters; /* forward's, which the device still has */
-    if (batch->B != c->B || batch->groups != c->frontend.groups || batch->samples != c->S) {
+    if (c->B == 0 || batch->B != c->B || batch->groups != c->frontend.groups || batch->samples != c->S) {
         return attune_fail(ATTUNE_EINVAL, "the gradient of a batch that did not go forward");
     }
     attune_status status = attune_cuda_enter(&c->gpu);

@@ -3,7 +3,7 @@
 #include "kernels/cuda/train_sequence.h"
 
 #include "tests/emulate/emulated.h"
-#include "tests/reference/train_batch.h"
+#include "tests/support/sequence_problem.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -13,7 +13,7 @@
 
 /* Shapes at which the kernels take other ways: H = 128 with one, two and four clips a block, of
  * which the last is not full; sums in several parts; every pooling; a clip of one step. */
-static const train_shape shapes[] = {
+static const sequence_shape shapes[] = {
     {ATTUNE_ARCHITECTURE_TINY, ATTUNE_POOLING_ATTENTION, 128, 2, 128, 128, 32, 5, 55, 0.1f, 0.1f},
     {ATTUNE_ARCHITECTURE_TINY, ATTUNE_POOLING_MEAN, 128, 2, 0, 65, 33, 13, 3, 0.3f, 0},
     {ATTUNE_ARCHITECTURE_GRU, ATTUNE_POOLING_LAST, 128, 1, 0, 128, 32, 5, 1, 0, 0.1f},
@@ -33,7 +33,7 @@ static float *upload(const double *from, size_t count)
 
 /* In memory that has room for more and has seen another batch, unless `tight`. Parameters and
  * gradients stand on an odd float. */
-static train_result run(const train_batch *b, int multiprocessors, bool tight)
+static sequence_result run(const sequence_problem *b, int multiprocessors, bool tight)
 {
     const attune_trainable *t = &b->trainable;
     const int B = b->shape.B, T = b->shape.T;
@@ -42,7 +42,7 @@ static train_result run(const train_batch *b, int multiprocessors, bool tight)
     unsigned char *memory = emulated_memory(bytes + 1);
     float *p = upload(b->p, t->parameter_count), *x = upload(b->x, b->features),
           *g = upload(b->g, b->embeddings);
-    train_result r = train_result_of(b);
+    sequence_result r = sequence_result_of(b);
     attune_cuda_train_sequence s;
     memmove(p + 1, p, sizeof(float) * t->parameter_count);
     attune_cuda_train_sequence_place(&s, memory, t, B + !tight, T + !tight, multiprocessors);
@@ -63,7 +63,7 @@ static train_result run(const train_batch *b, int multiprocessors, bool tight)
     return r;
 }
 
-static bool same(const train_batch *b, const train_result *x, const train_result *y)
+static bool same(const sequence_problem *b, const sequence_result *x, const sequence_result *y)
 {
     return memcmp(x->embedding, y->embedding, b->embeddings * sizeof(float)) == 0 &&
            memcmp(x->dx, y->dx, b->features * sizeof(float)) == 0 &&
@@ -71,25 +71,25 @@ static bool same(const train_batch *b, const train_result *x, const train_result
 }
 
 /* 1, 2 and 4 clips a block. */
-static void check_shape(train_shape s, uint64_t seed)
+static void check_shape(sequence_shape s, uint64_t seed)
 {
-    train_batch b = train_batch_of(s, seed);
-    train_batch_reference(&b);
-    train_result first = run(&b, s.B, true);
-    train_result_check(&b, &first, true);
+    sequence_problem b = sequence_problem_of(s, seed);
+    sequence_problem_solve(&b);
+    sequence_result first = run(&b, s.B, true);
+    sequence_result_check(&b, &first, true);
     for (int i = 2; i <= 4; i += 2) {
-        train_result other = run(&b, (s.B + i - 1) / i, i == 4);
+        sequence_result other = run(&b, (s.B + i - 1) / i, i == 4);
         cr_assert(same(&b, &first, &other), "%d clips a block", i);
-        train_result_free(&other);
+        sequence_result_free(&other);
     }
-    train_result_free(&first);
-    train_batch_free(&b);
+    sequence_result_free(&first);
+    sequence_problem_free(&b);
 }
 
 Test(cuda_train_sequence, small_shapes_match_reference, .timeout = 120)
 {
-    for (int i = 0; i < TRAIN_SMALL; i++) {
-        check_shape(train_small[i], 30 + (uint64_t)i);
+    for (int i = 0; i < SEQUENCE_SMALL; i++) {
+        check_shape(sequence_small[i], 30 + (uint64_t)i);
     }
 }
 
@@ -103,12 +103,12 @@ Test(cuda_train_sequence, other_ways_match_reference, .timeout = 120)
 /* An embedding of nothing but zeros: the norm is clamped, and gradients are finite. */
 Test(cuda_train_sequence, zero_outputs_have_gradients)
 {
-    train_batch b = train_batch_of(train_small[0], 90);
+    sequence_problem b = sequence_problem_of(sequence_small[0], 90);
     const attune_trainable *t = &b.trainable;
     memset(b.p + t->project2_weight, 0, sizeof(double) * (t->parameter_count - t->project2_weight));
-    train_batch_reference(&b);
-    train_result r = run(&b, 4, true);
-    train_result_check(&b, &r, true);
-    train_result_free(&r);
-    train_batch_free(&b);
+    sequence_problem_solve(&b);
+    sequence_result r = run(&b, 4, true);
+    sequence_result_check(&b, &r, true);
+    sequence_result_free(&r);
+    sequence_problem_free(&b);
 }

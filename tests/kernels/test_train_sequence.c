@@ -3,7 +3,7 @@
 #include "kernels/cpu/train_sequence.h"
 #include "kernels/kernels.h"
 
-#include "tests/reference/train_batch.h"
+#include "tests/support/sequence_problem.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -15,7 +15,7 @@
 /* ---- the reference ---- */
 
 /* The sum of embeddings times their gradients, of which the reference gives the gradient. */
-static double value(train_batch *b)
+static double value(sequence_problem *b)
 {
     double sum = 0;
     reference_train_sequence(b->embedding, NULL, NULL, &b->trainable, b->p, b->x, NULL, b->shape.B,
@@ -28,7 +28,7 @@ static double value(train_batch *b)
 
 /* The slope of value() along a random direction in `at` (count) beside the gradient's: 1e-8 of it
  * is what differences of 1e-5 leave of double precision. */
-static void check_slope(train_batch *b, double *at, const double *gradient, size_t count,
+static void check_slope(sequence_problem *b, double *at, const double *gradient, size_t count,
                         const char *name)
 {
     const double step = 1e-5;
@@ -59,9 +59,9 @@ static void check_slope(train_batch *b, double *at, const double *gradient, size
 
 Test(train_sequence, reference_is_the_slope)
 {
-    for (int i = 0; i < TRAIN_SMALL; i++) {
-        train_batch b = train_batch_of(train_small[i], 10 + (uint64_t)i);
-        train_batch_reference(&b);
+    for (int i = 0; i < SEQUENCE_SMALL; i++) {
+        sequence_problem b = sequence_problem_of(sequence_small[i], 10 + (uint64_t)i);
+        sequence_problem_solve(&b);
         for (int k = 0; k < b.trainable.tensor_count; k++) {
             const attune_tensor *t = &b.trainable.tensors[k];
             if (!t->front_end) {
@@ -69,21 +69,21 @@ Test(train_sequence, reference_is_the_slope)
             }
         }
         check_slope(&b, b.x, b.dx, b.features, "features");
-        train_batch_free(&b);
+        sequence_problem_free(&b);
     }
 }
 
 /* ---- the kernels ---- */
 
 /* In a context that has room for more and has seen a longer batch, unless `tight`. */
-static train_result run_kernels(const attune_train_sequence_kernels *kernels, const train_batch *b,
-                                int threads, bool tight)
+static sequence_result run_kernels(const attune_train_sequence_kernels *kernels,
+                                   const sequence_problem *b, int threads, bool tight)
 {
     const int B = b->shape.B, T = b->shape.T;
     const attune_train_dropout dropout = {b->dropout.seed, b->dropout.layers, b->dropout.head};
-    train_result r = train_result_of(b);
-    float *p = train_floats(b->p, b->trainable.parameter_count),
-          *x = train_floats(b->x, b->features), *g = train_floats(b->g, b->embeddings);
+    sequence_result r = sequence_result_of(b);
+    float *p = sequence_floats(b->p, b->trainable.parameter_count),
+          *x = sequence_floats(b->x, b->features), *g = sequence_floats(b->g, b->embeddings);
     attune_team *team = NULL;
     attune_train_sequence *s = NULL;
     cr_assert_eq(attune_team_open(&team, threads), ATTUNE_OK);
@@ -107,16 +107,17 @@ static train_result run_kernels(const attune_train_sequence_kernels *kernels, co
     return r;
 }
 
-static void check_shape(const attune_train_sequence_kernels *kernels, train_shape s, uint64_t seed)
+static void check_shape(const attune_train_sequence_kernels *kernels, sequence_shape s,
+                        uint64_t seed)
 {
-    train_batch b = train_batch_of(s, seed);
-    train_batch_reference(&b);
+    sequence_problem b = sequence_problem_of(s, seed);
+    sequence_problem_solve(&b);
     for (int tight = 0; tight < 2; tight++) {
-        train_result r = run_kernels(kernels, &b, 1 + tight, tight);
-        train_result_check(&b, &r, false);
-        train_result_free(&r);
+        sequence_result r = run_kernels(kernels, &b, 1 + tight, tight);
+        sequence_result_check(&b, &r, false);
+        sequence_result_free(&r);
     }
-    train_batch_free(&b);
+    sequence_problem_free(&b);
 }
 
 static const struct {
@@ -135,11 +136,11 @@ static void check_set(const char *name)
 {
     for (int i = 0; i < SETS; i++) {
         if (strcmp(sets[i].name, name) == 0 && attune_kernels_cpu_named(name)) {
-            for (int k = 0; k < TRAIN_SMALL; k++) {
-                check_shape(sets[i].kernels, train_small[k], 30 + (uint64_t)k);
+            for (int k = 0; k < SEQUENCE_SMALL; k++) {
+                check_shape(sets[i].kernels, sequence_small[k], 30 + (uint64_t)k);
             }
-            for (int k = 0; k < TRAIN_LARGE; k++) {
-                check_shape(sets[i].kernels, train_large[k], 50 + (uint64_t)k);
+            for (int k = 0; k < SEQUENCE_LARGE; k++) {
+                check_shape(sets[i].kernels, sequence_large[k], 50 + (uint64_t)k);
             }
             return;
         }
@@ -166,20 +167,20 @@ Test(train_sequence, threads_change_no_bit)
 {
     static const int threads[] = {2, 3, 8};
     for (int i = 0; i < SETS; i++) {
-        for (int k = 0; attune_kernels_cpu_named(sets[i].name) && k < TRAIN_SMALL + 2; k++) {
-            train_batch b =
-                train_batch_of(k < TRAIN_SMALL ? train_small[k] : train_large[k - TRAIN_SMALL], 70);
-            train_result one = run_kernels(sets[i].kernels, &b, 1, true);
+        for (int k = 0; attune_kernels_cpu_named(sets[i].name) && k < SEQUENCE_SMALL + 2; k++) {
+            sequence_problem b = sequence_problem_of(
+                k < SEQUENCE_SMALL ? sequence_small[k] : sequence_large[k - SEQUENCE_SMALL], 70);
+            sequence_result one = run_kernels(sets[i].kernels, &b, 1, true);
             for (int n = 0; n < 3; n++) {
-                train_result many = run_kernels(sets[i].kernels, &b, threads[n], n % 2);
+                sequence_result many = run_kernels(sets[i].kernels, &b, threads[n], n % 2);
                 cr_assert_eq(memcmp(one.embedding, many.embedding, b.embeddings * 4), 0);
                 cr_assert_eq(memcmp(one.dx, many.dx, b.features * 4), 0);
                 cr_assert_eq(memcmp(one.dp, many.dp, b.trainable.parameter_count * 4), 0,
                              "%s shape %d, %d threads", sets[i].name, k, threads[n]);
-                train_result_free(&many);
+                sequence_result_free(&many);
             }
-            train_result_free(&one);
-            train_batch_free(&b);
+            sequence_result_free(&one);
+            sequence_problem_free(&b);
         }
     }
 }
@@ -187,16 +188,16 @@ Test(train_sequence, threads_change_no_bit)
 /* An embedding of nothing but zeros: the norm is clamped, and gradients are finite. */
 Test(train_sequence, zero_outputs_have_gradients)
 {
-    train_batch b = train_batch_of(train_small[0], 90);
+    sequence_problem b = sequence_problem_of(sequence_small[0], 90);
     const attune_trainable *t = &b.trainable;
     memset(b.p + t->project2_weight, 0, sizeof(double) * (t->parameter_count - t->project2_weight));
-    train_batch_reference(&b);
+    sequence_problem_solve(&b);
     for (int i = 0; i < SETS; i++) {
         if (attune_kernels_cpu_named(sets[i].name)) {
-            train_result r = run_kernels(sets[i].kernels, &b, 1, true);
-            train_result_check(&b, &r, false);
-            train_result_free(&r);
+            sequence_result r = run_kernels(sets[i].kernels, &b, 1, true);
+            sequence_result_check(&b, &r, false);
+            sequence_result_free(&r);
         }
     }
-    train_batch_free(&b);
+    sequence_problem_free(&b);
 }

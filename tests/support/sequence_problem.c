@@ -1,5 +1,5 @@
-/* train_batch.c - batches for the sequence stage in training mode. */
-#include "tests/reference/train_batch.h"
+/* sequence_problem.c - batches for the sequence stage in training mode. */
+#include "tests/support/sequence_problem.h"
 
 #include "tests/support/support.h"
 
@@ -14,7 +14,7 @@
 #define MEAN ATTUNE_POOLING_MEAN
 #define LAST ATTUNE_POOLING_LAST
 
-const train_shape train_small[TRAIN_SMALL] = {
+const sequence_shape sequence_small[SEQUENCE_SMALL] = {
     {TINY, ATTENTION, 16, 2, 16, 24, 8, 5, 7, 0, 0},
     {TINY, ATTENTION, 32, 3, 33, 7, 5, 3, 5, 0.25f, 0.5f},
     {TINY, MEAN, 16, 2, 0, 33, 16, 13, 4, 0.1f, 0},
@@ -24,7 +24,7 @@ const train_shape train_small[TRAIN_SMALL] = {
     {GRU, LAST, 16, 2, 0, 16, 8, 7, 6, 0.1f, 0.3f},
     {GRU, ATTENTION, 32, 2, 8, 40, 33, 4, 1, 0, 0.1f},
 };
-const train_shape train_large[TRAIN_LARGE] = {
+const sequence_shape sequence_large[SEQUENCE_LARGE] = {
     {TINY, ATTENTION, 128, 2, 128, 128, 32, 14, 40, 0.1f, 0.1f},
     {TINY, MEAN, 80, 2, 0, 128, 128, 25, 33, 0, 0},
     {GRU, LAST, 128, 2, 0, 128, 32, 9, 60, 0.1f, 0.1f},
@@ -45,7 +45,7 @@ static void fill(double *out, size_t count, double bound, uint64_t *seed)
     }
 }
 
-train_batch train_batch_of(train_shape s, uint64_t seed)
+sequence_problem sequence_problem_of(sequence_shape s, uint64_t seed)
 {
     const attune_network network = {
         .architecture = s.architecture,
@@ -60,7 +60,7 @@ train_batch train_batch_of(train_shape s, uint64_t seed)
         .projection = s.projection,
         .embedding = s.embedding,
     };
-    train_batch b = {.shape = s, .dropout = {seed, s.layer_drop, s.head_drop}};
+    sequence_problem b = {.shape = s, .dropout = {seed, s.layer_drop, s.head_drop}};
     cr_assert_eq(attune_trainable_layout(&b.trainable, &network), ATTUNE_OK, "%s",
                  attune_last_error());
     b.embeddings = (size_t)s.B * s.embedding;
@@ -81,7 +81,7 @@ train_batch train_batch_of(train_shape s, uint64_t seed)
     return b;
 }
 
-void train_batch_free(train_batch *b)
+void sequence_problem_free(sequence_problem *b)
 {
     double *all[] = {b->p, b->x, b->g, b->embedding, b->dp, b->dx};
     for (int i = 0; i < 6; i++) {
@@ -89,13 +89,13 @@ void train_batch_free(train_batch *b)
     }
 }
 
-void train_batch_reference(train_batch *b)
+void sequence_problem_solve(sequence_problem *b)
 {
     reference_train_sequence(b->embedding, b->dp, b->dx, &b->trainable, b->p, b->x, b->g,
                              b->shape.B, b->shape.T, b->dropout);
 }
 
-float *train_floats(const double *from, size_t count)
+float *sequence_floats(const double *from, size_t count)
 {
     float *out = malloc((count + 64) * sizeof(float));
     cr_assert_not_null(out);
@@ -105,13 +105,14 @@ float *train_floats(const double *from, size_t count)
     return out;
 }
 
-train_result train_result_of(const train_batch *b)
+sequence_result sequence_result_of(const sequence_problem *b)
 {
-    return (train_result){train_floats(NULL, b->trainable.parameter_count),
-                          train_floats(NULL, b->features), train_floats(NULL, b->embeddings)};
+    return (sequence_result){sequence_floats(NULL, b->trainable.parameter_count),
+                             sequence_floats(NULL, b->features),
+                             sequence_floats(NULL, b->embeddings)};
 }
 
-void train_result_free(train_result *r)
+void sequence_result_free(sequence_result *r)
 {
     free(r->dp);
     free(r->dx);
@@ -133,7 +134,7 @@ static void check(const char *name, const float *got, const double *expected, si
     cr_assert(worst <= 1e-4 * largest, "%s: %.3g of %.3g", name, worst, largest);
 }
 
-void train_result_check(const train_batch *b, const train_result *r, bool zeroed)
+void sequence_result_check(const sequence_problem *b, const sequence_result *r, bool zeroed)
 {
     check("embedding", r->embedding, b->embedding, b->embeddings);
     check("features", r->dx, b->dx, b->features);
