@@ -41,7 +41,7 @@ static void fill_clips(train_problem *p, uint64_t *seed)
     cr_assert_not_null(p->frames);
     for (int c = 0; c < clips; c++) {
         float *x = p->samples + (size_t)c * p->S;
-        const double level = p->F > 2 && c == clips - 1 ? 0 : 0.6 + 0.4 * sin(c),
+        const double level = p->clips > 2 && c == clips - 1 ? 0 : 0.6 + 0.4 * sin(c),
                      pitch = 0.02 * (c + 2);
         for (size_t i = 0; i < p->S; i++) {
             const double swell = p->T > 1 ? 1 + 0.5 * sin((double)i / N) : 1,
@@ -112,11 +112,11 @@ void train_answer_free(train_answer *a)
     free(a->gradients);
 }
 
-/* Relative to the tensor's largest. The gradient of a bias before a batch normalisation is 0: hence
- * the least scale. */
+/* Relative to the tensor's largest. The gradient of a bias before a batch normalisation is 0, and
+ * rounding makes 1e-11 of it in the reference: hence the least scale. */
 static double worst_of(const char *name, const float *got, const double *expected, size_t count)
 {
-    double error = 0, scale = 1e-7;
+    double error = 0, scale = 1e-6;
     for (size_t i = 0; i < count; i++) {
         const double e = fabs((double)got[i] - expected[i]);
         error = e <= error ? error : e; /* a NaN stays */
