@@ -53,6 +53,7 @@ typedef struct smallest {
     float *parameters, *gradients, *statistics;
     float samples[2 * N], embeddings[2 * E];
     const float *clips[2];
+    char text[512]; /* of the first failure */
 } smallest;
 
 static smallest *make_smallest(void)
@@ -82,28 +83,37 @@ static void free_smallest(smallest *s)
     free(s);
 }
 
-/* Opens, trains a step in two groups and one in one, closes; the first failure. */
+/* Notes a failure, and that it is one for good. */
+static attune_status note(smallest *s, const attune_training_kernels *kernels, void *context,
+                          const attune_training_batch *batch, attune_status status)
+{
+    snprintf(s->text, sizeof(s->text), "%s", attune_last_error());
+    cr_assert_neq(kernels->forward(context, s->embeddings, s->statistics, s->parameters, batch),
+                  ATTUNE_OK);
+    cr_assert(strstr(attune_last_error(), "CUDA"), "%s", attune_last_error());
+    return status;
+}
+
+/* Opens, trains a step in two groups, goes forward in one, closes; the first failure. */
 static attune_status use(smallest *s, const attune_training_kernels *kernels)
 {
+    attune_training_batch batch = {.clips = s->clips, .B = 2, .samples = N, .groups = 2};
     void *context = NULL;
     attune_status status = kernels->open(&context, &s->trainable, &s->options);
-    cr_assert(status == ATTUNE_OK || !context);
-    for (int groups = 2; groups >= 1 && !status; groups--) {
-        const attune_training_batch batch = {
-            .clips = s->clips, .B = 2, .samples = N, .groups = groups};
-        status = kernels->forward(context, s->embeddings, s->statistics, s->parameters, &batch);
-        status =
-            status ? status
-                   : kernels->backward(context, s->gradients, s->embeddings, s->parameters, &batch);
-        if (status) { /* and so for good */
-            char text[512];
-            snprintf(text, sizeof(text), "%s", attune_last_error());
-            cr_assert_neq(
-                kernels->forward(context, s->embeddings, s->statistics, s->parameters, &batch),
-                ATTUNE_OK);
-            cr_assert(strstr(attune_last_error(), "CUDA"), "%s", attune_last_error());
-        }
+    if (status) {
+        cr_assert_null(context);
+        snprintf(s->text, sizeof(s->text), "%s", attune_last_error());
+        return status;
     }
+    status = kernels->forward(context, s->embeddings, s->statistics, s->parameters, &batch);
+    if (!status) {
+        status = kernels->backward(context, s->gradients, s->embeddings, s->parameters, &batch);
+    }
+    if (!status) {
+        batch.groups = 1;
+        status = kernels->forward(context, s->embeddings, s->statistics, s->parameters, &batch);
+    }
+    status = status ? note(s, kernels, context, &batch, status) : status;
     kernels->close(context);
     return status;
 }
@@ -123,7 +133,7 @@ Test(train_whole, every_failure_is_told, .timeout = 280)
         machine.failure = cudaErrorECCUncorrectable;
         const attune_status status = use(s, kernels);
         failed += status != ATTUNE_OK;
-        cr_assert(!status || strstr(attune_last_error(), "CUDA"), "%s", attune_last_error());
+        cr_assert(!status || strstr(s->text, "CUDA"), "%s", s->text);
         cr_assert_eq(machine.live, 0, "call %ld leaves something", i);
     }
     printf("%d of %ld calls\n", failed, calls);
@@ -138,24 +148,14 @@ Test(train_whole, too_little_memory_is_told, .timeout = 120)
     const attune_training_kernels *kernels = begin();
     cr_assert_eq(use(s, kernels), ATTUNE_OK);
     const size_t peak = machine.peak;
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 1; i <= 5; i++) {
         begin();
-        machine.memory = i == 0 ? 0 : peak / 4 * (size_t)i;
+        machine.memory = i == 5 ? 0 : peak - peak / 4 * (i - 1) - 1;
         cr_assert_eq(use(s, kernels), ATTUNE_ENOMEM);
+        cr_assert(strstr(s->text, "lower --batch or --seconds"), "%s", s->text);
         cr_assert_eq(machine.live, 0);
+        printf("%s\n", s->text);
     }
-    begin();
-    machine.memory = peak - 1;
-    void *context = NULL;
-    attune_status status = kernels->open(&context, &s->trainable, &s->options);
-    const attune_training_batch batch = {.clips = s->clips, .B = 2, .samples = N, .groups = 2};
-    status = status
-                 ? status
-                 : kernels->forward(context, s->embeddings, s->statistics, s->parameters, &batch);
-    cr_assert_eq(status, ATTUNE_ENOMEM);
-    cr_assert(strstr(attune_last_error(), "lower --batch or --seconds"), "%s", attune_last_error());
-    printf("%s\n", attune_last_error());
-    kernels->close(context);
     free_smallest(s);
 }
 
