@@ -10,9 +10,9 @@
  * a block a frame. The biases stand before batch normalisations, which take them away again: their
  * gradients are 0. The baseline network is for comparison: plain f32, no effort beyond that.
  *
- * Bound, N = 2,048: 44 M multiply-adds a frame in both convolutions, forward, again, and twice
- * back; 132 · 128 of them a cycle at 1.755 GHz: 670,000 frames/s, a step of 36 clips of 15 s in 9
- * ms.
+ * Bound, N = 2,048: 47 M multiply-adds a frame: both convolutions forward, anew, and twice on the
+ * way back; 132 · 128 of them a cycle at 1.755 GHz: 630,000 frames/s, a step of 36 clips of 15 s in
+ * 9.2 ms.
  * Measured: not yet run on a GPU; proven in emulation only (tests/emulate). */
 #include "kernels/cuda/train_frontend.cuh"
 
@@ -178,13 +178,13 @@ __device__ __forceinline__ void convolve(float y2[TILE], const float4 m[ROWS][C1
     }
 }
 
-enum second_pass {
+enum {
     MOMENTS,  /* y2, and sums (2, 128): its moments */
     FEATURES, /* of a frozen front end */
     BACKWARD, /* dy2 */
 };
 
-template <second_pass PASS> __global__ void __launch_bounds__(C2) second(gru_pass p)
+template <int PASS> __global__ void __launch_bounds__(C2) second(gru_pass p)
 {
     __shared__ float4 m[ROWS][C1 / 4];
     const int output = threadIdx.x, c = threadIdx.x % C1, L = p.x.N / 8;

@@ -46,7 +46,7 @@ Test(cuda_train_frontend, frozen_tiny_matches_reference)
 Test(cuda_train_frontend, baseline_matches_reference)
 {
     check((train_shape){ATTUNE_ARCHITECTURE_GRU, 256, 256, 1, 1}, false);
-    check((train_shape){ATTUNE_ARCHITECTURE_GRU, 768, 384, 2, 2}, false);
+    check((train_shape){ATTUNE_ARCHITECTURE_GRU, 512, 256, 2, 2}, false);
 }
 
 Test(cuda_train_frontend, baseline_matches_reference_with_many_frames)
