@@ -285,6 +285,21 @@ static size_t features_at(const cuda_training *c, int group)
            (size_t)c->trainable.network.features;
 }
 
+/* The features of one group, behind its clips' way to the device. */
+static void group_forward(cuda_training *c, const attune_training_batch *batch, int g)
+{
+    const attune_cuda_clips clips = clips_of(c, g);
+    for (int i = g * clips.clips; i < (g + 1) * clips.clips; i++) {
+        upload(c, SAMPLES, (size_t)i * c->S, batch->clips[i], c->S);
+    }
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, attune_cuda_train_frontend_forward(
+                                        c->stream, c->device[FEATURES] + features_at(c, g),
+                                        c->device[STATISTICS], &c->frontend, c->device[PARAMETERS],
+                                        &clips, g));
+    }
+}
+
 static attune_status training_forward(void *context, float *embeddings, float *statistics,
                                       const float *parameters, const attune_training_batch *batch)
 {
@@ -302,16 +317,7 @@ static attune_status training_forward(void *context, float *embeddings, float *s
     upload(c, PARAMETERS, 0, parameters, t->parameter_count);
     upload(c, STATISTICS, 0, statistics, t->statistic_count);
     for (int g = 0; g < batch->groups; g++) {
-        const attune_cuda_clips clips = clips_of(c, g);
-        for (int i = g * clips.clips; i < (g + 1) * clips.clips; i++) {
-            upload(c, SAMPLES, (size_t)i * c->S, batch->clips[i], c->S);
-        }
-        if (attune_cuda_is_well(&c->gpu)) {
-            attune_cuda_called(&c->gpu, attune_cuda_train_frontend_forward(
-                                            c->stream, c->device[FEATURES] + features_at(c, g),
-                                            c->device[STATISTICS], &c->frontend,
-                                            c->device[PARAMETERS], &clips, g));
-        }
+        group_forward(c, batch, g);
     }
     const attune_cuda_train_dropout dropout = {batch->seed, c->options.dropout_layers,
                                                c->options.dropout_head};
@@ -339,7 +345,8 @@ static attune_status training_backward(void *context, float *gradients,
     cuda_training *c = context;
     const attune_trainable *t = &c->trainable;
     (void)parameters; /* forward's, which the device still has */
-    if (c->B == 0 || batch->B != c->B || batch->groups != c->frontend.groups || batch->samples != c->S) {
+    if (c->B == 0 || batch->B != c->B || batch->groups != c->frontend.groups ||
+        batch->samples != c->S) {
         return attune_fail(ATTUNE_EINVAL, "the gradient of a batch that did not go forward");
     }
     attune_status status = attune_cuda_enter(&c->gpu);

@@ -1,27 +1,17 @@
 /* test_train_device.c - a real CUDA device that trains: whole networks beside PyTorch and the CPU.
  * Not yet run on a GPU. */
-#include "kernels/batch.h"
 #include "tests/cuda/train_driver.h"
 #include "tests/support/support.h"
 #include "tests/train/golden.h"
 
 #include <criterion/criterion.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define TINY ATTUNE_ARCHITECTURE_TINY
 #define GRU ATTUNE_ARCHITECTURE_GRU
 
-/* Skips without a device; with ATTUNE_REQUIRE_GPU=1 fails instead. */
 static const attune_training_kernels *require_device(void)
 {
-    if (attune_kernels_cuda()->count() == 0) {
-        const char *required = getenv("ATTUNE_REQUIRE_GPU");
-        if (required && strcmp(required, "1") == 0) {
-            cr_assert_fail("ATTUNE_REQUIRE_GPU=1, but: %s", attune_last_error());
-        }
-        skip_test("no CUDA device");
-    }
+    require_cuda_device();
     return attune_training_cuda();
 }
 
