@@ -1,14 +1,6 @@
-/* none.c - CUDA's tables in a build without CUDA: no devices, and every way in says why. */
+/* none.c - CUDA's table in a build without CUDA: no devices, and every way in says why. */
+#include "kernels/cuda/none.h"
 #include "kernels/batch.h"
-#include "kernels/training.h"
-#include "status/error.h"
-
-static attune_status no_cuda(void)
-{
-    return attune_fail(ATTUNE_ENODEVICE,
-                       "this build has no CUDA; build attune with the CUDA toolkit "
-                       "(cmake -DATTUNE_CUDA=ON), or use --device cpu");
-}
 
 static int none_count(void)
 {
@@ -128,52 +120,6 @@ const attune_batch_kernels *attune_kernels_cuda(void)
         .wait_features = none_wait,
         .finish = none_finish,
         .busy_seconds = none_busy_seconds,
-    };
-    return &table;
-}
-
-static attune_status none_training_open(void **context, const attune_trainable *trainable,
-                                        const attune_training_options *options)
-{
-    (void)trainable;
-    (void)options;
-    *context = NULL;
-    return no_cuda();
-}
-
-static attune_status none_forward(void *context, float *embeddings, float *statistics,
-                                  const float *parameters, const attune_training_batch *batch)
-{
-    (void)context;
-    (void)embeddings;
-    (void)statistics;
-    (void)parameters;
-    (void)batch;
-    return no_cuda();
-}
-
-static attune_status none_backward(void *context, float *gradients,
-                                   const float *embedding_gradients, const float *parameters,
-                                   const attune_training_batch *batch)
-{
-    (void)context;
-    (void)gradients;
-    (void)embedding_gradients;
-    (void)parameters;
-    (void)batch;
-    return no_cuda();
-}
-
-const attune_training_kernels *attune_training_cuda(void)
-{
-    static const attune_training_kernels table = {
-        .device = "cuda",
-        .detail = "none",
-        .open = none_training_open,
-        .close = none_close,
-        .name = none_name,
-        .forward = none_forward,
-        .backward = none_backward,
     };
     return &table;
 }
