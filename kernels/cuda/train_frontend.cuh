@@ -52,7 +52,7 @@ template <typename Element> Element *take(train_memory &memory, size_t count)
 
 /* ---- sums over frames ---- */
 
-enum { CHUNK = 64 /* rows */, SUM_THREADS = 64 };
+enum { CHUNK = 32 /* rows */, SUM_THREADS = 64 };
 
 /* Rows of sums of a pass, those of chunks of rows, and the total. */
 struct train_sums {

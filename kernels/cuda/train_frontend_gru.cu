@@ -260,9 +260,9 @@ __global__ void __launch_bounds__(SUM_THREADS) weigh(double *out, gru_pass p)
     double sum = 0;
     for (int f = first; f < first + CHUNK && f < p.x.F; f++) {
         const double gradient = p.feature_gradients[static_cast<size_t>(f) * C2 + i % C2];
-        sum += gradient / (p.x.N / 8) * p.kept[static_cast<size_t>(f) * KEPT + i];
+        sum += gradient * p.kept[static_cast<size_t>(f) * KEPT + i];
     }
-    out[static_cast<size_t>(blockIdx.y) * KEPT + i] = sum;
+    out[static_cast<size_t>(blockIdx.y) * KEPT + i] = sum / (p.x.N / 8);
 }
 
 /* sums (runs, 5, 128, 64): of dy2·m by tap blockIdx.x, over the frames of run blockIdx.y. */

@@ -202,9 +202,9 @@ __global__ void __launch_bounds__(SUM_THREADS) weigh(double *out, tiny_pass p)
     double sum = 0;
     for (int f = first; f < first + CHUNK && f < p.x.F; f++) {
         const double gradient = p.feature_gradients[static_cast<size_t>(f) * C2 + d];
-        sum += gradient / (p.x.N / 4) * p.kept[static_cast<size_t>(f) * KEPT + i];
+        sum += gradient * p.kept[static_cast<size_t>(f) * KEPT + i];
     }
-    out[static_cast<size_t>(blockIdx.y) * KEPT + i] = sum;
+    out[static_cast<size_t>(blockIdx.y) * KEPT + i] = sum / (p.x.N / 4);
 }
 
 /* dz3, and sums (2, 32): of dz3 and of dz3·(y3 − mean). */

@@ -5,8 +5,8 @@
 
 #include "tests/support/train_problem.h"
 
-/* Solves the problem, frozen or not, and compares with the reference; then again on the same memory
- * and on memory without room to spare, and compares bits. */
+/* Solves the problem, frozen or not, and compares with the reference; then again, on memory with
+ * room to spare, and compares bits. */
 void driver_check_train_frontend(train_shape shape, bool frozen);
 
 #endif

@@ -25,7 +25,7 @@ Test(cuda_train_frontend, tiny_matches_reference)
 
 Test(cuda_train_frontend, tiny_matches_reference_with_many_frames)
 {
-    check((train_shape){ATTUNE_ARCHITECTURE_TINY, 256, 256, 5, 13}, false);
+    check((train_shape){ATTUNE_ARCHITECTURE_TINY, 256, 256, 3, 11}, false);
 }
 
 Test(cuda_train_frontend, tiny_matches_reference_at_the_published_size)
