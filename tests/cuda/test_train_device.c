@@ -17,7 +17,7 @@ static const attune_training_kernels *require_device(void)
 
 Test(train_device, gradients_are_pytorchs, .timeout = 120)
 {
-    golden_check_gradients(require_device());
+    golden_check_gradients(require_device(), true);
 }
 
 Test(train_device, fifty_steps_are_pytorchs, .timeout = 120)

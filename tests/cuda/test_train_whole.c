@@ -24,7 +24,7 @@ static const attune_training_kernels *begin(void)
 
 Test(train_whole, gradients_are_pytorchs, .timeout = 280)
 {
-    golden_check_gradients(begin());
+    golden_check_gradients(begin(), false);
     cr_assert_eq(machine.live, 0);
 }
 
@@ -125,19 +125,16 @@ Test(train_whole, every_failure_is_told, .timeout = 280)
     const attune_training_kernels *kernels = begin();
     cr_assert_eq(use(s, kernels), ATTUNE_OK, "%s", attune_last_error());
     cr_assert_eq(machine.live, 0);
-    const long calls = machine.calls;
-    int failed = 0;
-    for (long i = 1; i <= calls; i++) {
+    long failed = 0;
+    for (attune_status status = ATTUNE_EIO; status != ATTUNE_OK; failed++) {
         begin();
-        machine.fail_at = i;
+        machine.fail_at = failed + 1;
         machine.failure = cudaErrorECCUncorrectable;
-        const attune_status status = use(s, kernels);
-        failed += status != ATTUNE_OK;
+        status = use(s, kernels);
         cr_assert(!status || strstr(s->text, "CUDA"), "%s", s->text);
-        cr_assert_eq(machine.live, 0, "call %ld leaves something", i);
+        cr_assert_eq(machine.live, 0, "call %ld leaves something", failed + 1);
     }
-    printf("%d of %ld calls\n", failed, calls);
-    cr_assert_gt(failed, calls / 2); /* the others close */
+    cr_assert_gt(failed, 40); /* the first that does not matter is one of closing's */
     free_smallest(s);
 }
 

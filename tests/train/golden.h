@@ -8,8 +8,9 @@
 #include "kernels/training.h"
 
 /* Asserts that small networks of all kinds have PyTorch's loss, every gradient and the running
- * statistics; and bit for bit the same ones with other threads and in a context with more room. */
-void golden_check_gradients(const attune_training_kernels *kernels);
+ * statistics; `twice`: and bit for bit the same ones with other threads and in a context with more
+ * room. */
+void golden_check_gradients(const attune_training_kernels *kernels, bool twice);
 
 /* Asserts that 50 steps of AdamW have PyTorch's losses and end at its parameters. */
 void golden_check_steps(const attune_training_kernels *kernels);
