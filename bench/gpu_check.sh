@@ -164,9 +164,10 @@ if [ -x "$build/bench/bench_kernels" ]; then
 fi
 step torch 110 bash -c torch_peer
 if [ -x "$build/bench/bench_kernels" ]; then
-    for unit in device train_device; do
-        step "sanitize-memcheck-$unit" 60 bash -c "sanitize memcheck $unit"
-        step "sanitize-racecheck-$unit" 60 bash -c "sanitize racecheck $unit"
+    for tool in memcheck racecheck; do
+        for unit in device train_device; do
+            step "sanitize-$tool-$unit" 60 bash -c "sanitize $tool $unit"
+        done
     done
 fi
 

@@ -1,5 +1,5 @@
 /* train_sequence.c - the sequence stage in training mode on a CUDA device: memory, and the order of
- * its parts. */
+ * its parts. Proven in emulation (tests/emulate); not yet run on a GPU. */
 #include "kernels/cuda/train_sequence.h"
 
 /* ---- memory ---- */
