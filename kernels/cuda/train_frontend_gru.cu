@@ -206,20 +206,22 @@ template <int PASS> __global__ void __launch_bounds__(C2) second(gru_pass p)
         }
         __syncthreads();
         convolve(y2, m, p.w2, bias);
+        float part = 0;
         pivot = tile == 0 ? y2[0] : pivot;
 #pragma unroll
         for (int i = 0; i < TILE; i++) {
             const float y = y2[i], z = fmaf(a, y, b);
             if (PASS == MOMENTS) {
                 out[(tile + i) * C2] = y;
-                sum += y - pivot;
+                part += y - pivot;
                 squares = fmaf(y - pivot, y - pivot, squares);
             } else if (PASS == FEATURES) {
-                sum += fmaxf(z, 0.0f);
+                part += fmaxf(z, 0.0f);
             } else {
                 out[(tile + i) * C2] = fmaf(-slope, y - mean, (z > 0.0f ? gain : 0.0f) - constant);
             }
         }
+        sum += part;
         __syncthreads(); /* before the next tile's rows */
     }
     if (PASS == MOMENTS) {
@@ -239,11 +241,15 @@ __global__ void __launch_bounds__(C2) second_features(gru_pass p)
     const float *y2 = p.y2 + static_cast<size_t>(blockIdx.x) * L * C2 + d;
     const float a = p.g->a2[d], b = p.g->b2[d], mean = p.g->mean2[d];
     float sum = 0, count = 0, around = 0;
-    for (int i = 0; i < L; i++) {
-        const float y = y2[i * C2], z = fmaf(a, y, b);
-        sum += fmaxf(z, 0.0f);
-        count += z > 0.0f ? 1.0f : 0.0f;
-        around += z > 0.0f ? y - mean : 0.0f;
+    for (int tile = 0; tile < L; tile += TILE) {
+        float part = 0; /* shorter sums round less */
+        for (int i = tile; i < tile + TILE; i++) {
+            const float y = y2[i * C2], z = fmaf(a, y, b);
+            part += fmaxf(z, 0.0f);
+            count += z > 0.0f ? 1.0f : 0.0f;
+            around += z > 0.0f ? y - mean : 0.0f;
+        }
+        sum += part;
     }
     p.features[static_cast<size_t>(blockIdx.x) * C2 + d] = sum / static_cast<float>(L);
     p.kept[static_cast<size_t>(blockIdx.x) * KEPT + d] = count;

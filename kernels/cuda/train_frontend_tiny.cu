@@ -158,7 +158,7 @@ template <bool KEEP> __global__ void __launch_bounds__(THREADS) fourth_features(
     load_mix(weights, p.w4);
     begin(l, g1[warp_of()], first);
     for (int i = l.first; i < l.end; i += STEP) {
-        float y[STEP][2];
+        float y[STEP][2], part[2] = {}; /* of the feature: shorter sums round less */
         load_third(tile, l, g1[warp_of()], first, i, a3, b3, mean3);
         mix(y, tile, weights);
 #pragma unroll
@@ -168,14 +168,16 @@ template <bool KEEP> __global__ void __launch_bounds__(THREADS) fourth_features(
                 const float z = fmaf(a4[h], y[t][h], b4[h]);
                 if (KEEP) {
                     float slope;
-                    feature[h] += gelu_slope(z, slope);
+                    part[h] += gelu_slope(z, slope);
                     kept[2 * C1 + h] += slope;
                     add_outer(kept + h * C1, slope, tile[t]);
                 } else {
-                    feature[h] += gelu(z);
+                    part[h] += gelu(z);
                 }
             }
         }
+        feature[0] += part[0];
+        feature[1] += part[1];
     }
     add_warps<2>(total, feature);
     if (threadIdx.x < C2) {
