@@ -1,16 +1,21 @@
 /* bench_train.c - what training costs: clips per second through the network forward and backward,
  * at the paper's size: 12 triplets of 15 s, anchors, positives and negatives each on their own.
  *
- *     bench_train [THREADS]             medians, and with a frozen front end
- *     bench_train THREADS --turns       a step for each line of stdin, its seconds to stdout, so
- *                                       that bench/peers/train can measure a peer by turns */
+ *     bench_train [THREADS [DEVICE]]          medians, and with a frozen front end
+ *     bench_train THREADS DEVICE --turns      a step for each line of stdin, its seconds to stdout,
+ *                                             so that bench/peers/train can measure a peer by turns
+ *
+ * DEVICE is cpu, cuda or cuda:N. A step begins with clips and parameters in the host's memory and
+ * ends with embeddings and gradients there. */
 #include "bench/bench.h"
-#include "kernels/training.h"
+#include "train/device.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { B = 36, GROUPS = 3, SECONDS = 15, REPEATS = 9 };
+
+static const char *device = "cpu";
 
 typedef struct bench {
     const attune_training_kernels *kernels;
@@ -43,14 +48,16 @@ static void open_bench(bench *b, int threads, bool frozen)
     attune_model *published = bench_model(NULL);
     const attune_network network = *attune_model_network(published);
     const size_t samples = (size_t)SECONDS * network.sample_rate;
-    const attune_training_options options = {.threads = threads,
+    int ordinal = 0;
+    die(attune_train_device(&b->kernels, &ordinal, device));
+    const attune_training_options options = {.ordinal = ordinal,
+                                             .threads = threads,
                                              .clips = B,
                                              .samples = samples,
                                              .frozen_front_end = frozen,
                                              .dropout_layers = 0.1f,
                                              .dropout_head = 0.1f};
     attune_model_close(published);
-    die(attune_training_cpu(&b->kernels));
     die(attune_trainable_layout(&b->trainable, &network));
     die(b->kernels->open(&b->context, &b->trainable, &options));
     b->parameters = floats(b->trainable.parameter_count);
@@ -106,8 +113,8 @@ static void measure(int threads, bool frozen)
         step(&b, &forward[i], &backward[i], (uint64_t)i);
     }
     const double f = bench_median(forward, REPEATS), g = bench_median(backward, REPEATS);
-    printf("%s, %d thread%s, %s: forward %.0f ms, backward %.0f ms, %.1f clips/s\n",
-           b.kernels->detail, threads, threads == 1 ? "" : "s",
+    printf("%s, %d thread%s, %s: forward %.3g ms, backward %.3g ms, %.1f clips/s\n",
+           b.kernels->name(b.context), threads, threads == 1 ? "" : "s",
            frozen ? "front end frozen" : "all trained", 1e3 * f, 1e3 * g, B / (f + g));
     close_bench(&b);
 }
@@ -129,11 +136,13 @@ static void take_turns(int threads)
 int main(int argc, char **argv)
 {
     const int threads = argc > 1 ? atoi(argv[1]) : 2;
-    if (threads < 1) {
-        fprintf(stderr, "usage: bench_train [THREADS [--turns]]\n");
+    const bool turns = argc == 4 && strcmp(argv[3], "--turns") == 0;
+    if (threads < 1 || argc > 4 || (argc == 4 && !turns)) {
+        fprintf(stderr, "usage: bench_train [THREADS [DEVICE [--turns]]]\n");
         return 64;
     }
-    if (argc > 2 && strcmp(argv[2], "--turns") == 0) {
+    device = argc > 2 ? argv[2] : device;
+    if (turns) {
         take_turns(threads);
         return 0;
     }

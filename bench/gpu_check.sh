@@ -78,14 +78,15 @@ gpu_tests() {
     (cd "$build" && ATTUNE_REQUIRE_GPU=1 ctest -L gpu --output-on-failure --no-tests=error --timeout 120)
 }
 
-# sanitize TOOL: a test that runs every kernel on little work. Criterion runs each test in a process of its own, so the
-# sanitizer follows processes, and its summaries say what counts rather than the first process's exit status.
+# sanitize TOOL UNIT: a test that runs every kernel on little work. Criterion runs each test in a process of its own, so
+# the sanitizer follows processes, and its summaries say what counts rather than the first process's exit status.
 sanitize() {
     command -v compute-sanitizer >/dev/null || { echo "no compute-sanitizer"; return 77; }
+    local log=$logs/sanitize-$1-$2.log
     compute-sanitizer --tool "$1" --target-processes all --print-limit 20 \
-        "$build/tests/cuda/test_cuda_device" --filter device/little_of_everything --timeout 300 2>&1
-    grep -q 'SUMMARY: 0 ' "$logs/sanitize-$1.log" && ! grep -qE 'SUMMARY: [1-9]' "$logs/sanitize-$1.log" &&
-        ! grep -q 'ATTUNE-SKIP' "$logs/sanitize-$1.log" && ! grep -q 'Failing: [1-9]' "$logs/sanitize-$1.log"
+        "$build/tests/cuda/test_cuda_$2" --filter "$2/little_of_everything" --timeout 300 2>&1
+    grep -q 'SUMMARY: 0 ' "$log" && ! grep -qE 'SUMMARY: [1-9]' "$log" &&
+        ! grep -q 'ATTUNE-SKIP' "$log" && ! grep -q 'Failing: [1-9]' "$log"
 }
 
 torch_peer() {
@@ -94,6 +95,13 @@ torch_peer() {
     local weights=()
     [ -n "$model" ] && python3 -c 'import onnx' 2>/dev/null && weights=(--model "$model")
     PYTHONUNBUFFERED=1 python3 bench/peers/torch_peer.py --budget 75 --json "$logs/torch.json" "${weights[@]}"
+}
+
+# A step of training beside PyTorch's, turn by turn.
+train_peer() {
+    python3 -c 'import torch, numpy' 2>/dev/null || { echo "python3 has no torch and numpy"; return 77; }
+    PYTHONUNBUFFERED=1 python3 bench/peers/train_peer.py "$build/bench/bench_train" 2 9 --device cuda \
+        --json "$logs/train.json"
 }
 
 # golden PRECISION BOUND: the shared audio end to end on the GPU against the golden vectors.
@@ -136,26 +144,31 @@ sys.exit(1 if bad or compared == 0 else 0)
 PYTHON
 }
 export build logs shared model root
-export -f machine configure gpu_tests sanitize torch_peer golden
+export -f machine configure gpu_tests sanitize torch_peer train_peer golden
 
 model_option=${model:+--model $model}
 step machine 20 bash -c machine
 step configure 60 bash -c configure &&
     step build 200 cmake --build "$build" --parallel "$(nproc)"
 if [ -x "$build/bench/bench_kernels" ]; then
-    step tests 120 bash -c gpu_tests
+    step tests 150 bash -c gpu_tests
     # shellcheck disable=SC2086
     step bench-kernels 40 "$build/bench/bench_kernels" --json "$logs/kernels.json" $model_option
     # shellcheck disable=SC2086
     step bench-engine 110 "$build/bench/bench_engine" --limit 6 --json "$logs/engine.json" $model_option
     [ -z "$model" ] || step bench-embed 40 "$build/bench/bench_embed" "$model" cuda "$(nproc)" "$shared/audio"
+    step bench-train 30 "$build/bench/bench_train" 2 cuda
+    step train-torch 60 bash -c train_peer
     step golden-exact 30 bash -c 'golden exact 1e-5'
     step golden-fast 30 bash -c 'golden fast 5e-4'
 fi
 step torch 110 bash -c torch_peer
 if [ -x "$build/bench/bench_kernels" ]; then
-    step sanitize-memcheck 60 bash -c 'sanitize memcheck'
-    step sanitize-racecheck 60 bash -c 'sanitize racecheck'
+    for tool in memcheck racecheck; do
+        for unit in device train_device; do
+            step "sanitize-$tool-$unit" 60 bash -c "sanitize $tool $unit"
+        done
+    done
 fi
 
 # --- results ---
@@ -171,7 +184,7 @@ bad=0
     for i in "${!names[@]}"; do
         printf '| %s | %s | %s |\n' "${names[$i]}" "${states[$i]}" "${times[$i]}"
     done
-    for name in machine bench-kernels bench-engine bench-embed torch golden-exact golden-fast tests; do
+    for name in machine bench-kernels bench-engine bench-embed torch bench-train train-torch golden-exact golden-fast tests; do
         [ -s "$logs/$name.log" ] || continue
         printf '\n## %s\n\n```\n' "$name"
         tail -n 60 "$logs/$name.log"
@@ -185,7 +198,7 @@ bad=0
         printf '\n {"name": "%s", "result": "%s", "seconds": %s}' "${names[$i]}" "${states[$i]}" "${times[$i]}"
     done
     printf ']'
-    for part in kernels engine torch; do # a bench that was stopped leaves half a file
+    for part in kernels engine torch train; do # a bench that was stopped leaves half a file
         if [ -s "$logs/$part.json" ] && tail -c 3 "$logs/$part.json" | grep -q '}'; then
             printf ',\n"%s": ' "$part"
             cat "$logs/$part.json"
@@ -207,6 +220,8 @@ for run in data.get("engine", {}).get("runs", []):
     if run["lengths"] == "30 s":
         ratio = f", {run['hours_per_second'] / peer['hours_per_second']:.1f} times PyTorch" if peer else ""
         print(f"- {run['precision']}, PCM {run['pcm']}: {run['hours_per_second']:.1f} hours/s{ratio}")
+for run in data.get("train", {}).get("runs", []):
+    print(f"- training: {run['attune_clips_per_second']:.0f} clips/s, {run['ratio']:.1f} times PyTorch in {run['precision']}")
 PYTHON
 printf '\n'
 sed -n '/^## beside/,$p' "$base.md" | sed 1,2d

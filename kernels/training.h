@@ -15,7 +15,8 @@
 #include "model/trainable.h"
 
 typedef struct attune_training_options {
-    int threads;    /* at least 1 */
+    int ordinal;    /* which device of its kind, from 0 */
+    int threads;    /* at least 1; the CPU's */
     int clips;      /* B of one batch at most */
     size_t samples; /* S of one clip at most */
     /* A frozen front end has running statistics, which stay, and its gradients are 0. */
@@ -36,13 +37,15 @@ typedef struct attune_training_batch {
 } attune_training_batch;
 
 typedef struct attune_training_kernels {
-    const char *device; /* "cpu" */
-    const char *detail; /* "avx512" */
+    const char *device; /* "cpu", "cuda" */
+    const char *detail; /* "avx512", "f32" */
 
-    /* On failure *context is NULL. */
+    /* ATTUNE_ENODEVICE if the device is not there, ATTUNE_ENOMEM if its memory does not do. On
+     * failure *context is NULL. */
     attune_status (*open)(void **context, const attune_trainable *trainable,
                           const attune_training_options *options);
-    void (*close)(void *context); /* NULL-safe */
+    void (*close)(void *context);             /* NULL-safe */
+    const char *(*name)(const void *context); /* "avx512", "NVIDIA H200"; borrowed */
 
     /* embeddings (B, E), of Euclidean length 1. Moves the running statistics on, group by group, by
      * momentum 0.1 with the unbiased variance, as PyTorch does. */
@@ -62,9 +65,13 @@ attune_status attune_training_cpu(const attune_training_kernels **out);
  * this build has it not. */
 const attune_training_kernels *attune_training_cpu_named(const char *name);
 
+/* CUDA's table; in a build without CUDA one whose open says so. */
+const attune_training_kernels *attune_training_cuda(void);
+
 /* Whether dropout keeps an element, for both devices: `element` counts (clip, step, unit) row by
  * row of layer `layer`; the head is layer ATTUNE_LAYERS_MAX. Keeps with probability 1 - drop. */
-static inline bool attune_dropout_keeps(uint64_t seed, uint32_t layer, uint64_t element, float drop)
+static inline ATTUNE_ANYWHERE bool attune_dropout_keeps(uint64_t seed, uint32_t layer,
+                                                        uint64_t element, float drop)
 {
     const uint64_t x =
         attune_random_mix(seed + ATTUNE_RANDOM_STEP * (element * ATTUNE_TENSORS_MAX + layer + 1));

@@ -180,11 +180,18 @@ static attune_status training_backward(void *context, float *gradients,
 #define ATTUNE_TEXT_(x) #x
 #define ATTUNE_TEXT(x) ATTUNE_TEXT_(x)
 
+static const char *training_name(const void *context)
+{
+    (void)context;
+    return ATTUNE_TEXT(ATTUNE_ISA);
+}
+
 const attune_training_kernels ATTUNE_KERNEL(attune_training) = {
     .device = "cpu",
     .detail = ATTUNE_TEXT(ATTUNE_ISA),
     .open = training_open,
     .close = training_close,
+    .name = training_name,
     .forward = training_forward,
     .backward = training_backward,
 };

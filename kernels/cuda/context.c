@@ -65,85 +65,33 @@ size_t attune_cuda_memory_needed(const attune_network *network, const attune_bat
 
 /* --- calls of CUDA that do nothing once one has failed --- */
 
-void attune_cuda_called(attune_cuda_context *c, int error)
-{
-    if (c->error == cudaSuccess && error != (int)cudaSuccess) {
-        c->error = (cudaError_t)error;
-        cudaGetLastError();
-    }
-}
-
 void attune_cuda_record(attune_cuda_context *c, cudaEvent_t event, int stream)
 {
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaEventRecord(event, c->streams[stream]));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, cudaEventRecord(event, c->streams[stream]));
     }
 }
 
 void attune_cuda_wait_in_stream(attune_cuda_context *c, int stream, cudaEvent_t event)
 {
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaStreamWaitEvent(c->streams[stream], event, 0));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, cudaStreamWaitEvent(c->streams[stream], event, 0));
     }
 }
 
 void attune_cuda_wait_on_host(attune_cuda_context *c, cudaEvent_t event)
 {
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaEventSynchronize(event));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, cudaEventSynchronize(event));
     }
 }
 
 void attune_cuda_copy(attune_cuda_context *c, void *to, const void *from, size_t bytes,
                       enum cudaMemcpyKind kind, int stream)
 {
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaMemcpyAsync(to, from, bytes, kind, c->streams[stream]));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, cudaMemcpyAsync(to, from, bytes, kind, c->streams[stream]));
     }
-}
-
-/* Which status a failed call is: our own fault, memory, or the device's. */
-static attune_status status_of(cudaError_t error)
-{
-    switch (error) {
-    case cudaErrorMemoryAllocation:
-        return ATTUNE_ENOMEM;
-    case cudaErrorIllegalAddress:
-    case cudaErrorMisalignedAddress:
-    case cudaErrorInvalidValue:
-    case cudaErrorInvalidConfiguration:
-    case cudaErrorInvalidDeviceFunction:
-    case cudaErrorInvalidResourceHandle:
-    case cudaErrorIllegalInstruction:
-    case cudaErrorLaunchOutOfResources:
-    case cudaErrorNoKernelImageForDevice:
-    case cudaErrorAssert:
-        return ATTUNE_EINTERNAL;
-    default:
-        return ATTUNE_EIO;
-    }
-}
-
-attune_status attune_cuda_outcome(attune_cuda_context *c, const char *what)
-{
-    if (attune_cuda_is_well(c)) {
-        return ATTUNE_OK;
-    }
-    if (c->failure == ATTUNE_OK) {
-        c->failure = status_of(c->error);
-        snprintf(c->failure_text, sizeof(c->failure_text), "CUDA device %d (%s): %s: %s (%s)",
-                 c->options.ordinal, c->name, what, cudaGetErrorString(c->error),
-                 cudaGetErrorName(c->error));
-    }
-    return attune_fail(c->failure, "%s", c->failure_text);
-}
-
-attune_status attune_cuda_enter(attune_cuda_context *c)
-{
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaSetDevice(c->options.ordinal));
-    }
-    return attune_cuda_outcome(c, "choosing the device");
 }
 
 /* --- parcels and busy time --- */
@@ -155,9 +103,9 @@ static void count_busy(attune_cuda_context *c, attune_cuda_parcel *p)
 {
     float from = 0, to = 0;
     p->is_under_way = false;
-    attune_cuda_called(c, cudaEventElapsedTime(&from, c->reference, p->began));
-    attune_cuda_called(c, cudaEventElapsedTime(&to, c->reference, p->done));
-    if (!attune_cuda_is_well(c)) {
+    attune_cuda_called(&c->gpu, cudaEventElapsedTime(&from, c->reference, p->began));
+    attune_cuda_called(&c->gpu, cudaEventElapsedTime(&to, c->reference, p->done));
+    if (!attune_cuda_is_well(&c->gpu)) {
         return;
     }
     const double start = c->reference_time + (double)from, end = c->reference_time + (double)to;
@@ -169,12 +117,12 @@ static void count_busy(attune_cuda_context *c, attune_cuda_parcel *p)
     if (to > REFERENCE_MILLISECONDS) { /* a new reference, before the floats grow coarse */
         cudaEvent_t moved = NULL;
         float milliseconds = 0;
-        attune_cuda_called(c, cudaEventCreate(&moved));
+        attune_cuda_called(&c->gpu, cudaEventCreate(&moved));
         attune_cuda_record(c, moved, SEQUENCE);
         attune_cuda_wait_on_host(c, moved);
-        if (attune_cuda_is_well(c)) {
-            attune_cuda_called(c, cudaEventElapsedTime(&milliseconds, c->reference, moved));
-            attune_cuda_called(c, cudaEventDestroy(c->reference));
+        if (attune_cuda_is_well(&c->gpu)) {
+            attune_cuda_called(&c->gpu, cudaEventElapsedTime(&milliseconds, c->reference, moved));
+            attune_cuda_called(&c->gpu, cudaEventDestroy(c->reference));
             c->reference = moved;
             c->reference_time += (double)milliseconds;
         } else if (moved) {
@@ -189,7 +137,7 @@ attune_cuda_parcel *attune_cuda_take_parcel(attune_cuda_context *c)
     c->next_parcel = (c->next_parcel + 1) % PARCELS;
     if (p->is_under_way) {
         attune_cuda_wait_on_host(c, p->done);
-        if (attune_cuda_is_well(c)) {
+        if (attune_cuda_is_well(&c->gpu)) {
             count_busy(c, p);
         }
     }
@@ -205,7 +153,7 @@ void attune_cuda_send_parcel(attune_cuda_context *c, attune_cuda_parcel *p, int 
 double attune_cuda_busy_seconds(void *context)
 {
     attune_cuda_context *c = context;
-    if (attune_cuda_enter(c) != ATTUNE_OK) {
+    if (attune_cuda_enter(&c->gpu) != ATTUNE_OK) {
         return c->busy / 1e3;
     }
     for (uint32_t i = 0; i < PARCELS; i++) { /* from the oldest on */
@@ -216,8 +164,8 @@ double attune_cuda_busy_seconds(void *context)
                 cudaGetLastError();
                 break;
             }
-            attune_cuda_called(c, state);
-            if (!attune_cuda_is_well(c)) {
+            attune_cuda_called(&c->gpu, state);
+            if (!attune_cuda_is_well(&c->gpu)) {
                 break;
             }
             count_busy(c, p);
@@ -235,7 +183,7 @@ void attune_cuda_close(void *context)
         return;
     }
     /* Whatever these say, there is nothing left to do about it. */
-    cudaSetDevice(c->options.ordinal);
+    cudaSetDevice(c->gpu.ordinal);
     for (int i = 0; i < STREAMS; i++) {
         if (c->streams[i]) {
             cudaStreamSynchronize(c->streams[i]);
@@ -274,48 +222,31 @@ void attune_cuda_close(void *context)
 static void create_streams(attune_cuda_context *c)
 {
     int least = 0, greatest = 0;
-    attune_cuda_called(c, cudaDeviceGetStreamPriorityRange(&least, &greatest));
-    for (int i = 0; i < STREAMS && attune_cuda_is_well(c); i++) {
-        attune_cuda_called(c, cudaStreamCreateWithPriority(&c->streams[i], cudaStreamNonBlocking,
-                                                           i == SEQUENCE ? greatest : least));
+    attune_cuda_called(&c->gpu, cudaDeviceGetStreamPriorityRange(&least, &greatest));
+    for (int i = 0; i < STREAMS && attune_cuda_is_well(&c->gpu); i++) {
+        attune_cuda_called(&c->gpu,
+                           cudaStreamCreateWithPriority(&c->streams[i], cudaStreamNonBlocking,
+                                                        i == SEQUENCE ? greatest : least));
     }
-    for (int i = 0; i < EVENTS * 2 && attune_cuda_is_well(c); i++) {
+    for (int i = 0; i < EVENTS * 2 && attune_cuda_is_well(&c->gpu); i++) {
         attune_cuda_called(
-            c, cudaEventCreateWithFlags(&c->events[i / 2][i % 2],
-                                        cudaEventDisableTiming | cudaEventBlockingSync));
+            &c->gpu, cudaEventCreateWithFlags(&c->events[i / 2][i % 2],
+                                              cudaEventDisableTiming | cudaEventBlockingSync));
     }
-    for (int i = 0; i < PARCELS && attune_cuda_is_well(c); i++) {
+    for (int i = 0; i < PARCELS && attune_cuda_is_well(&c->gpu); i++) {
         attune_cuda_parcel *p = &c->parcels[i];
-        attune_cuda_called(c, cudaEventCreateWithFlags(&p->began, cudaEventDefault));
-        if (attune_cuda_is_well(c)) {
-            attune_cuda_called(c, cudaEventCreateWithFlags(&p->done, cudaEventBlockingSync));
+        attune_cuda_called(&c->gpu, cudaEventCreateWithFlags(&p->began, cudaEventDefault));
+        if (attune_cuda_is_well(&c->gpu)) {
+            attune_cuda_called(&c->gpu, cudaEventCreateWithFlags(&p->done, cudaEventBlockingSync));
         }
     }
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaEventCreateWithFlags(&c->reference, cudaEventDefault));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, cudaEventCreateWithFlags(&c->reference, cudaEventDefault));
     }
     attune_cuda_record(c, c->reference, SEQUENCE);
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaStreamSynchronize(c->streams[SEQUENCE]));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, cudaStreamSynchronize(c->streams[SEQUENCE]));
     }
-}
-
-static attune_status fail_allocation(attune_cuda_context *c, const char *where, const char *what,
-                                     size_t bytes, size_t total)
-{
-    size_t free_bytes = 0, all = 0;
-    if (c->error != cudaErrorMemoryAllocation) {
-        return attune_cuda_outcome(c, what);
-    }
-    if (cudaMemGetInfo(&free_bytes, &all) != cudaSuccess) {
-        cudaGetLastError();
-    }
-    return attune_fail(
-        ATTUNE_ENOMEM,
-        "CUDA device %d (%s): out of %s memory: %.1f MiB for %s (%.1f MiB asked for in "
-        "all, %.1f MiB free on the device)",
-        c->options.ordinal, c->name, where, (double)bytes / 0x1p20, what, (double)total / 0x1p20,
-        (double)free_bytes / 0x1p20);
 }
 
 static attune_status allocate(attune_cuda_context *c, const attune_network *network)
@@ -324,17 +255,18 @@ static attune_status allocate(attune_cuda_context *c, const attune_network *netw
     const size_t total = attune_cuda_memory_needed(network, &c->options);
     buffer_bytes(bytes, network, &c->options);
     for (int i = 0; i < BUFFERS; i++) {
-        attune_cuda_called(c, cudaMalloc(&c->device[i], bytes[i]));
-        if (!attune_cuda_is_well(c)) {
+        attune_cuda_called(&c->gpu, cudaMalloc(&c->device[i], bytes[i]));
+        if (!attune_cuda_is_well(&c->gpu)) {
             c->device[i] = NULL;
-            return fail_allocation(c, "device", buffers[i].what, bytes[i], total);
+            return attune_cuda_fail_memory(&c->gpu, "device", buffers[i].what, bytes[i], total, "");
         }
         if (buffers[i].has_twin) {
-            attune_cuda_called(c, cudaHostAlloc(&c->host[i], bytes[i], cudaHostAllocDefault));
+            attune_cuda_called(&c->gpu, cudaHostAlloc(&c->host[i], bytes[i], cudaHostAllocDefault));
         }
-        if (!attune_cuda_is_well(c)) {
+        if (!attune_cuda_is_well(&c->gpu)) {
             c->host[i] = NULL;
-            return fail_allocation(c, "pinned host", buffers[i].what, bytes[i], total);
+            return attune_cuda_fail_memory(&c->gpu, "pinned host", buffers[i].what, bytes[i], total,
+                                           "");
         }
     }
     for (size_t i = 0; i < PARCELS; i++) {
@@ -353,30 +285,19 @@ static attune_status upload_weights(attune_cuda_context *c, const attune_model *
     }
     attune_cuda_pack(&c->weights, blob, c->device[WEIGHTS], model);
     attune_cuda_copy(c, c->device[WEIGHTS], blob, bytes, cudaMemcpyHostToDevice, COPY);
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, cudaStreamSynchronize(c->streams[COPY]));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, cudaStreamSynchronize(c->streams[COPY]));
     }
     free(blob);
-    return attune_cuda_outcome(c, "uploading the weights");
-}
-
-static attune_status describe(attune_cuda_context *c)
-{
-    struct cudaDeviceProp properties;
-    attune_cuda_called(c, cudaGetDeviceProperties(&properties, c->options.ordinal));
-    if (attune_cuda_is_well(c)) {
-        snprintf(c->name, sizeof(c->name), "%s", properties.name);
-        c->multiprocessors = properties.multiProcessorCount;
-    }
-    return attune_cuda_outcome(c, "asking what it is");
+    return attune_cuda_outcome(&c->gpu, "uploading the weights");
 }
 
 attune_status attune_cuda_open(attune_cuda_context *c, const attune_model *model)
 {
-    attune_status status = describe(c);
+    attune_status status = attune_cuda_describe(&c->gpu);
     if (status == ATTUNE_OK) {
         create_streams(c);
-        status = attune_cuda_outcome(c, "creating streams");
+        status = attune_cuda_outcome(&c->gpu, "creating streams");
     }
     if (status == ATTUNE_OK) {
         status = allocate(c, attune_model_network(model));

@@ -16,16 +16,13 @@
  * the device, with two events around the kernels that read it. A parcel is used again when its
  * second event has come; the time between the two is the device's busy time.
  *
- * The first CUDA call that fails marks the context: all later ones are left out, and every function
- * returns the same status and text. Host threads that wait sleep, for the cores belong to the
- * decoders. */
+ * Once a CUDA call has failed all later ones are left out (gpu.h). Host threads that wait sleep,
+ * for the cores belong to the decoders. */
 #ifndef ATTUNE_KERNELS_CUDA_CONTEXT_H
 #define ATTUNE_KERNELS_CUDA_CONTEXT_H
 
 #include "kernels/cuda/cuda.h"
-
-#include <cuda_runtime_api.h>
-#include <stdbool.h>
+#include "kernels/cuda/gpu.h"
 
 /* Device memory by purpose. PCM, parcels and embeddings have a pinned twin on the host. */
 enum { PCM0, PCM1, FEATURES0, FEATURES1, SLOTS, SCRATCH, WEIGHTS, LISTS, EMBEDDINGS, BUFFERS };
@@ -40,13 +37,9 @@ typedef struct attune_cuda_parcel {
 } attune_cuda_parcel;
 
 typedef struct attune_cuda_context {
+    attune_cuda_gpu gpu;
     attune_batch_options options;
     attune_cuda_weights weights;
-    char name[256];
-    int multiprocessors;
-    cudaError_t error; /* the first; nothing is asked of CUDA after it */
-    attune_status failure;
-    char failure_text[512];
     void *device[BUFFERS], *host[BUFFERS];
     cudaStream_t streams[STREAMS];
     cudaEvent_t events[EVENTS][2];
@@ -65,19 +58,6 @@ size_t attune_cuda_memory_needed(const attune_network *network,
  * failure leaves half-made, close takes. */
 attune_status attune_cuda_open(attune_cuda_context *c, const attune_model *model);
 void attune_cuda_close(void *context);
-
-/* Every function of the table starts so: threads carry no device of their own from one call to the
- * next. */
-attune_status attune_cuda_enter(attune_cuda_context *c);
-/* What a function of the table returns: the context's first failure, in the words it had then. */
-attune_status attune_cuda_outcome(attune_cuda_context *c, const char *what);
-
-/* Notes what a CUDA call returned. */
-void attune_cuda_called(attune_cuda_context *c, int error);
-static inline bool attune_cuda_is_well(const attune_cuda_context *c)
-{
-    return c->error == cudaSuccess;
-}
 
 /* CUDA calls that do nothing once one has failed. */
 void attune_cuda_record(attune_cuda_context *c, cudaEvent_t event, int stream);

@@ -7,85 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPUTE_MAJOR_MIN = 8 };
 enum { LENGTH_BITS = 8, LENGTH_KEYS = (33 - LENGTH_BITS) << LENGTH_BITS };
-
-/* --- what the machine has --- */
-
-static int driver_version(void)
-{
-    int version = 0;
-    return cudaDriverGetVersion(&version) == cudaSuccess ? version : 0;
-}
-
-static int fail_count(cudaError_t error)
-{
-    cudaGetLastError(); /* forgotten: it is told here */
-    const int driver = driver_version();
-    if (error == cudaErrorInsufficientDriver && driver == 0) {
-        attune_fail(ATTUNE_ENODEVICE, "no CUDA driver on this machine");
-    } else if (error == cudaErrorInsufficientDriver) {
-        attune_fail(ATTUNE_ENODEVICE,
-                    "the CUDA driver is too old: it is for CUDA %d.%d, and this build needs %d.%d",
-                    driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
-                    CUDART_VERSION % 1000 / 10);
-    } else if (error == cudaErrorNoDevice || error == cudaSuccess) {
-        attune_fail(ATTUNE_ENODEVICE, "no CUDA device on this machine%s",
-                    getenv("CUDA_VISIBLE_DEVICES") ? " (CUDA_VISIBLE_DEVICES is set)" : "");
-    } else {
-        attune_fail(ATTUNE_ENODEVICE, "CUDA does not start: %s", cudaGetErrorString(error));
-    }
-    return 0;
-}
-
-/* Devices before the first that is too old: the driver lists the fastest first. */
-static int cuda_count(void)
-{
-    int count = 0;
-    cudaError_t error = cudaGetDeviceCount(&count);
-    if (error != cudaSuccess || count == 0) {
-        return fail_count(error);
-    }
-    for (int i = 0; i < count; i++) {
-        int major = 0;
-        error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, i);
-        if (error != cudaSuccess) {
-            return fail_count(error);
-        }
-        if (major < COMPUTE_MAJOR_MIN) {
-            attune_fail(ATTUNE_ENODEVICE,
-                        "CUDA device %d has compute capability %d.x; attune needs %d.0 or more", i,
-                        major, COMPUTE_MAJOR_MIN);
-            return i;
-        }
-    }
-    return count;
-}
-
-static attune_status select_device(int ordinal)
-{
-    const int count = cuda_count();
-    if (count == 0) {
-        return ATTUNE_ENODEVICE; /* the reason stands already */
-    }
-    if (ordinal < 0 || ordinal >= count) {
-        return attune_fail(ATTUNE_ENODEVICE, "no CUDA device %d; this machine has %d, from 0",
-                           ordinal, count);
-    }
-    const cudaError_t error = cudaSetDevice(ordinal);
-    if (error != cudaSuccess) {
-        cudaGetLastError();
-        return attune_fail(ATTUNE_ENODEVICE, "CUDA device %d cannot be used: %s", ordinal,
-                           cudaGetErrorString(error));
-    }
-    return ATTUNE_OK;
-}
 
 static attune_status cuda_memory_free(int ordinal, size_t *bytes)
 {
     size_t total = 0;
     *bytes = 0;
-    const attune_status status = select_device(ordinal);
+    const attune_status status = attune_cuda_select(ordinal);
     if (status != ATTUNE_OK) {
         return status;
     }
@@ -117,7 +45,7 @@ static attune_status cuda_open(void **context, const attune_model *model,
     *context = NULL;
     attune_status status = check_options(attune_model_network(model), options);
     if (status == ATTUNE_OK) {
-        status = select_device(options->ordinal);
+        status = attune_cuda_select(options->ordinal);
     }
     if (status != ATTUNE_OK) {
         return status;
@@ -126,6 +54,7 @@ static attune_status cuda_open(void **context, const attune_model *model,
     if (!c) {
         return attune_fail_memory("a CUDA device", sizeof(*c));
     }
+    c->gpu.ordinal = options->ordinal;
     c->options = *options;
     status = attune_cuda_open(c, model);
     if (status != ATTUNE_OK) {
@@ -138,7 +67,7 @@ static attune_status cuda_open(void **context, const attune_model *model,
 
 static const char *cuda_name(const void *context)
 {
-    return ((const attune_cuda_context *)context)->name;
+    return ((const attune_cuda_context *)context)->gpu.name;
 }
 
 static void *cuda_pcm(void *context, int buffer)
@@ -169,8 +98,8 @@ static attune_status cuda_frontend(void *context, int buffer, const uint32_t *st
         high > o->pcm_samples - (uint32_t)n->frame_size) {
         return fail_bounds("frames");
     }
-    if (attune_cuda_enter(c) != ATTUNE_OK) {
-        return c->failure;
+    if (attune_cuda_enter(&c->gpu) != ATTUNE_OK) {
+        return c->gpu.failure;
     }
     const bool is_exact = o->precision == ATTUNE_PRECISION_EXACT;
     const size_t sample = is_exact ? sizeof(float) : sizeof(int16_t);
@@ -184,27 +113,27 @@ static attune_status cuda_frontend(void *context, int buffer, const uint32_t *st
     attune_cuda_record(c, c->events[PCM_COPIED][buffer], COPY);
     attune_cuda_wait_in_stream(c, FRONT, c->events[PCM_COPIED][buffer]);
     attune_cuda_record(c, p->began, FRONT);
-    if (attune_cuda_is_well(c)) {
+    if (attune_cuda_is_well(&c->gpu)) {
         float *out = (float *)c->device[FEATURES0 + features] + (size_t)row * (size_t)n->features;
-        attune_cuda_called(c, attune_cuda_frontend(c->streams[FRONT], out, c->device[PCM0 + buffer],
-                                                   p->device, &c->weights,
-                                                   is_exact ? ATTUNE_PCM_F32 : ATTUNE_PCM_Q14,
-                                                   o->precision, F));
+        attune_cuda_called(&c->gpu, attune_cuda_frontend(
+                                        c->streams[FRONT], out, c->device[PCM0 + buffer], p->device,
+                                        &c->weights, is_exact ? ATTUNE_PCM_F32 : ATTUNE_PCM_Q14,
+                                        o->precision, F));
     }
     attune_cuda_send_parcel(c, p, FRONT);
     attune_cuda_record(c, c->events[PCM_READ][buffer], FRONT);
     attune_cuda_record(c, c->events[FEATURES_WRITTEN][features], FRONT);
-    return attune_cuda_outcome(c, "the front end");
+    return attune_cuda_outcome(&c->gpu, "the front end");
 }
 
 /* Waits on the host for one of the two events of a kind; `what` is for the message of a failure. */
 static attune_status wait_for(attune_cuda_context *c, int kind, int buffer, const char *what)
 {
-    if (attune_cuda_enter(c) != ATTUNE_OK) {
-        return c->failure;
+    if (attune_cuda_enter(&c->gpu) != ATTUNE_OK) {
+        return c->gpu.failure;
     }
     attune_cuda_wait_on_host(c, c->events[kind][buffer]);
-    return attune_cuda_outcome(c, what);
+    return attune_cuda_outcome(&c->gpu, what);
 }
 
 static attune_status cuda_wait_pcm(void *context, int buffer)
@@ -238,19 +167,19 @@ static attune_status cuda_begin(void *context, const uint32_t *slots, uint32_t c
     attune_cuda_context *c = context;
     attune_status status = check_slots(c, slots, count);
     if (status == ATTUNE_OK) {
-        status = attune_cuda_enter(c);
+        status = attune_cuda_enter(&c->gpu);
     }
     if (status != ATTUNE_OK || count == 0) {
         return status;
     }
     attune_cuda_parcel *p = send_list(c, slots, count * sizeof(uint32_t));
     attune_cuda_record(c, p->began, SEQUENCE);
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, attune_cuda_begin(c->streams[SEQUENCE], c->device[SLOTS], p->device,
-                                                &c->weights, count));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, attune_cuda_begin(c->streams[SEQUENCE], c->device[SLOTS],
+                                                      p->device, &c->weights, count));
     }
     attune_cuda_send_parcel(c, p, SEQUENCE);
-    return attune_cuda_outcome(c, "beginning tracks");
+    return attune_cuda_outcome(&c->gpu, "beginning tracks");
 }
 
 /* Falls as the length grows; lengths under 2^(LENGTH_BITS + 1) have each their own key, longer ones
@@ -297,27 +226,27 @@ static attune_status cuda_sequence(void *context, int features, const attune_seg
     if (!is_good) {
         return fail_bounds("segments");
     }
-    attune_status status = attune_cuda_enter(c);
+    attune_status status = attune_cuda_enter(&c->gpu);
     if (status != ATTUNE_OK || count == 0) {
         return status;
     }
     attune_cuda_parcel *p = attune_cuda_take_parcel(c);
-    if (attune_cuda_is_well(c)) {
+    if (attune_cuda_is_well(&c->gpu)) {
         sort_segments(p->host, segments, count);
     }
     attune_cuda_copy(c, p->device, p->host, count * sizeof(attune_segment), cudaMemcpyHostToDevice,
                      SEQUENCE);
     attune_cuda_wait_in_stream(c, SEQUENCE, c->events[FEATURES_WRITTEN][features]);
     attune_cuda_record(c, p->began, SEQUENCE);
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(
-            c, attune_cuda_sequence(c->streams[SEQUENCE], c->device[SLOTS], c->device[SCRATCH],
-                                    c->device[FEATURES0 + features], p->device, &c->weights, first,
-                                    end - first, count, c->multiprocessors));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu, attune_cuda_sequence(
+                                        c->streams[SEQUENCE], c->device[SLOTS], c->device[SCRATCH],
+                                        c->device[FEATURES0 + features], p->device, &c->weights,
+                                        first, end - first, count, c->gpu.multiprocessors));
     }
     attune_cuda_send_parcel(c, p, SEQUENCE);
     attune_cuda_record(c, c->events[FEATURES_READ][features], SEQUENCE);
-    return attune_cuda_outcome(c, "the sequence stage");
+    return attune_cuda_outcome(&c->gpu, "the sequence stage");
 }
 
 static attune_status cuda_wait_features(void *context, int features)
@@ -331,7 +260,7 @@ static attune_status cuda_finish(void *context, float *embeddings, const uint32_
     attune_cuda_context *c = context;
     attune_status status = check_slots(c, slots, count);
     if (status == ATTUNE_OK) {
-        status = attune_cuda_enter(c);
+        status = attune_cuda_enter(&c->gpu);
     }
     if (status != ATTUNE_OK || count == 0) {
         return status;
@@ -339,25 +268,26 @@ static attune_status cuda_finish(void *context, float *embeddings, const uint32_
     const size_t bytes = (size_t)count * (size_t)c->weights.network.embedding * sizeof(float);
     attune_cuda_parcel *p = send_list(c, slots, count * sizeof(uint32_t));
     attune_cuda_record(c, p->began, SEQUENCE);
-    if (attune_cuda_is_well(c)) {
-        attune_cuda_called(c, attune_cuda_head(c->streams[SEQUENCE], c->device[EMBEDDINGS],
-                                               c->device[SLOTS], p->device, &c->weights, count));
+    if (attune_cuda_is_well(&c->gpu)) {
+        attune_cuda_called(&c->gpu,
+                           attune_cuda_head(c->streams[SEQUENCE], c->device[EMBEDDINGS],
+                                            c->device[SLOTS], p->device, &c->weights, count));
     }
     attune_cuda_copy(c, c->host[EMBEDDINGS], c->device[EMBEDDINGS], bytes, cudaMemcpyDeviceToHost,
                      SEQUENCE);
     attune_cuda_send_parcel(c, p, SEQUENCE);
     attune_cuda_wait_on_host(c, p->done);
-    if (attune_cuda_is_well(c)) {
+    if (attune_cuda_is_well(&c->gpu)) {
         memcpy(embeddings, c->host[EMBEDDINGS], bytes);
     }
-    return attune_cuda_outcome(c, "the embeddings");
+    return attune_cuda_outcome(&c->gpu, "the embeddings");
 }
 
 const attune_batch_kernels *attune_kernels_cuda(void)
 {
     static const attune_batch_kernels table = {
         .device = "cuda",
-        .count = cuda_count,
+        .count = attune_cuda_count,
         .memory_free = cuda_memory_free,
         .memory_needed = attune_cuda_memory_needed,
         .open = cuda_open,

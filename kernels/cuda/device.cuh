@@ -23,12 +23,11 @@
 enum { WARP = 32 };
 #define ATTUNE_ALL_LANES 0xffffffffu
 
-/* Exact GELU, x·Φ(x), to 4.6e-7 absolute: max(x, 0) − a·q(a)^32 with a = |x|; kernels/cpu/simd.h
- * says how it was fitted. 11 issue slots in the multiply-add pipe, 2 for minimum and maximum, none
- * in the special-function unit. */
-static __device__ __forceinline__ float gelu(float x)
+/* Φ(−a) of a from 0 to 5.8, so that GELU is exact, x·Φ(x), to 4.6e-7 absolute: q(a)^32, and
+ * kernels/cpu/simd.h says how q was fitted. 10 issue slots in the multiply-add pipe, none in the
+ * special-function unit. */
+static __device__ __forceinline__ float gelu_tail(float a)
 {
-    const float a = fminf(fabsf(x), 5.8f);
     float q = -1.3068581e-05f;
     q = fmaf(q, a, 2.4974663e-04f);
     q = fmaf(q, a, -8.9720066e-04f);
@@ -39,8 +38,14 @@ static __device__ __forceinline__ float gelu(float x)
     q = q * q; /* 4 */
     q = q * q; /* 8 */
     q = q * q; /* 16 */
-    q = q * q; /* 32 */
-    return fmaf(-a, q, fmaxf(x, 0.0f));
+    return q * q;
+}
+
+/* max(x, 0) − a·Φ(−a), a = |x|: another slot, and 2 for minimum and maximum. */
+static __device__ __forceinline__ float gelu(float x)
+{
+    const float a = fminf(fabsf(x), 5.8f);
+    return fmaf(-a, gelu_tail(a), fmaxf(x, 0.0f));
 }
 
 #ifdef __CUDACC__

@@ -9,39 +9,13 @@
  * practice two waits for L2 and a launch, about 10 µs for up to 1,000 tracks. A track comes once in
  * thousands of frames.
  * Measured: not yet run on a GPU; proven in emulation only (tests/emulate). */
+#include "kernels/cuda/project.cuh"
 #include "kernels/cuda/slot.cuh"
 
 namespace
 {
 
-enum { THREADS = 256, WIDTH_MAX = 1024 /* of H, P and E */ };
-
-/* Sum over a warp, the same in every lane. */
-__device__ __forceinline__ float sum_lanes(float x)
-{
-    for (int other = WARP / 2; other > 0; other /= 2) {
-        x += __shfl_xor_sync(ATTUNE_ALL_LANES, x, other);
-    }
-    return x;
-}
-
-/* out (J) = weight (J, K) · in (K) + bias, by all warps of the block. */
-__device__ void project(float *out, const float *in, const float *__restrict__ weight,
-                        const float *__restrict__ bias, int J, int K)
-{
-    const int lane = threadIdx.x % WARP;
-    for (int j = threadIdx.x / WARP; j < J; j += THREADS / WARP) {
-        float sum = 0;
-        for (int k = lane; k < K; k += WARP) {
-            sum = fmaf(weight[static_cast<size_t>(j) * K + k], in[k], sum);
-        }
-        sum = sum_lanes(sum);
-        if (lane == 0) {
-            out[j] = sum + bias[j];
-        }
-    }
-    __syncthreads();
-}
+enum { THREADS = PROJECT_THREADS, WIDTH_MAX = 1024 /* of H, P and E */ };
 
 /* What the track has come to (H). */
 __device__ void load_track(float *out, const float *slots, const slot_layout &layout, uint32_t slot,

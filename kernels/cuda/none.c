@@ -1,13 +1,6 @@
 /* none.c - CUDA's table in a build without CUDA: no devices, and every way in says why. */
+#include "kernels/cuda/none.h"
 #include "kernels/batch.h"
-#include "status/error.h"
-
-static attune_status no_cuda(void)
-{
-    return attune_fail(ATTUNE_ENODEVICE,
-                       "this build has no CUDA; build attune with the CUDA toolkit "
-                       "(cmake -DATTUNE_CUDA=ON), or use --device cpu");
-}
 
 static int none_count(void)
 {

@@ -55,6 +55,24 @@ static __device__ __forceinline__ void product_load(product_memory &to, const fl
         right + static_cast<size_t>(k + down) * stride + column + 4 * across);
 }
 
+/* sum += what `memory` holds of both sides, for this thread's rows and columns. */
+template <typename Memory>
+static __device__ __forceinline__ void product_multiply(float sum[PRODUCT_EACH][PRODUCT_EACH],
+                                                        const Memory &memory)
+{
+#pragma unroll
+    for (int d = 0; d < PRODUCT_DEPTH; d++) {
+        const float4 a = memory.left[d][product_row() / 4];
+        const float4 b = memory.right[d][product_column() / 4];
+        const float x[4] = {a.x, a.y, a.z, a.w}, y[4] = {b.x, b.y, b.z, b.w};
+        for (int r = 0; r < PRODUCT_EACH; r++) {
+            for (int c = 0; c < PRODUCT_EACH; c++) {
+                sum[r][c] = fmaf(x[r], y[c], sum[r][c]);
+            }
+        }
+    }
+}
+
 /* sum += left · right for this thread's rows and columns. All threads of the block call it. */
 static __device__ __forceinline__ void product_tile(float sum[PRODUCT_EACH][PRODUCT_EACH],
                                                     product_memory &memory, const float *left,
@@ -64,17 +82,7 @@ static __device__ __forceinline__ void product_tile(float sum[PRODUCT_EACH][PROD
     for (int k = 0; k < K; k += PRODUCT_DEPTH) {
         product_load(memory, left, right, row, rows, column, k, K, stride);
         __syncthreads();
-#pragma unroll
-        for (int d = 0; d < PRODUCT_DEPTH; d++) {
-            const float4 a = memory.left[d][product_row() / 4];
-            const float4 b = memory.right[d][product_column() / 4];
-            const float x[4] = {a.x, a.y, a.z, a.w}, y[4] = {b.x, b.y, b.z, b.w};
-            for (int r = 0; r < PRODUCT_EACH; r++) {
-                for (int c = 0; c < PRODUCT_EACH; c++) {
-                    sum[r][c] = fmaf(x[r], y[c], sum[r][c]);
-                }
-            }
-        }
+        product_multiply(sum, memory);
         __syncthreads();
     }
 }

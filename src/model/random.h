@@ -5,6 +5,12 @@
 
 #include <stdint.h>
 
+#ifdef __CUDACC__
+#define ATTUNE_ANYWHERE __host__ __device__ /* also where GPUs compute */
+#else
+#define ATTUNE_ANYWHERE
+#endif
+
 typedef struct attune_random {
     uint64_t state; /* a seed, to begin with */
 } attune_random;
@@ -12,7 +18,7 @@ typedef struct attune_random {
 #define ATTUNE_RANDOM_STEP 0x9e3779b97f4a7c15u
 
 /* The finaliser: 64 well-mixed bits of a counter. */
-static inline uint64_t attune_random_mix(uint64_t x)
+static inline ATTUNE_ANYWHERE uint64_t attune_random_mix(uint64_t x)
 {
     x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
     x = (x ^ x >> 27) * 0x94d049bb133111ebu;

@@ -20,6 +20,11 @@
     {                                                                                              \
         .name = n, .kind = ATTUNE_SETTING_TEXT, .offset = AT(field), .value = v, .help = h         \
     }
+#define NAMED(n, field, v, d, h)                                                                   \
+    {                                                                                              \
+        .name = n, .kind = ATTUNE_SETTING_TEXT, .offset = AT(field), .defaults = d, .value = v,    \
+        .help = h                                                                                  \
+    }
 #define LIST(n, field, v, h)                                                                       \
     {                                                                                              \
         .name = n, .kind = ATTUNE_SETTING_LIST, .offset = AT(field), .value = v, .help = h         \
@@ -132,7 +137,7 @@ const attune_setting attune_settings_table[] = {
     INTEGER("seed", seed, 0, 4294967295, D("42"), "of everything random"),
 
     HEADING("Machine"),
-    CHOICE("device", device, "cpu", D("cpu"), "what trains"),
+    NAMED("device", device, "DEVICE", D("cpu"), "what trains: cpu, cuda or cuda:N"),
     INTEGER("threads", threads, 0, 1024, D("0"), "0: one per processor"),
     SWITCH("plots", plots, D("yes"), "draw curves with gnuplot"),
 };

@@ -70,7 +70,8 @@ typedef struct attune_settings {
     double minutes;
     int64_t seed;
     /* machine */
-    int64_t device, threads;
+    const char *device;
+    int64_t threads;
     bool plots;
 
     bool set[ATTUNE_SETTINGS_MAX]; /* those that were given */

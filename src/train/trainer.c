@@ -8,6 +8,7 @@
 #include "status/error.h"
 #include "status/machine.h"
 #include "train/batch_loss.h"
+#include "train/device.h"
 #include "train/loader.h"
 #include "train/optimiser.h"
 #include "train/run.h"
@@ -39,6 +40,7 @@ typedef struct trainer {
     attune_loader *loader;
     attune_teacher *teacher;
     const attune_training_kernels *kernels;
+    int ordinal; /* which of its devices */
     void *device;
     attune_watch *watch;
     int threads;
@@ -120,9 +122,10 @@ static attune_status open_batches(trainer *t)
     return status;
 }
 
-static attune_status open_device(void **out, trainer *t, bool frozen)
+static attune_status open_device(void **out, const trainer *t, bool frozen)
 {
     const attune_training_options options = {
+        .ordinal = t->ordinal,
         .threads = t->threads,
         .clips = t->most,
         .samples = t->S,
@@ -130,8 +133,7 @@ static attune_status open_device(void **out, trainer *t, bool frozen)
         .dropout_layers = (float)t->settings->dropout,
         .dropout_head = (float)t->settings->dropout,
     };
-    attune_status status = attune_training_cpu(&t->kernels);
-    return status ? status : t->kernels->open(out, &t->run.weights->trainable, &options);
+    return t->kernels->open(out, &t->run.weights->trainable, &options);
 }
 
 /* The front end of a model that the training begins with, from batches as they are. */
@@ -146,9 +148,7 @@ static attune_status unfold(trainer *t)
     status = status ? status
                     : attune_unfold_front_end(t->run.weights, t->model, t->kernels, device, loader,
                                               t->S);
-    if (t->kernels) {
-        t->kernels->close(device);
-    }
+    t->kernels->close(device);
     attune_loader_close(loader);
     return status;
 }
@@ -223,7 +223,7 @@ static attune_status describe_run(trainer *t)
         .arguments = t->options->arguments,
         .seed = (uint64_t)t->settings->seed,
         .device = t->kernels->device,
-        .detail = t->kernels->detail,
+        .detail = t->kernels->name(t->device),
         .configuration = facts,
         .data = data,
         .resume_step = resume_step(t),
@@ -245,6 +245,7 @@ static attune_status open_trainer(trainer *t)
 {
     char last[4096];
     attune_status status = attune_settings_check(t->settings, t->stage);
+    status = status ? status : attune_train_device(&t->kernels, &t->ordinal, t->settings->device);
     status = status ? status : make_folder(t->options->folder);
     status = status ? status : attune_run_path(&t->run, last, "last.h5");
     t->resumed = !status && t->options->resume && access(last, F_OK) == 0;

@@ -18,10 +18,11 @@ struct CUevent_st {
 
 typedef struct operation {
     struct operation *next;
-    enum { COPY, KERNEL, RECORD, WAIT } kind;
+    enum { COPY, SET, KERNEL, RECORD, WAIT } kind;
     void *to;
     const void *from;
     size_t bytes;
+    int value;
     void (*run)(const void *);
     _Alignas(16) char arguments[ARGUMENTS];
     cudaEvent_t event;
@@ -85,6 +86,8 @@ static void run_operation(cudaStream_t stream)
     if (broken == cudaSuccess) {
         if (o->kind == COPY) {
             memcpy(o->to, o->from, o->bytes);
+        } else if (o->kind == SET) {
+            memset(o->to, o->value, o->bytes);
         } else if (o->kind == KERNEL) {
             o->run(o->arguments);
         }
@@ -163,6 +166,12 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 {
     (void)kind;
     const operation o = {.kind = COPY, .to = to, .from = from, .bytes = bytes};
+    return queue(stream, &o);
+}
+
+cudaError_t cudaMemsetAsync(void *to, int value, size_t bytes, cudaStream_t stream)
+{
+    const operation o = {.kind = SET, .to = to, .value = value, .bytes = bytes};
     return queue(stream, &o);
 }
 
@@ -265,6 +274,11 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned flags, i
         }
     }
     return error ? error : say(cudaErrorMemoryAllocation);
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags)
+{
+    return cudaStreamCreateWithPriority(stream, flags, 0);
 }
 
 /* What is still queued on a broken device never runs. */

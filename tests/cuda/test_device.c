@@ -12,17 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Skips without a device; with ATTUNE_REQUIRE_GPU=1 fails instead. */
 static void require_device(void)
 {
     driver_kernels = attune_kernels_cuda();
-    if (driver_kernels->count() == 0) {
-        const char *required = getenv("ATTUNE_REQUIRE_GPU");
-        if (required && strcmp(required, "1") == 0) {
-            cr_assert_fail("ATTUNE_REQUIRE_GPU=1, but: %s", attune_last_error());
-        }
-        skip_test("no CUDA device");
-    }
+    require_cuda_device();
 }
 
 enum { FRAMES = 70 };

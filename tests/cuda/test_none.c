@@ -1,5 +1,6 @@
 /* test_none.c - a machine or a build without CUDA says so, and nothing is opened. */
 #include "kernels/batch.h"
+#include "kernels/training.h"
 
 #include "tests/reference/reference.h"
 #include "tests/support/support.h"
@@ -28,4 +29,15 @@ Test(none, says_why)
     cr_assert_eq(bytes, 0);
     kernels->close(NULL);
     attune_model_close(model);
+
+    const attune_training_kernels *training = attune_training_cuda();
+    const attune_training_options one = {.threads = 1, .clips = 1, .samples = 2048};
+    attune_trainable trainable;
+    context = &trainable;
+    cr_assert_str_eq(training->device, "cuda");
+    cr_assert_eq(attune_trainable_layout(&trainable, &n), ATTUNE_OK);
+    cr_assert_eq(training->open(&context, &trainable, &one), ATTUNE_ENODEVICE);
+    cr_assert_null(context);
+    cr_assert(strstr(attune_last_error(), "CUDA"), "%s", attune_last_error());
+    training->close(NULL);
 }

@@ -1,6 +1,8 @@
 /* support.c - what tests share. */
 #include "tests/support/support.h"
 
+#include "kernels/batch.h"
+
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,6 +17,17 @@ _Noreturn void skip_test(const char *reason)
     fflush(stdout);
     cr_skip_test("%s", reason);
     abort();
+}
+
+void require_cuda_device(void)
+{
+    if (attune_kernels_cuda()->count() == 0) {
+        const char *required = getenv("ATTUNE_REQUIRE_GPU");
+        if (required && strcmp(required, "1") == 0) {
+            cr_assert_fail("ATTUNE_REQUIRE_GPU=1, but: %s", attune_last_error());
+        }
+        skip_test("no CUDA device");
+    }
 }
 
 static char *join(const char *folder, const char *name)

@@ -8,6 +8,9 @@
 /* Ends the test as skipped; ctest sees it and tools/test prints the reason. */
 _Noreturn void skip_test(const char *reason);
 
+/* Ends the test as skipped where there is no CUDA device; ATTUNE_REQUIRE_GPU=1 makes it fail. */
+void require_cuda_device(void);
+
 /* Path of a file in the shared folder beside the checkout; skips the test if it is not there. The
  * result is malloc'ed. */
 char *shared_path(const char *name);
