@@ -30,7 +30,10 @@ export class Shelf {
   take(id) {
     if (!this.#clips.has(id)) {
       const peaks = insist(`api/clip/${encodeURIComponent(id)}/waveform`, undefined, () => {});
-      const loaded = Promise.all([sound(id), peaks]).then(([url, wave]) => ({ url, peaks: wave.peaks }));
+      const loaded = Promise.all([sound(id), peaks]).then(([url, wave]) => {
+        const highest = Math.max(0.05, ...wave.peaks); // a quiet clip fills its card too
+        return { url, peaks: wave.peaks.map((peak) => peak / highest) };
+      });
       loaded.catch(() => this.#clips.delete(id));
       this.#clips.set(id, loaded);
     }
@@ -51,7 +54,7 @@ const clock = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seco
 
 export class Clip {
   #card;
-  #audio = new Audio();
+  #audio;
   #canvas;
   #slider;
   #button;
@@ -70,6 +73,7 @@ export class Clip {
   constructor(card, number, events) {
     this.#card = card;
     this.#number = number;
+    this.#audio = card.querySelector("audio");
     this.#canvas = card.querySelector("canvas");
     this.#slider = card.querySelector("input");
     this.#button = card.querySelector(".play");

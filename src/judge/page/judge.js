@@ -101,12 +101,14 @@ function render() {
 
 function pace(left) {
   const { paces } = state;
+  if (left === 0) return "";
   if (paces.length < 2) return counted(left, "triplet") + " left";
   const mean = paces.reduce((sum, seconds) => sum + seconds, 0) / paces.length;
   return `${left} left, ${(60 / mean).toFixed(1)} a minute, about ${Math.max(1, Math.round(left * mean / 60))} min to go`;
 }
 
 function waiting(problem) {
+  if (!state.away && state.outbox?.size > 0) say("Not saved yet.");
   state.away = problem;
   render();
 }
@@ -214,7 +216,7 @@ function act(path, details) {
   state.then = null;
   show(then);
   prefetch();
-  say(`Saving.`);
+  say("Saving.");
   state.outbox.put(path, { task, ...details });
   render();
 }
@@ -227,7 +229,7 @@ function choose(pair) {
     unheard.forEach((clip) => clip.miss());
     const numbers = unheard.map((clip) => clip.number).join(" and ");
     const [one, other] = PAIRS[pair].map((i) => i + 1);
-    say(`Not heard yet: ${numbers}. Choose ${one} and ${other} once more to answer anyway.`);
+    say(`Hear ${numbers} first, or choose ${one} and ${other} again.`);
     return;
   }
   run();
@@ -367,7 +369,7 @@ $("who").addEventListener("click", () => {
   Object.assign(state, { listener: null, task: null });
   $("name").value = state.name;
   render();
-  $("name").focus();
+  $("name").select();
 });
 document.addEventListener("keydown", pressed);
 document.addEventListener("visibilitychange", run);
