@@ -76,7 +76,7 @@ class Page(browser.Browser):
         """Three clips are there, loaded, and none is refused for being new."""
         self.wait("three clips", lambda: self.js(
             "return [...document.querySelectorAll('.play')].filter((button) => !button.disabled).length") == 3)
-        time.sleep(0.5)  # longer than the page's SETTLE
+        time.sleep(0.35)  # longer than the page's SETTLE
 
     def status(self, text):
         self.wait(f"the status {text!r}, not {self.text('#status')!r}", lambda: text in self.text("#status"))

@@ -14,7 +14,7 @@ async function sound(id) {
       const reply = await fetch(`api/clip/${encodeURIComponent(id)}`);
       if (reply.ok) return URL.createObjectURL(await reply.blob());
       const problem = new Refused(reply.status, `the server answered ${reply.status}`);
-      if (!problem.passing) throw problem;
+      if (!problem.passing || reply.status === 500) throw problem; // 500: the file cannot be decoded, and never will
     } catch (problem) {
       if (problem instanceof Refused) throw problem;
     }

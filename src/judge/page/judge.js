@@ -8,7 +8,7 @@ import { Clip, Shelf } from "./clip.js";
 import { ask, insist, Outbox } from "./outbox.js";
 
 const PAIRS = [[0, 1], [0, 2], [1, 2]];
-const SETTLE = 400; // ms for which new clips take no answer: a key pressed twice was meant for the ones before
+const SETTLE = 300; // ms for which new clips take no answer: a key pressed twice was meant for the ones before
 
 const $ = (id) => document.getElementById(id);
 const shelf = new Shelf();
@@ -124,7 +124,10 @@ async function sign(name) {
   try {
     reply = await insist("api/listener", { name }, waiting);
   } catch (problem) {
-    $("again").textContent = problem.message;
+    arrived();
+    $("again").textContent = `That name is not taken: ${problem.message}`;
+    $("name").value = name;
+    render();
     return;
   }
   arrived();
@@ -134,6 +137,7 @@ async function sign(name) {
   clips.forEach((clip) => clip.clear());
   if (state.outbox.size > 0) say("Sending what was kept in this browser.");
   render();
+  $("question").focus();
   await state.outbox.send();
   if (state.task === null) refresh(true);
 }
@@ -277,6 +281,7 @@ async function undo() {
     await refresh(true);
   } catch (problem) {
     say(problem.message);
+    state.last = null;
     await refresh(false);
   } finally {
     state.busy = false;
@@ -298,6 +303,7 @@ function toggle(clip) {
 
 // ---- keys
 
+const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }; // seconds
 const KEYS = {
   1: () => toggle(clips[0]),
   2: () => toggle(clips[1]),
@@ -318,20 +324,20 @@ function named(event) {
 }
 
 function pressed(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || event.repeat && !event.key.startsWith("Arrow")) return;
-  if ($("help").open || event.target.matches("input:not([type=range], [type=checkbox])") || !$("single").checked) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.isComposing || $("help").open) return;
+  const slider = event.target.matches("[type=range]");
+  if (!slider && event.target.matches("input:not([type=checkbox])")) return;
+  const clip = clips.find((one) => one.focused) ?? current;
   const key = named(event);
-  if (key === "?") {
-    $("help").showModal();
-  } else if (!["task", "finished"].includes(view())) {
+  if (slider && key in STEPS || $("single").checked && ["ArrowLeft", "ArrowRight"].includes(key)) {
+    clip.seek(clip.position + STEPS[key]);
+  } else if (event.repeat || !$("single").checked) {
     return;
-  } else if (key === "ArrowLeft" || key === "ArrowRight") {
-    const clip = clips.find((one) => one.focused) ?? current;
-    clip.seek(clip.position + (key === "ArrowLeft" ? -1 : 1));
-  } else if (key === " ") {
-    if (event.target.closest("button, a, [type=checkbox]")) return;
-    toggle(clips.find((one) => one.focused) ?? current);
-  } else if (Object.hasOwn(KEYS, key)) {
+  } else if (key === "?") {
+    $("help").showModal();
+  } else if (key === " " && !event.target.closest("button, a, [type=checkbox]")) {
+    toggle(clip);
+  } else if (Object.hasOwn(KEYS, key) && ["task", "finished"].includes(view())) {
     KEYS[key]();
   } else {
     return;
