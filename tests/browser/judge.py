@@ -119,6 +119,8 @@ def sign_in(page, server):
 
 
 def play(page):
+    page.wait("clips of the next three, fetched early", lambda: page.js(
+        "return new Set(performance.getEntriesByType('resource').flatMap((one) => one.name.match(/clip\\/\\d+$/) ?? [])).size") > 3)
     page.keys("1")
     page.wait("sound", lambda: page.position(1) > 0.2)
     check(page.playing() == [1], "another clip plays")

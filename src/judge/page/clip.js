@@ -26,13 +26,13 @@ async function sound(id) {
 export class Shelf {
   #clips = new Map();
 
-  // {url, peaks}, once both are here; the same promise for the same id.
+  // {url, seconds, peaks}, once all is here; the same promise for the same id.
   take(id) {
     if (!this.#clips.has(id)) {
       const peaks = insist(`api/clip/${encodeURIComponent(id)}/waveform`, undefined, () => {});
       const loaded = Promise.all([sound(id), peaks]).then(([url, wave]) => {
         const highest = Math.max(0.05, ...wave.peaks); // a quiet clip fills its card too
-        return { url, peaks: wave.peaks.map((peak) => peak / highest) };
+        return { url, seconds: wave.seconds, peaks: wave.peaks.map((peak) => peak / highest) };
       });
       loaded.catch(() => this.#clips.delete(id));
       this.#clips.set(id, loaded);
@@ -149,26 +149,26 @@ export class Clip {
     this.#draw();
   }
 
-  // Shows a clip {id, seconds} from the shelf. Throws Refused if the server does not have it.
-  async show(clip, shelf) {
+  // Shows the clip of this id from the shelf. Throws Refused if the server does not have it.
+  async show(id, shelf) {
     this.clear();
-    this.#id = clip.id;
-    this.#seconds = clip.seconds;
+    this.#id = id;
     this.#time.textContent = "loading";
     try {
-      const { url, peaks } = await shelf.take(clip.id);
-      if (this.#id !== clip.id) return;
+      const { url, seconds, peaks } = await shelf.take(id);
+      if (this.#id !== id) return;
       this.#peaks = peaks;
+      this.#seconds = seconds;
       this.#audio.src = url;
       this.#button.disabled = this.#slider.disabled = false;
-      this.#slider.max = clip.seconds;
+      this.#slider.max = seconds;
       this.#place();
     } catch (problem) {
-      if (this.#id !== clip.id) return;
+      if (this.#id !== id) return;
       this.#time.textContent = "missing";
       throw problem;
     } finally {
-      if (this.#id === clip.id) {
+      if (this.#id === id) {
         this.#card.removeAttribute("aria-busy");
         this.#draw();
       }

@@ -184,7 +184,7 @@ function count({ done, left, total }) {
 }
 
 function gain(expected) {
-  return typeof expected === "number" ? `Expected from the next answers: ${expected.toFixed(2)}` : "";
+  return typeof expected === "number" ? `The next 50 answers are expected to tell ${Math.round(expected)} bits.` : "";
 }
 
 function show(task) {
@@ -198,7 +198,7 @@ function show(task) {
   current = clips[0];
   if (task === null) return;
   task.clips.forEach((clip, i) => {
-    clips[i].show(clip, shelf).catch((problem) => say(`Clip ${i + 1} is missing (${problem.message}). Skip these, please.`));
+    clips[i].show(clip.id, shelf).catch((problem) => say(`Clip ${i + 1} is missing (${problem.message}). Skip these, please.`));
   });
 }
 
