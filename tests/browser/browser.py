@@ -98,7 +98,7 @@ class Browser(contextlib.AbstractContextManager):
         for key in keys:
             ActionChains(self.driver).send_keys(key).perform()
 
-    def wait(self, text, condition, seconds=30):
+    def wait(self, text, condition, seconds=20):
         """Until condition() is true; returns what it returned."""
         end = time.monotonic() + seconds
         while True:

@@ -8,6 +8,7 @@ import json
 import pathlib
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -18,7 +19,7 @@ import urllib.request
 import browser
 from browser import check
 
-TRIPLETS, SECONDS = 13, 12
+TRIPLETS, SECONDS = 14, 12
 
 
 def free_port():
@@ -46,7 +47,7 @@ class Server:
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.attune, "judge", "triplets.csv", "--audio", "fma", "--port", str(self.port), "-o", "answers.csv",
-                 "--seconds", str(SECONDS), "--repeat", "0"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                 "--seconds", str(SECONDS), "--votes", "2", "--repeat", "0"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         for _ in range(600):
             try:
                 urllib.request.urlopen(self.url, timeout=5).close()
@@ -57,12 +58,13 @@ class Server:
         check(False, "attune judge does not listen")
 
     def stop(self):
+        self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
         self.process.wait(30)
 
     def rows(self):
         with open(self.folder / "answers.csv", newline="") as file:
-            return [row for row in csv.DictReader(file) if row["anchor"]]
+            return list(csv.DictReader(file))
 
     def events(self, kind):
         with open(self.folder / "answers.jsonl") as file:
@@ -70,7 +72,9 @@ class Server:
 
 
 class Page(browser.Browser):
-    """What a listener sees and does."""
+    """What a listener sees and does; `given` are the answers that the page should have taken, as keys."""
+
+    given = ""
 
     def ready(self):
         """Three clips are there, loaded, and none is refused for being new."""
@@ -105,6 +109,7 @@ class Page(browser.Browser):
         self.ready()
         shown = self.clips()
         self.keys(key, key)
+        self.given += key
         self.wait("the next clips", lambda: self.clips() != shown or self.shown("#finished"))
 
 
@@ -161,6 +166,7 @@ def first_answer(page):
     page.done(0)
     page.hear(3)
     page.keys("q")
+    page.given += "q"
     page.status("Saved")
     page.done(1)
 
@@ -195,15 +201,25 @@ def keyboard(page):
 
 
 def without_server(page, server):
-    """An answer that the server does not acknowledge is kept, over a reload too."""
+    """An answer is saved when the server has said so, not earlier, and kept until then, over a reload too."""
+    page.ready()
+    server.process.send_signal(signal.SIGSTOP)
+    page.answer("e")
+    check(page.text("#status") == "Saving.", "shown as saved")
+    page.done(9)
+    server.process.send_signal(signal.SIGCONT)
+    page.status("Saved")
+    page.done(10)
+    page.ready()
+
     server.stop()
     page.answer("q")
     page.wait("a warning", lambda: "1 answer not saved yet" in page.text("#banner"))
     page.inspect("away")
     check(page.text("#status") == "Not saved yet.", "shown as saved")
-    page.done(9)
-    server.start()
     page.done(10)
+    server.start()
+    page.done(11)
     page.wait("no warning", lambda: not page.shown("#banner"))
 
     page.ready()
@@ -213,7 +229,7 @@ def without_server(page, server):
     page.open(page.js("return location.href"))
     page.wait("a warning after reloading", lambda: "1 answer not saved yet" in page.text("#banner"))
     page.block()
-    page.done(11)
+    page.done(12)
     page.ready()
 
 
@@ -240,15 +256,19 @@ def results(page, server):
     page.inspect("results")
 
 
-def files(server):
-    """Answers are what was chosen: 11 of Ann's, all of Bob's, each once."""
+def files(page, server):
+    """What was chosen is on record, each answer once and in order; the labels are some listener's."""
     answers = server.events("answer")
     check(len(server.events("skip")) == 1 and len(server.events("undo")) == 2, "not one skip, two undone")
-    check(len(answers) == 11 + 1 + TRIPLETS + 1, f"{len(answers)} answers in the record")
-    rows = server.rows()
-    check(len(rows) > 0 and all({row["anchor"], row["positive"]} < {"1", "2", "3"} for row in rows), "no labels")
-    heard = [answer for answer in answers if min(answer["replays"]) > 0]
-    check(len(heard) >= 1 and heard[0]["seconds"] > 2, "the one that was listened to took no time")
+    check(len(answers) == len(page.given), f"{len(answers)} answers on record, {len(page.given)} given")
+    said = {}
+    for answer, key in zip(answers, page.given):
+        pair = [answer["shown"][i] for i in {"q": (0, 1), "w": (0, 2), "e": (1, 2)}[key]]
+        check([answer["anchor"], answer["positive"]] == pair, f"{key} is on record as {answer}")
+        said.setdefault(answer["row"], []).append(sorted(map(str, pair)))
+    check(min(answers[0]["replays"]) > 0 and answers[0]["seconds"] > 2, "the one that was listened to took no time")
+    rows = [(i, row) for i, row in enumerate(server.rows(), 1) if row["anchor"]]
+    check(rows and all(sorted([row["anchor"], row["positive"]]) in said[i] for i, row in rows), "labels that nobody gave")
 
 
 def main():
@@ -272,7 +292,7 @@ def main():
             second_listener(page)
             results(page, server)
             check(page.complaints() == [], "the browser complains")
-            files(server)
+            files(page, server)
             print("the page works" + ("" if browser.AXE else "; accessibility not checked: axe-core is missing, tests/browser/run fetches it"))
     finally:
         if server:
