@@ -95,8 +95,8 @@ class Page(browser.Browser):
         return self.js("return [...document.querySelectorAll('audio')].flatMap((one, i) => one.paused ? [] : [i + 1])")
 
     def clips(self):
-        """What is shown, by the address of its first sound: another one for every three."""
-        return self.js("return document.querySelector('audio').src")
+        """What is shown, by the addresses of the sounds."""
+        return self.js("return [...document.querySelectorAll('audio')].map((one) => one.src)")
 
     def hear(self, *clips):
         for clip in clips:

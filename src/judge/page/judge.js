@@ -1,8 +1,8 @@
 // judge.js - what happens on the page: who listens, which three clips are shown, and what is answered.
 //
 // The next three are known and loaded while these are heard, and shown at once when these are answered. An answer counts
-// as saved when the server says so; the server also has the last word on what comes next, unless the listener has
-// begun to listen to what is shown.
+// as saved when the server says so. What is shown stays until it is answered, also where the server has changed its mind
+// about what comes next.
 
 import { Clip, Shelf } from "./clip.js";
 import { ask, insist, Outbox } from "./outbox.js";
@@ -168,7 +168,7 @@ function follow(reply, force) {
     show(null);
     render();
     $("thanks").focus();
-  } else if (force || state.task === null || (state.task.task !== reply.task && clips.every((clip) => clip.starts === 0))) {
+  } else if (force || state.task === null) {
     show(reply);
     state.then = reply.then ?? null;
   } else {
