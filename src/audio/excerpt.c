@@ -57,6 +57,10 @@ static int open_resampler(cutter *c, const AVFrame *frame)
         code = swr_alloc_set_opts2(&c->resampler, &stereo, AV_SAMPLE_FMT_S16, ATTUNE_EXCERPT_RATE,
                                    &c->channels, c->format, c->rate, 0, NULL);
     }
+    if (code >= 0 && c->channels.nb_channels == 1) { /* as loud as stereo with all in the middle */
+        static const double both[ATTUNE_EXCERPT_CHANNELS] = {1, 1};
+        code = swr_set_matrix(c->resampler, both, 1);
+    }
     return code < 0 ? code : swr_init(c->resampler);
 }
 

@@ -460,6 +460,18 @@ static attune_status save(service *s, bool *failing)
     return status;
 }
 
+static void tell_news(attune_session *session)
+{
+    attune_session_news news;
+    attune_session_hear(session, &news);
+    if (news.trouble[0]) {
+        message("%s", news.trouble);
+    }
+    if (news.lost > 0) {
+        message("%u threes cannot be played and are asked no more", news.lost);
+    }
+}
+
 /* Until a signal comes: looks at connections every second, writes what is new every two. */
 static attune_status watch(service *s)
 {
@@ -469,13 +481,10 @@ static attune_status watch(service *s)
         nanosleep(&pause, NULL);
         if (tenths % 10 == 0) {
             attune_web_tick(s->web);
+            tell_news(s->session);
         }
         if (tenths % 20 == 0) {
             save(s, &failing);
-        }
-        const uint32_t lost = tenths % 10 == 0 ? attune_session_lost(s->session) : 0;
-        if (lost > 0) {
-            message("%u threes cannot be played and are not asked", lost);
         }
     }
     attune_web_stop(s->web); /* no answer comes after this */
@@ -539,11 +548,10 @@ int command_judge(int argc, char **argv)
     judge_arguments a = {
         .clips = {.start = -1, .seconds = 15, .bytes = (size_t)256 << 20},
         .panel = {.votes = 1, .repeat = 5, .seed = 42},
-        .web = {.address = "127.0.0.1",
-                .port = 8080,
-                .token = getenv("ATTUNE_JUDGE_TOKEN"),
-                .rate = 50},
     };
+    attune_web_options_default(&a.web);
+    a.web.port = 8080;
+    a.web.token = getenv("ATTUNE_JUDGE_TOKEN");
     int code = parse_arguments(&a, argc, argv);
     if (code == EXIT_OK && a.help) {
         fputs(help, stdout);

@@ -28,7 +28,7 @@ static void reply_text(attune_web_reply *reply, int status, char *text)
 /* Gives `object` up; NULL is want of memory. */
 static void reply_json(attune_web_reply *reply, int status, json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
     json_decref(object);
     reply_text(reply, status, text);
 }

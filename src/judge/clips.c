@@ -3,6 +3,7 @@
 
 #include "audio/excerpt.h"
 #include "status/error.h"
+#include "status/machine.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct attune_clips {
     uint32_t songs;
     slot ring;   /* its head: ring.older is the newest */
     size_t used; /* bytes of all that are ready */
+    int cutting; /* threads that decode, at most as many as there are processors */
 };
 
 attune_status attune_clips_create(attune_clips **out, const attune_sources *sources, uint32_t songs,
@@ -196,9 +198,14 @@ static attune_status fill(attune_clips *clips, slot *s, uint32_t song)
 {
     attune_clip_wav *wav = NULL;
     s->state = SLOT_BUSY;
+    while (clips->cutting >= attune_processors()) {
+        pthread_cond_wait(&clips->changed, &clips->mutex);
+    }
+    clips->cutting++;
     pthread_mutex_unlock(&clips->mutex);
     const attune_status status = cut(&wav, clips, song);
     pthread_mutex_lock(&clips->mutex);
+    clips->cutting--;
     s->state = status == ATTUNE_OK ? SLOT_READY : status == ATTUNE_EDATA ? SLOT_BAD : SLOT_EMPTY;
     if (wav) {
         wav->slot = s;

@@ -174,6 +174,10 @@ attune_status attune_journal_append(attune_journal *journal, const char *line)
                            "disk and start again",
                            journal->path);
     }
+    struct stat info;
+    if (fstat(journal->fd, &info) != 0 || info.st_nlink == 0) {
+        return attune_fail(ATTUNE_EIO, "%s: was removed; start again", journal->path);
+    }
     char *text = malloc(length + 1);
     if (!text) {
         return attune_fail_memory("a judgement", length);

@@ -289,13 +289,15 @@ attune_status attune_judge_report_print(FILE *stream, const attune_panel *panel)
                 panel->threes->count, f.voted, f.decided);
         fprintf(stream, "answers         %" PRIu64 " by %u listeners\n", panel->answers,
                 panel->listener_count);
-        if (f.compared > 0) {
+        if (isfinite(f.kappa)) {
             fprintf(stream,
                     "agreement       Fleiss' kappa %.3f over %zu triplets with %" PRIu64
                     " votes; %u unanimous\n",
                     f.kappa, f.compared, f.votes, f.unanimous);
         } else {
-            fputs("agreement       no triplet has two votes\n", stream);
+            fputs(f.compared > 0 ? "agreement       all votes are for one pair of positions\n"
+                                 : "agreement       no triplet has two votes\n",
+                  stream);
         }
         fprintf(stream, "asked again     %u, the same answer to %u (%s; by chance 33 %%)\n",
                 f.repeats, f.same, percent(same, rate(f.same, f.repeats)));

@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,7 +18,7 @@ struct attune_session {
     attune_panel panel;
     attune_journal *journal;
     bool changed; /* since the file of what was judged was written */
-    uint32_t lost;
+    attune_session_news news;
 };
 
 /* ---- beginning and end ---- */
@@ -41,11 +42,19 @@ void attune_session_choices(attune_choice *out, const attune_panel *panel)
     }
 }
 
+static void note_trouble(attune_session *s)
+{
+    snprintf(s->news.trouble, sizeof(s->news.trouble), "%s", attune_last_error());
+}
+
 /* Writes a line and frees it; NULL is want of memory. */
 static attune_status append(attune_session *s, char *line)
 {
     const attune_status status =
         line ? attune_journal_append(s->journal, line) : attune_fail_memory("a judgement", 0);
+    if (status != ATTUNE_OK) {
+        note_trouble(s);
+    }
     free(line);
     return status;
 }
@@ -179,7 +188,8 @@ static void give_up(attune_session *s, uint32_t number)
 {
     attune_task task;
     if (task_of(&task, s, number)) {
-        s->lost += s->panel.asked[task.row];
+        s->news.lost += s->panel.asked[task.row];
+        note_trouble(s);
         s->panel.asked[task.row] = false;
     }
 }
@@ -371,11 +381,10 @@ void attune_session_look(attune_session *session,
     pthread_mutex_unlock(&session->mutex);
 }
 
-uint32_t attune_session_lost(attune_session *session)
+void attune_session_hear(attune_session *session, attune_session_news *out)
 {
     pthread_mutex_lock(&session->mutex);
-    const uint32_t lost = session->lost;
-    session->lost = 0;
+    *out = session->news;
+    session->news = (attune_session_news){0};
     pthread_mutex_unlock(&session->mutex);
-    return lost;
 }

@@ -93,7 +93,13 @@ void attune_session_look(attune_session *session,
                          void (*look)(void *user, const attune_panel *panel, attune_active *active),
                          void *user);
 
-/* Rows that were given up because a clip could not be cut, since this was asked last. */
-uint32_t attune_session_lost(attune_session *session);
+/* What the one who runs it should know. */
+typedef struct attune_session_news {
+    uint32_t lost;     /* rows given up because a clip could not be cut */
+    char trouble[512]; /* why a clip could not be cut, or an answer not be kept; "" */
+} attune_session_news;
+
+/* What has happened since this was asked last; of several troubles the last. */
+void attune_session_hear(attune_session *session, attune_session_news *out);
 
 #endif

@@ -55,6 +55,16 @@ static void set_port(struct sockaddr *address, int port)
     }
 }
 
+/* The name of this machine in place of an address that stands for all of them. */
+static void name_machine(char text[INET6_ADDRSTRLEN])
+{
+    char name[INET6_ADDRSTRLEN] = "";
+    if ((strcmp(text, "0.0.0.0") == 0 || strcmp(text, "::") == 0) &&
+        gethostname(name, sizeof(name) - 1) == 0 && name[0]) {
+        memcpy(text, name, sizeof(name));
+    }
+}
+
 static attune_status write_url(char url[ATTUNE_WEB_URL_SIZE], int fd)
 {
     struct sockaddr_storage bound = {0};
@@ -63,15 +73,15 @@ static attune_status write_url(char url[ATTUNE_WEB_URL_SIZE], int fd)
     if (getsockname(fd, (struct sockaddr *)&bound, &size) != 0) {
         return attune_fail(ATTUNE_EIO, "a socket's address: %s", strerror(errno));
     }
-    if (bound.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in = (const void *)&bound;
-        inet_ntop(AF_INET6, &in->sin6_addr, text, sizeof(text));
-        snprintf(url, ATTUNE_WEB_URL_SIZE, "http://[%s]:%d/", text, ntohs(in->sin6_port));
-    } else {
-        const struct sockaddr_in *in = (const void *)&bound;
-        inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text));
-        snprintf(url, ATTUNE_WEB_URL_SIZE, "http://%s:%d/", text, ntohs(in->sin_port));
-    }
+    const struct sockaddr_in6 *in6 = (const void *)&bound;
+    const struct sockaddr_in *in4 = (const void *)&bound;
+    const bool is6 = bound.ss_family == AF_INET6;
+    inet_ntop(bound.ss_family, is6 ? (const void *)&in6->sin6_addr : &in4->sin_addr, text,
+              sizeof(text));
+    name_machine(text);
+    const bool colons = strchr(text, ':');
+    snprintf(url, ATTUNE_WEB_URL_SIZE, "http://%s%s%s:%d/", colons ? "[" : "", text,
+             colons ? "]" : "", ntohs(is6 ? in6->sin6_port : in4->sin_port));
     return ATTUNE_OK;
 }
 

@@ -25,7 +25,6 @@ enum {
     HEADERS = 32 * 1024,      /* bytes */
     BODY = 4096,              /* bytes */
     SILENCE = 20,             /* seconds without a byte */
-    ASKING = 40,              /* seconds for a request to arrive, also the time between two */
     ANSWERING = 600,          /* seconds for a reply to be taken */
 };
 
@@ -43,6 +42,7 @@ struct attune_web {
     attune_gate *gate;
     attune_web_handler handler;
     void *user;
+    double patience;
     char url[ATTUNE_WEB_URL_SIZE];
     pthread_mutex_t mutex;  /* of the connections */
     connection connections; /* the head of a ring */
@@ -103,7 +103,7 @@ void attune_web_tick(attune_web *web)
     const double now = attune_seconds();
     pthread_mutex_lock(&web->mutex);
     for (connection *c = web->connections.next; c != &web->connections; c = c->next) {
-        if (now - c->since > (c->answering ? ANSWERING : ASKING)) {
+        if (now - c->since > (c->answering ? ANSWERING : web->patience)) {
             shutdown(c->fd, SHUT_RDWR); /* its thread wakes and ends it */
         }
     }
@@ -348,6 +348,11 @@ static void on_completed(void *user, struct MHD_Connection *handle, void **conte
 
 /* ---- the server ---- */
 
+void attune_web_options_default(attune_web_options *options)
+{
+    *options = (attune_web_options){.address = "127.0.0.1", .rate = 50, .patience = 40};
+}
+
 static attune_status start_daemon(attune_web *web, int fd)
 {
     web->daemon = MHD_start_daemon(
@@ -375,6 +380,7 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
     web->connections.next = web->connections.previous = &web->connections;
     web->handler = handler;
     web->user = user;
+    web->patience = options->patience;
     attune_status status = attune_gate_create(&web->gate, options->token, options->rate);
     if (status == ATTUNE_OK) {
         status = attune_web_listen(&fd, web->url, options->address, options->port);

@@ -44,7 +44,11 @@ typedef struct attune_web_options {
     int port;            /* 0: any that is free */
     const char *token;   /* NULL: none */
     double rate;         /* requests a second of one address; 0: no limit */
+    double patience;     /* seconds for a request to arrive, also the time between two */
 } attune_web_options;
+
+/* This machine alone, any port, no token, 50 requests a second, 40 seconds. */
+void attune_web_options_default(attune_web_options *options);
 
 /* ATTUNE_ECREATE when the port is in use. On failure *out is NULL. */
 attune_status attune_web_start(attune_web **out, const attune_web_options *options,
