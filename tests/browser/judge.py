@@ -7,6 +7,7 @@ import csv
 import json
 import pathlib
 import random
+import re
 import shutil
 import signal
 import socket
@@ -43,15 +44,17 @@ class Server:
         self.process = None
         self.start()
 
-    def start(self):
+    def start(self, *more):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [self.attune, "judge", "triplets.csv", "--audio", "fma", "--port", str(self.port), "-o", "answers.csv",
-                 "--seconds", str(SECONDS), "--votes", "2", "--repeat", "0"], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                 "--seconds", str(SECONDS), "--votes", "2", "--repeat", "0", *more], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         for _ in range(600):
             try:
                 urllib.request.urlopen(self.url, timeout=5).close()
                 return
+            except urllib.error.HTTPError:
+                return  # it does not let us in
             except (urllib.error.URLError, ConnectionError):
                 check(self.process.poll() is None, "attune judge ended: " + (self.folder / "log").read_text())
                 time.sleep(0.05)
@@ -252,8 +255,21 @@ def second_listener(page):
 def results(page, server):
     page.open(server.url + "results")
     page.wait("both listeners", lambda: [word in page.text("#listeners") for word in ("Ann", "Bob")] == [True, True])
-    check(page.js("return !isNaN(parseFloat(document.getElementById('kappa').innerText))"), "no kappa")
+    check(re.fullmatch(r"−?[01]\.\d\d", page.text("#kappa")), f"kappa is {page.text('#kappa')}")
     page.inspect("results")
+
+
+def token(page, server):
+    """Without the token the page says so, and with it all is as before."""
+    page.open(server.url)
+    page.wait("the end, where Bob is", lambda: page.shown("#finished"))
+    server.stop()
+    server.start("--token", "0123456789")
+    page.keys("u")
+    page.wait("a page that asks for the whole link", lambda: page.shown("#locked"))
+    page.inspect("locked")
+    page.open(server.url + "?token=0123456789")
+    page.wait("the end, where Bob is", lambda: page.shown("#finished"))
 
 
 def files(page, server):
@@ -292,6 +308,7 @@ def main():
             second_listener(page)
             results(page, server)
             check(page.complaints() == [], "the browser complains")
+            token(page, server)
             files(page, server)
             print("the page works" + ("" if browser.AXE else "; accessibility not checked: axe-core is missing, tests/browser/run fetches it"))
     finally:

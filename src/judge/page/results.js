@@ -16,7 +16,7 @@ const WORDS = [
 
 const $ = (id) => document.getElementById(id);
 const percent = (part) => (typeof part === "number" ? `${Math.round(100 * part)} %` : "–");
-const fixed = (value, digits) => (typeof value === "number" ? value.toFixed(digits) : "–");
+const fixed = (value, digits) => (typeof value === "number" ? value.toFixed(digits).replace("-", "−") : "–");
 const counted = (count, one) => `${count} ${one}${count === 1 ? "" : "s"}`;
 
 function figure(id, value, rest = "") {
