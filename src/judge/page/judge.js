@@ -30,6 +30,7 @@ const state = {
   asked: 0, // grows with every question for what comes next and every action; only the latest reply counts
   busy: false, // while an answer is taken back
   last: null, // the task answered or skipped last
+  wanted: null, // the clip to play as soon as it is loaded
   armed: -1, // the pair chosen before all clips were heard
   shown: 0, // ms
   paces: [], // seconds of the latest answers
@@ -86,7 +87,6 @@ function render() {
   for (const button of $("pairs").children) button.disabled = state.task === null;
   $("skip").disabled = state.task === null;
   $("summary").textContent = `${counted(done, "answer")} from ${state.name}. All are saved.`;
-  $("reason").textContent = state.away?.message ?? "";
 
   const kept = state.outbox?.size ?? 0;
   $("banner").hidden = !state.away || seen === "locked";
@@ -192,14 +192,15 @@ function show(task) {
   clips.forEach((clip) => clip.clear());
   state.task = task;
   state.armed = -1;
+  state.wanted = null;
   state.shown = performance.now();
   Object.assign(watch, { total: 0, since: null });
   run();
   current = clips[0];
   if (task === null) return;
-  task.clips.forEach((clip, i) => {
-    clips[i].show(clip.id, shelf).catch((problem) => say(`Clip ${i + 1} is missing (${problem.message}). Skip these, please.`));
-  });
+  task.clips.forEach((clip, i) => clips[i].show(clip.id, shelf).then(
+    () => state.wanted === clips[i] && toggle(clips[i]),
+    (problem) => say(`Clip ${i + 1} is missing (${problem.message}). Skip these, please.`)));
 }
 
 async function prefetch() {
@@ -298,7 +299,8 @@ function toggle(clip) {
   }
   const position = $("together").checked && current !== clip && current.id !== null ? current.position : undefined;
   clips.forEach((other) => other !== clip && other.pause());
-  if (clip.play(position)) current = clip;
+  state.wanted = clip.play(position) ? null : clip;
+  if (state.wanted === null) current = clip;
 }
 
 // ---- keys
