@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <libavutil/channel_layout.h>
 #include <libswresample/swresample.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -106,7 +107,9 @@ static int take_frame(cutter *c)
         return AVERROR(ERANGE);
     }
     const double time = time_of(c, frame), late = (c->start - time) * frame->sample_rate;
-    const int skipped = late <= 0 ? 0 : late < frame->nb_samples ? (int)late : frame->nb_samples;
+    const int skipped = late <= 0                  ? 0
+                        : late < frame->nb_samples ? (int)lround(late)
+                                                   : frame->nb_samples;
     c->position = time + (double)frame->nb_samples / frame->sample_rate;
     c->source.clock.decoded_seconds += (double)frame->nb_samples / frame->sample_rate;
     if (skipped == frame->nb_samples) {

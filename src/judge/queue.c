@@ -5,6 +5,7 @@
  * the end what is to be asked again and was not due yet. */
 #include "judge/panel.h"
 
+#include "model/random.h"
 #include "status/hash.h"
 
 #include <assert.h>
@@ -21,7 +22,7 @@ static uint32_t draw(const attune_panel *panel, int salt, uint32_t listener, uin
                      bool repeat)
 {
     const uint64_t what[] = {panel->options.seed, (uint64_t)salt, listener, row, repeat};
-    return (uint32_t)(attune_hash(ATTUNE_HASH_BEGIN, what, sizeof(what)) >> 32);
+    return (uint32_t)(attune_random_mix(attune_hash(ATTUNE_HASH_BEGIN, what, sizeof(what))) >> 32);
 }
 
 void attune_panel_order(uint8_t out[3], const attune_panel *panel, uint32_t listener,
