@@ -45,7 +45,7 @@ class Browser(contextlib.AbstractContextManager):
         options = webdriver.ChromeOptions()
         options.binary_location = CHROMIUM
         for argument in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--mute-audio",
-                         "--autoplay-policy=no-user-gesture-required", "--hide-scrollbars"):
+                         "--autoplay-policy=no-user-gesture-required", "--hide-scrollbars", "--enable-unsafe-swiftshader"):
             options.add_argument(argument)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(service=Service(DRIVER), options=options)
@@ -141,4 +141,5 @@ class Browser(contextlib.AbstractContextManager):
 
     def complaints(self):
         """What the browser wrote to its console since the last call: scripts' errors, broken rules, missing files."""
-        return [line["message"] for line in self.driver.get_log("browser") if line["level"] in ("SEVERE", "WARNING")]
+        return [line["message"] for line in self.driver.get_log("browser")
+                if line["level"] in ("SEVERE", "WARNING") and "GL Driver Message" not in line["message"]]
