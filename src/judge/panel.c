@@ -153,13 +153,53 @@ attune_status attune_panel_reserve(attune_panel *panel, uint32_t listener)
     return ATTUNE_OK;
 }
 
+static void drop_before(attune_panel *panel, attune_listener *l, uint32_t at)
+{
+    panel->leases[l->before[at].row] -= !l->before[at].repeat;
+    if (at == 0) {
+        l->before[0] = l->before[1];
+    }
+    l->before_count--;
+}
+
 void attune_panel_forget(attune_panel *panel, uint32_t listener)
 {
     attune_listener *l = listener_of(panel, listener);
-    if (l->has_current && !l->current.repeat) {
-        panel->leases[l->current.row]--;
+    while (l->before_count > 0) {
+        drop_before(panel, l, 0);
     }
-    l->has_current = false;
+}
+
+/* The place of a task before a listener; before_count if it is not there. */
+static uint32_t place_of(const attune_listener *l, attune_task task)
+{
+    uint32_t at = 0;
+    while (at < l->before_count &&
+           (l->before[at].row != task.row || l->before[at].repeat != task.repeat)) {
+        at++;
+    }
+    return at;
+}
+
+bool attune_panel_is_before(const attune_panel *panel, uint32_t listener, attune_task task)
+{
+    const attune_listener *l = listener_of(panel, listener);
+    return place_of(l, task) < l->before_count;
+}
+
+void attune_panel_put(attune_panel *panel, uint32_t listener, attune_task task, uint32_t at)
+{
+    attune_listener *l = listener_of(panel, listener);
+    if (l->before_count == 2) {
+        drop_before(panel, l, 1);
+    }
+    assert(at <= l->before_count);
+    if (at == 0 && l->before_count == 1) {
+        l->before[1] = l->before[0];
+    }
+    l->before[at] = task;
+    l->before_count++;
+    panel->leases[task.row] += !task.repeat;
 }
 
 static uint8_t mark_of(const attune_answer *a)
@@ -186,8 +226,9 @@ void attune_panel_take(attune_panel *panel, uint32_t listener, const attune_answ
     l->answers[l->count++] = *answer;
     l->seen[answer->row] |= mark_of(answer);
     tally(panel, l, answer, 1);
-    if (l->has_current && l->current.row == answer->row && l->current.repeat == answer->repeat) {
-        attune_panel_forget(panel, listener);
+    const uint32_t at = place_of(l, (attune_task){answer->row, answer->repeat});
+    if (at < l->before_count) {
+        drop_before(panel, l, at);
     }
 }
 
@@ -198,9 +239,6 @@ void attune_panel_undo(attune_panel *panel, uint32_t listener, double now)
     const attune_answer *a = &l->answers[--l->count];
     l->seen[a->row] = (uint8_t)(l->seen[a->row] & ~mark_of(a));
     tally(panel, l, a, -1);
-    attune_panel_forget(panel, listener);
-    l->has_current = true;
-    l->current = (attune_task){a->row, a->repeat};
+    attune_panel_put(panel, listener, (attune_task){a->row, a->repeat}, 0);
     l->offered = now;
-    panel->leases[a->row] += !a->repeat;
 }

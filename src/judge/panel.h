@@ -4,8 +4,8 @@
  * later to see whether the listener says the same; task numbers are row + 1, and rows + row + 1 for
  * those asked again. Songs are shown in an order that seed, listener and task decide. A row is
  * offered until it has as many votes of different listeners as are wanted; one that is before a
- * listener counts as a vote for some minutes, so that two are not both given the last. Whatever
- * listeners answer, wanted or not, is a vote.
+ * listener, now or next, counts as a vote for some minutes, so that two are not both given the
+ * last. Whatever listeners answer, wanted or not, is a vote.
  *
  * Not thread-safe; the functions that can fail do so only for want of memory. */
 #ifndef ATTUNE_SRC_JUDGE_PANEL_H
@@ -36,9 +36,9 @@ typedef struct attune_listener {
     uint32_t count, capacity;
     uint32_t answered, skipped; /* of `count` */
     uint8_t *seen;              /* (rows) of ATTUNE_SEEN_* */
-    bool has_current;
-    attune_task current; /* what is before them */
-    double offered;      /* when, in attune_seconds */
+    attune_task before[2];      /* (before_count): what they hear, and what they will hear then */
+    uint32_t before_count;
+    double offered; /* when, in attune_seconds */
 } attune_listener;
 
 enum { ATTUNE_SEEN_ANSWERED = 1, ATTUNE_SEEN_SKIPPED = 2, ATTUNE_SEEN_AGAIN = 4 };
@@ -104,16 +104,19 @@ void attune_panel_undo(attune_panel *panel, uint32_t listener, double now);
 /* Nothing is before the listener any more. */
 void attune_panel_forget(attune_panel *panel, uint32_t listener);
 
+/* Puts a task before the listener, `at` 0 as the first, at 1 as the next. The last of three goes.
+ */
+void attune_panel_put(attune_panel *panel, uint32_t listener, attune_task task, uint32_t at);
+
+/* Whether a task is before the listener. */
+bool attune_panel_is_before(const attune_panel *panel, uint32_t listener, attune_task task);
+
 /* ---- queue.c ---- */
 
-/* What to ask next: the task before the listener, else another. `value` (rows) is what is worth
- * asking first, or NULL. False when nothing is left. */
-bool attune_panel_next(attune_task *out, attune_panel *panel, uint32_t listener, const float *value,
-                       double now);
-
-/* What would come if the task before the listener were done: a guess, which nobody is given. */
-bool attune_panel_then(attune_task *out, const attune_panel *panel, uint32_t listener,
-                       const float *value);
+/* What to ask next: the task before the listener, else another; and puts one more before them,
+ * which will follow, unless only such are left as others have before them. `value` (rows) is what
+ * is worth asking first, or NULL. False when nothing is left. */
+bool attune_panel_next(attune_panel *panel, uint32_t listener, const float *value, double now);
 
 /* Tasks left for a listener. */
 uint32_t attune_panel_left(const attune_panel *panel, uint32_t listener);

@@ -53,9 +53,8 @@ static bool find_again(attune_task *out, const attune_panel *panel, uint32_t lis
     const attune_listener *l = &panel->listeners[listener - 1];
     for (uint32_t i = 0; i + apart < l->count; i++) {
         const attune_task task = {l->answers[i].row, true};
-        const bool current = l->has_current && l->current.repeat && l->current.row == task.row;
-        if (!current && !l->answers[i].repeat && comes_again(panel, listener, task.row) &&
-            attune_panel_is_open(panel, listener, task)) {
+        if (!l->answers[i].repeat && !attune_panel_is_before(panel, listener, task) &&
+            comes_again(panel, listener, task.row) && attune_panel_is_open(panel, listener, task)) {
             *out = task;
             return true;
         }
@@ -63,34 +62,49 @@ static bool find_again(attune_task *out, const attune_panel *panel, uint32_t lis
     return false;
 }
 
-/* The best new row; with `leases`, none that others have before them and that is enough. */
+/* A row as it is compared: the least taken, with the most votes, worth the most, by chance. */
+typedef struct candidate {
+    uint32_t row, taken, votes, drawn;
+    float worth;
+} candidate;
+
+static bool is_better(const candidate *a, const candidate *b)
+{
+    if (a->taken != b->taken) {
+        return a->taken < b->taken;
+    }
+    if (a->votes != b->votes) {
+        return a->votes > b->votes;
+    }
+    return a->worth != b->worth ? a->worth > b->worth : a->drawn < b->drawn;
+}
+
+/* The best new row of those of which votes are left when all who have them before them have voted;
+ * with `taken`, if there is none, the one that is taken least. */
 static bool find_new(attune_task *out, const attune_panel *panel, uint32_t listener,
-                     const float *value, bool leases)
+                     const float *value, bool taken)
 {
     const attune_listener *l = &panel->listeners[listener - 1];
-    uint32_t best_votes = 0, best_drawn = 0;
-    bool found = false;
+    candidate best = {.row = UINT32_MAX, .taken = UINT32_MAX};
     for (uint32_t r = 0; r < panel->threes->count; r++) {
-        const bool current = l->has_current && !l->current.repeat && l->current.row == r;
-        if (current || l->seen[r] || !attune_panel_is_wanted(panel, r)) {
+        if (l->seen[r] || !attune_panel_is_wanted(panel, r) ||
+            attune_panel_is_before(panel, listener, (attune_task){r, false})) {
             continue;
         }
-        const uint32_t votes = attune_panel_votes(panel, r);
-        if (leases && votes + panel->leases[r] >= panel->options.votes) {
-            continue;
-        }
-        const uint32_t drawn = draw(panel, SALT_QUEUE, listener, r, false);
-        const float worth = value ? value[r] : 0, best_worth = value && found ? value[out->row] : 0;
-        if (!found || votes > best_votes ||
-            (votes == best_votes &&
-             (worth > best_worth || (worth == best_worth && drawn < best_drawn)))) {
-            found = true;
-            *out = (attune_task){r, false};
-            best_votes = votes;
-            best_drawn = drawn;
+        const uint32_t votes = attune_panel_votes(panel, r), sum = votes + panel->leases[r];
+        const candidate c = {
+            .row = r,
+            .taken = sum < panel->options.votes ? 0 : sum,
+            .votes = votes,
+            .drawn = draw(panel, SALT_QUEUE, listener, r, false),
+            .worth = value ? value[r] : 0,
+        };
+        if ((taken || c.taken == 0) && is_better(&c, &best)) {
+            best = c;
         }
     }
-    return found;
+    *out = (attune_task){best.row, false};
+    return best.row != UINT32_MAX;
 }
 
 /* Gives back what has been before listeners for too long. */
@@ -98,38 +112,46 @@ static void end_leases(attune_panel *panel, double now)
 {
     for (uint32_t i = 0; i < panel->listener_count; i++) {
         const attune_listener *l = &panel->listeners[i];
-        if (l->has_current && now - l->offered > lease_seconds) {
+        if (l->before_count > 0 && now - l->offered > lease_seconds) {
             attune_panel_forget(panel, i + 1);
         }
     }
 }
 
-bool attune_panel_then(attune_task *out, const attune_panel *panel, uint32_t listener,
-                       const float *value)
+/* Drops what was given up meanwhile. */
+static void drop_closed(attune_panel *panel, uint32_t listener)
 {
-    return find_again(out, panel, listener, APART) || find_new(out, panel, listener, value, true) ||
-           find_new(out, panel, listener, value, false) || find_again(out, panel, listener, 0);
+    const attune_listener *l = &panel->listeners[listener - 1];
+    attune_task kept[2];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < l->before_count; i++) {
+        if (attune_panel_is_open(panel, listener, l->before[i])) {
+            kept[count++] = l->before[i];
+        }
+    }
+    attune_panel_forget(panel, listener);
+    for (uint32_t i = 0; i < count; i++) {
+        attune_panel_put(panel, listener, kept[i], i);
+    }
 }
 
-bool attune_panel_next(attune_task *out, attune_panel *panel, uint32_t listener, const float *value,
-                       double now)
+bool attune_panel_next(attune_panel *panel, uint32_t listener, const float *value, double now)
 {
     attune_listener *l = &panel->listeners[listener - 1];
-    if (l->has_current && attune_panel_is_open(panel, listener, l->current)) {
-        l->offered = now;
-        *out = l->current;
-        return true;
-    }
-    end_leases(panel, now);
-    attune_panel_forget(panel, listener); /* it cannot be played any more */
-    if (!attune_panel_then(out, panel, listener, value)) {
-        return false;
-    }
-    l->has_current = true;
-    l->current = *out;
+    attune_task task;
     l->offered = now;
-    panel->leases[out->row] += !out->repeat;
-    return true;
+    end_leases(panel, now);
+    drop_closed(panel, listener);
+    if (l->before_count == 0 &&
+        (find_again(&task, panel, listener, APART) ||
+         find_new(&task, panel, listener, value, true) || find_again(&task, panel, listener, 0))) {
+        attune_panel_put(panel, listener, task, 0);
+    }
+    if (l->before_count == 1 && (find_again(&task, panel, listener, APART) ||
+                                 find_new(&task, panel, listener, value, false))) {
+        attune_panel_put(panel, listener, task, 1);
+    }
+    return l->before_count > 0;
 }
 
 uint32_t attune_panel_left(const attune_panel *panel, uint32_t listener)
@@ -137,9 +159,10 @@ uint32_t attune_panel_left(const attune_panel *panel, uint32_t listener)
     const attune_listener *l = &panel->listeners[listener - 1];
     uint32_t left = 0;
     for (uint32_t r = 0; r < panel->threes->count; r++) {
-        const bool current = l->has_current && !l->current.repeat && l->current.row == r;
+        const attune_task task = {r, false};
         const bool open =
-            !l->seen[r] && (attune_panel_is_wanted(panel, r) || (current && panel->asked[r]));
+            panel->asked[r] && !l->seen[r] &&
+            (attune_panel_is_wanted(panel, r) || attune_panel_is_before(panel, listener, task));
         const bool again = open || attune_panel_is_open(panel, listener, (attune_task){r, true});
         left += open;
         left += again && comes_again(panel, listener, r);

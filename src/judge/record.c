@@ -207,7 +207,7 @@ static attune_status apply_event(attune_replay *replay, json_t *object, const ch
         .time = time_of(time),
     };
     if (answer.row == UINT32_MAX) {
-        replay->foreign++;
+        replay->foreign += undo ? -1 : 1;
         return ATTUNE_OK;
     }
     return undo ? apply_undo(replay, (uint32_t)listener, &answer, number)

@@ -150,21 +150,21 @@ static uint32_t show(const attune_session *s, uint32_t song[3], uint32_t listene
 /* What is next, but for the lengths of its clips. */
 static void offer(attune_session *s, attune_offer *out, uint32_t listener)
 {
-    attune_task task;
+    const attune_listener *l = &s->panel.listeners[listener - 1];
     const float *value =
         s->options.active ? attune_active_values(s->options.active, &s->panel) : NULL;
     *out = (attune_offer){.gain = NAN};
-    out->finished = !attune_panel_next(&task, &s->panel, listener, value, attune_seconds());
-    out->done = s->panel.listeners[listener - 1].answered;
+    out->finished = !attune_panel_next(&s->panel, listener, value, attune_seconds());
+    out->done = l->answered;
     out->left = attune_panel_left(&s->panel, listener);
     if (s->options.active) {
         out->gain = attune_active_gain(s->options.active, &s->panel);
     }
-    if (!out->finished) {
-        out->task = show(s, out->song, listener, task);
-        if (attune_panel_then(&task, &s->panel, listener, value)) {
-            out->then = show(s, out->then_song, listener, task);
-        }
+    if (l->before_count > 0) {
+        out->task = show(s, out->song, listener, l->before[0]);
+    }
+    if (l->before_count > 1) {
+        out->then = show(s, out->then_song, listener, l->before[1]);
     }
 }
 
