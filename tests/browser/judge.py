@@ -63,7 +63,8 @@ class Server:
     def stop(self):
         self.process.send_signal(signal.SIGCONT)
         self.process.terminate()
-        self.process.wait(30)
+        code = self.process.wait(60)
+        check(code == 0, f"attune judge ended with {code}: " + (self.folder / "log").read_text())
 
     def rows(self):
         with open(self.folder / "answers.csv", newline="") as file:
