@@ -83,7 +83,8 @@ class Browser(contextlib.AbstractContextManager):
 
     def text(self, selector):
         """What is to be seen of the first that matches; empty if nothing is."""
-        return self.js("return document.querySelector(arguments[0])?.innerText ?? ''", selector).strip()
+        return self.js("const found = document.querySelector(arguments[0]); return found?.checkVisibility() ? found.innerText : ''",
+                       selector).strip()
 
     def shown(self, selector):
         return self.js("return document.querySelector(arguments[0])?.checkVisibility() ?? false", selector)

@@ -76,9 +76,9 @@ class Server:
 
 
 class Page(browser.Browser):
-    """What a listener sees and does; `given` are the answers that the page should have taken, as keys."""
+    """What a listener sees and does; `given` are the answers that the page should have taken, as (name, key)."""
 
-    given = ""
+    name, given = "Ann", []
 
     def ready(self):
         """Three clips are there, loaded, and none is refused for being new."""
@@ -90,7 +90,7 @@ class Page(browser.Browser):
         self.wait(f"the status {text!r}, not {self.text('#status')!r}", lambda: text in self.text("#status"))
 
     def done(self, count):
-        self.wait(f"{count} answers, not {self.text('#count')!r}", lambda: self.text("#count").startswith(f"{count} of"))
+        self.wait(f"{count} answers, not {self.text('#count')!r}", lambda: re.match(rf"{count} of [1-9]", self.text("#count")))
 
     def position(self, clip):
         return self.js("return document.querySelectorAll('audio')[arguments[0] - 1].currentTime", clip)
@@ -113,7 +113,7 @@ class Page(browser.Browser):
         self.ready()
         shown = self.clips()
         self.keys(key, key)
-        self.given += key
+        self.given.append((self.name, key))
         self.wait("the next clips", lambda: self.clips() != shown or self.shown("#finished"))
 
 
@@ -170,7 +170,7 @@ def first_answer(page):
     page.done(0)
     page.hear(3)
     page.keys("q")
-    page.given += "q"
+    page.given.append(("Ann", "q"))
     page.status("Saved")
     page.done(1)
 
@@ -248,14 +248,28 @@ def finish(page):
     page.done(TRIPLETS - 1)  # and one skipped
 
 
-def second_listener(page):
+def sign_in_as(page, name):
     page.click("#who")
     page.wait("the question for a name", lambda: page.shown("#start"))
-    page.keys("Bob", "\n")  # in place of the other name, which is selected
+    page.name = name
+    page.keys(name, "\n")  # in place of the other name, which is selected
+
+
+def second_listener(page):
+    sign_in_as(page, "Bob")
     page.done(0)
     for key in "qweq":
         page.answer(key)
     page.done(4)
+    page.ready()
+    page.block("*/api/answer")
+    page.answer("w")
+    sign_in_as(page, "Ann")  # while Bob's last answer is under way: it stays his
+    page.wait("the end, where Ann is", lambda: page.shown("#finished"))
+    page.block()
+    page.wait("Bob's answer to be saved", lambda: page.js(
+        "return !Object.keys(localStorage).some((key) => key.startsWith('attune.outbox'))"))
+    page.done(TRIPLETS - 1)
 
 
 def results(page, server):
@@ -268,14 +282,14 @@ def results(page, server):
 def token(page, server):
     """Without the token the page says so, and with it all is as before."""
     page.open(server.url)
-    page.done(4)
+    page.wait("the end, where Ann is", lambda: page.shown("#finished"))
     server.stop()
     server.start("--token", "0123456789")
     page.keys("u")
     page.wait("a page that asks for the whole link", lambda: page.shown("#locked"))
     page.inspect("locked")
     page.open(server.url + "?token=0123456789")
-    page.done(4)
+    page.wait("the end, where Ann is", lambda: page.shown("#finished"))
 
 
 def files(page, server):
@@ -283,8 +297,10 @@ def files(page, server):
     answers = server.events("answer")
     check(len(server.events("skip")) == 1 and len(server.events("undo")) == 2, "not one skip, two undone")
     check(len(answers) == len(page.given), f"{len(answers)} answers on record, {len(page.given)} given")
+    names = {listener["listener"]: listener["name"] for listener in server.events("listener")}
     said = {}
-    for answer, key in zip(answers, page.given):
+    for answer, (name, key) in zip(answers, page.given):
+        check(names[answer["listener"]] == name, f"{name}'s answer is on record as {answer}")
         pair = [answer["shown"][i] for i in {"q": (0, 1), "w": (0, 2), "e": (1, 2)}[key]]
         check([answer["anchor"], answer["positive"]] == pair, f"{key} is on record as {answer}")
         said.setdefault(answer["row"], []).append(sorted(map(str, pair)))

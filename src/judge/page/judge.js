@@ -133,7 +133,11 @@ async function sign(name) {
   arrived();
   remember("name", reply.name);
   Object.assign(state, { name: reply.name, listener: reply.listener, task: null, then: null, last: null, paces: [] });
-  state.outbox = new Outbox(reply.study ?? "", reply.name, () => state.listener, { saved, refused, waiting });
+  // What another listener left in theirs still goes out, and changes nothing that is seen.
+  const ours = (event) => (...what) => outbox === state.outbox && event(...what);
+  const outbox = new Outbox(reply.study ?? "", reply.name, reply.listener,
+    { saved: ours(saved), refused: ours(refused), waiting: ours(waiting) });
+  state.outbox = outbox;
   clips.forEach((clip) => clip.clear());
   if (state.outbox.size > 0) say("Sending what was kept in this browser.");
   render();

@@ -56,7 +56,7 @@ export function pause(seconds) {
 export async function insist(path, body, waiting) {
   for (let seconds = 1; ; seconds = Math.min(2 * seconds, 10)) {
     try {
-      return await ask(path, typeof body === "function" ? body() : body);
+      return await ask(path, body);
     } catch (problem) {
       if (!(problem instanceof Refused) || !problem.passing) throw problem;
       waiting(problem);
@@ -72,8 +72,7 @@ export class Outbox {
   #items = new Map(); // task -> {path, body}, oldest first
   #sending = null;
 
-  // `listener()` is the id to answer under when an item is sent. `events`: saved(item, reply), refused(item, problem),
-  // waiting(problem).
+  // `name` has the id `listener`. `events`: saved(item, reply), refused(item, problem), waiting(problem).
   constructor(study, name, listener, events) {
     this.#prefix = `attune.outbox ${study} ${name} `;
     this.#listener = listener;
@@ -122,7 +121,7 @@ export class Outbox {
       let reply = null;
       let problem = null;
       try {
-        reply = await insist(item.path, () => ({ listener: this.#listener(), ...item.body }), this.#events.waiting);
+        reply = await insist(item.path, { listener: this.#listener, ...item.body }, this.#events.waiting);
       } catch (reason) {
         problem = reason;
       }
