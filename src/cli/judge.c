@@ -276,6 +276,9 @@ static attune_status name_files(judge_arguments *a)
     if (!a->journal) {
         return attune_fail_memory("a path", strlen(a->triplets));
     }
+    if (strcmp(a->output, a->journal) == 0 || strcmp(a->output, "-") == 0) {
+        return attune_fail(ATTUNE_EINVAL, "-o %s: not the name of a CSV file", a->output);
+    }
     if (a->report || !is_there(a->output, &output)) {
         return ATTUNE_OK;
     }
@@ -551,7 +554,8 @@ int command_judge(int argc, char **argv)
     };
     attune_web_options_default(&a.web);
     a.web.port = 8080;
-    a.web.token = getenv("ATTUNE_JUDGE_TOKEN");
+    const char *token = getenv("ATTUNE_JUDGE_TOKEN");
+    a.web.token = token && *token ? token : NULL;
     int code = parse_arguments(&a, argc, argv);
     if (code == EXIT_OK && a.help) {
         fputs(help, stdout);

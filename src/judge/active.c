@@ -127,7 +127,7 @@ attune_status attune_active_create(attune_active **out, const char *name,
     a->name = strdup(name);
     a->distance = malloc(rows * sizeof(*a->distance));
     a->region = malloc(threes->songs.count);
-    a->values = malloc(rows * sizeof(*a->values));
+    a->values = calloc(rows, sizeof(*a->values));
     attune_status status = a->name && a->distance && a->region && a->values
                                ? measure(a, vectors, E)
                                : attune_fail_memory("a model", rows * sizeof(*a->distance));
@@ -289,11 +289,11 @@ const float *attune_active_values(attune_active *active, const attune_panel *pan
     return active->values;
 }
 
-double attune_active_gain(attune_active *active, const attune_panel *panel)
+double attune_active_gain(const attune_active *active, const attune_panel *panel)
 {
     float worth[ATTUNE_GAIN_TASKS] = {0}; /* the largest, falling */
     double bits[ATTUNE_GAIN_TASKS] = {0}, sum = 0;
-    const float *values = attune_active_values(active, panel);
+    const float *values = active->values;
     for (uint32_t r = 0; r < active->threes->count; r++) {
         double p[3];
         if (!(values[r] > worth[ATTUNE_GAIN_TASKS - 1]) || !attune_panel_is_wanted(panel, r)) {

@@ -27,8 +27,9 @@ void attune_active_free(attune_active *active); /* NULL-safe */
 /* What each row is worth (rows), by the answers so far; valid until the next call. */
 const float *attune_active_values(attune_active *active, const attune_panel *panel);
 
-/* Bits that the answers to the next ATTUNE_GAIN_TASKS rows are expected to tell. */
-double attune_active_gain(attune_active *active, const attune_panel *panel);
+/* Bits that the answers to the next ATTUNE_GAIN_TASKS rows are expected to tell, by the values that
+ * were asked for last. */
+double attune_active_gain(const attune_active *active, const attune_panel *panel);
 
 /* Probabilities of the pairs 1 and 2, 1 and 3, 2 and 3 of a row, by the T fitted last. False, and
  * thirds, for a row with a song that has no vector. */

@@ -45,6 +45,9 @@ attune_status attune_clips_create(attune_clips **out, const attune_sources *sour
     }
     *clips =
         (attune_clips){.sources = sources, .options = *options, .slots = slots, .songs = songs};
+    for (uint32_t i = 0; i < songs; i++) {
+        slots[i].clips = clips;
+    }
     pthread_mutex_init(&clips->mutex, NULL);
     pthread_cond_init(&clips->changed, NULL);
     clips->ring.newer = clips->ring.older = &clips->ring;
@@ -226,7 +229,6 @@ attune_status attune_clips_hold(const attune_clip_wav **out, attune_clips *clips
     attune_status status = ATTUNE_OK;
     *out = NULL;
     pthread_mutex_lock(&clips->mutex);
-    s->clips = clips;
     while (s->state == SLOT_BUSY) {
         pthread_cond_wait(&clips->changed, &clips->mutex);
     }

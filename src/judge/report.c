@@ -171,6 +171,7 @@ static json_t *model_json(const attune_panel *panel, attune_active *active)
     if (!active) {
         return json_null();
     }
+    attune_active_values(active, panel);
     const double gain = attune_active_gain(active, panel);
     for (uint32_t r = 0; r < panel->threes->count; r++) {
         const attune_choice most = attune_panel_majority(panel, r);

@@ -186,18 +186,20 @@ static enum MHD_Result send_reply(struct MHD_Connection *handle, attune_web_repl
     return send_part(handle, reply, 0, reply->size, NULL, NULL);
 }
 
-/* A refusal, for programs and for people. */
-static enum MHD_Result refuse(struct MHD_Connection *handle, int status, const char *text,
-                              const char *header, const char *value)
+/* A refusal: JSON for programs, which ask below /api, and a line of text for people. */
+static enum MHD_Result refuse(struct MHD_Connection *handle, const char *path, int status,
+                              const char *text, const char *header, const char *value)
 {
-    char *json = NULL;
-    const int size = asprintf(&json, "{\"error\": \"%s\"}\n", text);
+    const bool program = strncmp(path, "/api/", 5) == 0;
+    char *line = NULL;
+    const int size = asprintf(&line, program ? "{\"error\": \"%s\"}\n" : "%s\n", text);
     const attune_web_reply reply = {.status = status,
-                                    .type = "application/json",
-                                    .bytes = size < 0 ? "" : json,
+                                    .type =
+                                        program ? "application/json" : "text/plain; charset=utf-8",
+                                    .bytes = size < 0 ? "" : line,
                                     .size = size < 0 ? 0 : (size_t)size,
                                     .release = size < 0 ? NULL : free,
-                                    .owner = json};
+                                    .owner = line};
     return send_part(handle, &reply, 0, reply.size, header, value);
 }
 
@@ -240,7 +242,7 @@ static bool pass_gate(enum MHD_Result *result, const attune_web *web, struct MHD
         const bool own = attune_gate_host_is_own(header_of(handle, "Host"));
         *result =
             own ? MHD_YES
-                : refuse(handle, MHD_HTTP_FORBIDDEN,
+                : refuse(handle, path, MHD_HTTP_FORBIDDEN,
                          "open it as localhost or 127.0.0.1, or start it with --token", NULL, NULL);
         return own;
     }
@@ -253,8 +255,8 @@ static bool pass_gate(enum MHD_Result *result, const attune_web *web, struct MHD
         return true;
     }
     *result =
-        refuse(handle, MHD_HTTP_UNAUTHORIZED, "open the link with ?token=..., as you were given it",
-               "WWW-Authenticate", "Bearer");
+        refuse(handle, path, MHD_HTTP_UNAUTHORIZED,
+               "open the link with ?token=..., as you were given it", "WWW-Authenticate", "Bearer");
     return false;
 }
 
@@ -268,26 +270,27 @@ static bool refuse_early(enum MHD_Result *result, attune_web *web, struct MHD_Co
     const char *type = header_of(handle, "Content-Type");
     const char *length = header_of(handle, "Content-Length");
     if (!attune_gate_admit(web->gate, info ? info->client_addr : NULL, attune_seconds())) {
-        *result = refuse(handle, MHD_HTTP_TOO_MANY_REQUESTS, "too many requests; wait a little",
-                         "Retry-After", "1");
+        *result = refuse(handle, path, MHD_HTTP_TOO_MANY_REQUESTS,
+                         "too many requests; wait a little", "Retry-After", "1");
         return true;
     }
     if (!post && strcmp(method, MHD_HTTP_METHOD_GET) != 0 &&
         strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        *result = refuse(handle, MHD_HTTP_METHOD_NOT_ALLOWED, "not a method that is known here",
-                         "Allow", "GET, HEAD, POST");
+        *result = refuse(handle, path, MHD_HTTP_METHOD_NOT_ALLOWED,
+                         "not a method that is known here", "Allow", "GET, HEAD, POST");
         return true;
     }
     if (!pass_gate(result, web, handle, path)) {
         return true;
     }
     if (post && (!type || strncmp(type, "application/json", 16) != 0)) {
-        *result = refuse(handle, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+        *result = refuse(handle, path, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                          "the content type is not application/json", NULL, NULL);
         return true;
     }
     if (length && strtoull(length, NULL, 10) > BODY) {
-        *result = refuse(handle, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large", NULL, NULL);
+        *result =
+            refuse(handle, path, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large", NULL, NULL);
         return true;
     }
     return false;
@@ -325,7 +328,8 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *handle, con
     }
     begin(web, handle, true);
     if (e->too_large) {
-        return refuse(handle, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large", NULL, NULL);
+        return refuse(handle, path, MHD_HTTP_CONTENT_TOO_LARGE, "the body is too large", NULL,
+                      NULL);
     }
     const attune_web_request request = {.post = strcmp(method, MHD_HTTP_METHOD_POST) == 0,
                                         .path = path,

@@ -380,6 +380,9 @@ def http_details():
     assert busy.returncode == 73 and "in use" in busy.stderr and busy.stderr.count("\n") <= 2, busy.stderr
     second = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert second.returncode == 75 and "another attune judge" in second.stderr, second.stderr
+    for output, code in (("t.csv", 64), ("t.jsonl", 64), ("no/such/folder.csv", 73)):
+        refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0", "-o", path(output)], capture_output=True, text=True)
+        assert refused.returncode == code and output.split("/")[0] in refused.stderr, refused
     server.stop(signal.SIGINT)
     print("pages, ranges, waveform, a port in use")
 
@@ -395,6 +398,9 @@ def token():
     anybody = Client(server.port)
     for where in ("/", "/results", "/api/results", "/api/clip/1", "/?token=wrong-token", f"/?token={secret}x", f"/?token={secret[:-1]}", "/?token=", f"/api/results?token={secret}"):
         assert anybody.ask("GET", where)[0] == 401, where
+    status, headers, body = anybody.ask("GET", "/")
+    assert headers["Content-Type"].startswith("text/plain") and b"link" in body and headers["WWW-Authenticate"] == "Bearer"
+    assert anybody.get("/api/results")[1]["error"]
     for headers in ({"Cookie": "attune=" + "0" * 64}, {"Cookie": "attune="}, {"Cookie": "attune=" + secret}, {"Authorization": "Bearer x"}, {"Authorization": secret}):
         assert anybody.ask("GET", "/api/results", headers=headers)[0] == 401, headers
     assert anybody.ask("POST", "/api/listener", '{"name": "Eve"}', JSON)[0] == 401

@@ -192,6 +192,7 @@ Test(active, without_vectors)
         cr_assert_eq(attune_active_predict(p, w.active, r), has);
     }
     vote(&w, 0.2, 100);
+    attune_active_values(w.active, &w.panel);
     cr_assert(isfinite(attune_active_gain(w.active, &w.panel)));
     attune_active_free(w.active);
     for (uint32_t s = 0; s < SONGS; s++) {
