@@ -288,7 +288,7 @@ attune_status attune_judge_report_print(FILE *stream, const attune_panel *panel)
     if (status == ATTUNE_OK) {
         fprintf(stream, "triplets        %u, %u with a vote, %u with a majority\n",
                 panel->threes->count, f.voted, f.decided);
-        fprintf(stream, "answers         %" PRIu64 " by %u listeners\n", panel->answers,
+        fprintf(stream, "answers         %" PRIu64 "\nlisteners       %u\n", panel->answers,
                 panel->listener_count);
         if (isfinite(f.kappa)) {
             fprintf(stream,
