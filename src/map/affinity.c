@@ -17,7 +17,8 @@ typedef struct widths {
     double *square; /* by thread: (K) */
 } widths;
 
-/* Fills w with exp(-beta (d² - nearest d²)); their sum comes back, and the entropy of their shares. */
+/* Fills w with exp(-beta (d² - nearest d²)); their sum comes back, and the entropy of their shares.
+ */
 static double weigh(float *w, double *entropy, const double *square, uint32_t K, double beta)
 {
     double sum = 0, mean = 0;
@@ -82,7 +83,8 @@ static int by_column(const void *left, const void *right)
 
 typedef struct joining {
     attune_affinity *out;
-    entry *entries; /* both ways round, by row; a column twice where they are neighbours both ways */
+    entry
+        *entries; /* both ways round, by row; a column twice where they are neighbours both ways */
     uint64_t *first; /* (n + 1): of `entries` */
     uint64_t *count; /* (n): different columns */
 } joining;

@@ -1,4 +1,5 @@
-/* colouring.c - each track's title is made, titles are sorted and counted, and numbered by their size. */
+/* colouring.c - each track's title is made, titles are sorted and counted, and numbered by their
+ * size. */
 #include "map/colouring.h"
 
 #include "status/error.h"
@@ -19,7 +20,8 @@ const char *attune_map_by_name(attune_map_by by)
 
 /* ---- titles ---- */
 
-/* Bytes of the folders that all paths begin with: rows are sorted, so the first and the last say it. */
+/* Bytes of the folders that all paths begin with: rows are sorted, so the first and the last say
+ * it. */
 static size_t common_folders(const attune_map_tracks *t)
 {
     const char *first = attune_map_path(t, 0), *last = attune_map_path(t, t->n - 1);

@@ -28,8 +28,9 @@ typedef struct attune_map_colouring {
 /* "genre". */
 const char *attune_map_by_name(attune_map_by by);
 
-/* *there is false, with nothing to close, where the tracks have no such labels: genres, artists and albums
- * that none of them names, and cluster (n) NULL. Folders are the first ones in which paths differ. */
+/* *there is false, with nothing to close, where the tracks have no such labels: genres, artists and
+ * albums that none of them names, and cluster (n) NULL. Folders are the first ones in which paths
+ * differ. */
 attune_status attune_map_colouring_open(attune_map_colouring *out, bool *there, attune_map_by by,
                                         const attune_map_tracks *tracks, const int32_t *cluster);
 void attune_map_colouring_close(attune_map_colouring *colouring); /* NULL-safe; also of {0} */

@@ -1,5 +1,5 @@
-/* fourier.c - Stockham's algorithm in steps of four: it sorts itself, and every inner loop runs over 16
- * columns. */
+/* fourier.c - Stockham's algorithm in steps of four: it sorts itself, and every inner loop runs
+ * over 16 columns. */
 #include "map/fourier.h"
 
 #include "status/error.h"
@@ -14,8 +14,8 @@ typedef struct panel {
     float *re, *im; /* (M, LANES) */
 } panel;
 
-/* One point of a butterfly of four, all lanes: from rows a, b, c, d of x to four rows of y, times the
- * powers of the twiddle factors (r1, i1), (r2, i2), (r3, i3). */
+/* One point of a butterfly of four, all lanes: from rows a, b, c, d of x to four rows of y, times
+ * the powers of the twiddle factors (r1, i1), (r2, i2), (r3, i3). */
 static void butterfly4(float *restrict yr, float *restrict yi, const float *restrict xr,
                        const float *restrict xi, size_t from, size_t to, const float w[6])
 {

@@ -1,8 +1,9 @@
-/* fourier.h - discrete Fourier transforms of planes, (M, M) in two arrays: real and imaginary parts.
+/* fourier.h - discrete Fourier transforms of planes, (M, M) in two arrays: real and imaginary
+ * parts.
  *
- * A plane is transformed along its columns, 16 side by side, and comes out transposed; so two passes
- * transform both ways and leave it as it lay. What is known to be zero is not read, and what nobody
- * wants is not written: of a padded plane that is half of the work. */
+ * A plane is transformed along its columns, 16 side by side, and comes out transposed; so two
+ * passes transform both ways and leave it as it lay. What is known to be zero is not read, and what
+ * nobody wants is not written: of a padded plane that is half of the work. */
 #ifndef ATTUNE_SRC_MAP_FOURIER_H
 #define ATTUNE_SRC_MAP_FOURIER_H
 

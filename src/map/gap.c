@@ -96,8 +96,8 @@ static attune_status make_references(sampling *s)
 static attune_status log_inertia(double *out, const sampling *s, const float *vectors, uint32_t k)
 {
     attune_kmeans kmeans;
-    const attune_status status = attune_kmeans_open(&kmeans, vectors, s->n, s->E, k,
-                                                    ATTUNE_KMEANS_STARTS, s->seed, s->team);
+    const attune_status status =
+        attune_kmeans_open(&kmeans, vectors, s->n, s->E, k, ATTUNE_KMEANS_STARTS, s->seed, s->team);
     if (status == ATTUNE_OK) {
         *out = kmeans.inertia > s->nothing ? log(kmeans.inertia) : -INFINITY;
         attune_kmeans_close(&kmeans);

@@ -1,9 +1,9 @@
 /* gap.h - how many clusters there are, by the gap statistic (Tibshirani, Walther and Hastie 2001).
  *
- * Clusters are worth more the more rows lie nearer to their centres than rows without clusters would:
- * rows of a uniform distribution over the same box, which lies along the principal axes. The number of
- * clusters is the smallest k whose gap between the two is not below that of k + 1 by more than its
- * standard error. */
+ * Clusters are worth more the more rows lie nearer to their centres than rows without clusters
+ * would: rows of a uniform distribution over the same box, which lies along the principal axes. The
+ * number of clusters is the smallest k whose gap between the two is not below that of k + 1 by more
+ * than its standard error. */
 #ifndef ATTUNE_SRC_MAP_GAP_H
 #define ATTUNE_SRC_MAP_GAP_H
 
@@ -18,8 +18,8 @@ enum {
     ATTUNE_GAP_ROWS = 5000,     /* of more rows, as many are drawn */
 };
 
-/* Of vectors (n, E), n at least 1. gaps (ATTUNE_GAP_MOST) and errors may be NULL; they are filled from k = 1
- * to *K + 1 or the most there can be, and are NAN beyond. */
+/* Of vectors (n, E), n at least 1. gaps (ATTUNE_GAP_MOST) and errors may be NULL; they are filled
+ * from k = 1 to *K + 1 or the most there can be, and are NAN beyond. */
 attune_status attune_gap_find(uint32_t *K, double *gaps, double *errors, const float *vectors,
                               uint32_t n, uint32_t E, uint64_t seed, attune_team *team);
 

@@ -1,4 +1,5 @@
-/* kmeans.c - rows are assigned in pieces and summed by cluster, each cluster in the order of its rows. */
+/* kmeans.c - rows are assigned in pieces and summed by cluster, each cluster in the order of its
+ * rows. */
 #include "map/kmeans.h"
 
 #include "model/random.h"
@@ -15,14 +16,14 @@ typedef struct work {
     const float *vectors;
     uint32_t n, E, K;
     attune_team *team;
-    double *centres;    /* (K, E) */
-    int32_t *cluster;   /* (n) */
-    double *distance;   /* (n): squared, to the nearest centre */
-    double *candidate;  /* (n): the same if a seed were added */
-    const float *seed;  /* that seed */
-    uint32_t *order;    /* (n): rows by cluster */
-    uint32_t *first;    /* (K + 1) */
-    bool *moved;        /* by piece */
+    double *centres;   /* (K, E) */
+    int32_t *cluster;  /* (n) */
+    double *distance;  /* (n): squared, to the nearest centre */
+    double *candidate; /* (n): the same if a seed were added */
+    const float *seed; /* that seed */
+    uint32_t *order;   /* (n): rows by cluster */
+    uint32_t *first;   /* (K + 1) */
+    bool *moved;       /* by piece */
 } work;
 
 static int pieces_of(uint32_t n)

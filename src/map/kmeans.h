@@ -1,5 +1,6 @@
-/* kmeans.h - k-means: seeds as far apart as k-means++ draws them, Lloyd's steps until nothing moves, the
- * best of several starts. The same seed gives the same bits with any number of threads. */
+/* kmeans.h - k-means: seeds as far apart as k-means++ draws them, Lloyd's steps until nothing
+ * moves, the best of several starts. The same seed gives the same bits with any number of threads.
+ */
 #ifndef ATTUNE_SRC_MAP_KMEANS_H
 #define ATTUNE_SRC_MAP_KMEANS_H
 

@@ -1,5 +1,6 @@
-/* layout.c - gradient descent with momentum and gains, as t-SNE's authors do it. The step is n / 12 times
- * the gradient, which no attraction of the exaggerated first phase can overshoot (Belkina et al. 2019). */
+/* layout.c - gradient descent with momentum and gains, as t-SNE's authors do it. The step is n / 12
+ * times the gradient, which no attraction of the exaggerated first phase can overshoot (Belkina et
+ * al. 2019). */
 #include "map/layout.h"
 
 #include "map/principal.h"
@@ -13,8 +14,9 @@
 
 enum { PIECE = 512 };
 
-#define EXAGGERATION 12.0f /* of the attraction, in the first third of the iterations, 250 at most */
-#define START 1e-4         /* deviation of the points to begin with */
+#define EXAGGERATION                                                                               \
+    12.0f          /* of the attraction, in the first third of the iterations, 250 at most */
+#define START 1e-4 /* deviation of the points to begin with */
 
 /* ---- gradient ---- */
 
@@ -31,7 +33,8 @@ static void attract_piece(void *data, int piece, int thread)
     const attraction *d = data;
     const attune_affinity *a = d->affinity;
     const float *y = d->positions;
-    const uint32_t first = (uint32_t)piece * PIECE, end = a->n - first < PIECE ? a->n : first + PIECE;
+    const uint32_t first = (uint32_t)piece * PIECE,
+                   end = a->n - first < PIECE ? a->n : first + PIECE;
     (void)thread;
     for (uint32_t i = first; i < end; i++) {
         const float xi = y[2 * (size_t)i], yi = y[2 * (size_t)i + 1];
@@ -110,7 +113,8 @@ static void diverge_piece(void *data, int piece, int thread)
 {
     const descent *d = data;
     const attune_affinity *a = d->affinity;
-    const uint32_t first = (uint32_t)piece * PIECE, end = a->n - first < PIECE ? a->n : first + PIECE;
+    const uint32_t first = (uint32_t)piece * PIECE,
+                   end = a->n - first < PIECE ? a->n : first + PIECE;
     double sum = 0;
     (void)thread;
     for (uint32_t i = first; i < end; i++) {
@@ -251,8 +255,7 @@ static double perplexity_of(uint32_t n, const attune_layout_options *options)
 
 uint32_t attune_layout_neighbours(uint32_t n, const attune_layout_options *options)
 {
-    const uint32_t wanted =
-        options->iterations ? (uint32_t)ceil(3 * perplexity_of(n, options)) : 0;
+    const uint32_t wanted = options->iterations ? (uint32_t)ceil(3 * perplexity_of(n, options)) : 0;
     return wanted < n - 1 ? wanted : n - 1;
 }
 

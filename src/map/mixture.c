@@ -18,7 +18,7 @@ typedef struct work {
     double *share;   /* (n, K): of a row that is each cluster's */
     double *inverse; /* as the covariances: the Cholesky factor, and where it is full its inverse */
     double *constant; /* (K): logarithm of the weight and of what normalises the density */
-    double *parts;   /* by piece: sums of the rows' log-likelihoods */
+    double *parts;    /* by piece: sums of the rows' log-likelihoods */
 } work;
 
 static int pieces_of(uint32_t n)

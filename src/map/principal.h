@@ -1,7 +1,7 @@
 /* principal.h - principal axes: where rows differ most.
  *
- * Axes are those of the covariance matrix, by variance, each turned so that its largest component is
- * positive. */
+ * Axes are those of the covariance matrix, by variance, each turned so that its largest component
+ * is positive. */
 #ifndef ATTUNE_SRC_MAP_PRINCIPAL_H
 #define ATTUNE_SRC_MAP_PRINCIPAL_H
 

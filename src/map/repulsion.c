@@ -1,5 +1,6 @@
-/* repulsion.c - spread, convolve, gather. Strips of eight rows of cells are spread by one thread each, in
- * the order of their points: even strips first, then odd ones, so that no two touch the same node. */
+/* repulsion.c - spread, convolve, gather. Strips of eight rows of cells are spread by one thread
+ * each, in the order of their points: even strips first, then odd ones, so that no two touch the
+ * same node. */
 #include "map/repulsion.h"
 
 #include "status/error.h"
@@ -13,11 +14,12 @@ enum {
     STRIP = 8,      /* rows of cells */
     SMALLEST = 128, /* sizes of the transforms */
     LARGEST = 2048,
-    BORDER = 5,     /* nodes beyond the cells, for the stencils and for rounding */
-    PIECE = 2048,   /* points gathered by one piece */
+    BORDER = 5,   /* nodes beyond the cells, for the stencils and for rounding */
+    PIECE = 2048, /* points gathered by one piece */
 };
 
-static const double widest = 0.5; /* spacing: cubic interpolation of the kernels errs by 1 % there */
+static const double widest =
+    0.5; /* spacing: cubic interpolation of the kernels errs by 1 % there */
 
 /* ---- the kernels' spectra ---- */
 
@@ -63,8 +65,8 @@ static void transform_kernel(attune_repulsion *r, bool forces)
 static void close_planes(attune_repulsion *r)
 {
     attune_fourier_close(&r->fourier);
-    float **const planes[] = {&r->first.re,          &r->first.im,          &r->second.re,
-                              &r->second.im,         &r->force_spectrum.re, &r->force_spectrum.im,
+    float **const planes[] = {&r->first.re,       &r->first.im,          &r->second.re,
+                              &r->second.im,      &r->force_spectrum.re, &r->force_spectrum.im,
                               &r->weight_spectrum};
     for (size_t i = 0; i < sizeof(planes) / sizeof(*planes); i++) {
         free(*planes[i]);
@@ -84,8 +86,8 @@ static attune_status open_planes(attune_repulsion *r, uint32_t M)
     if (status != ATTUNE_OK) {
         return status;
     }
-    float **const planes[] = {&r->first.re,          &r->first.im,          &r->second.re,
-                              &r->second.im,         &r->force_spectrum.re, &r->force_spectrum.im,
+    float **const planes[] = {&r->first.re,       &r->first.im,          &r->second.re,
+                              &r->second.im,      &r->force_spectrum.re, &r->force_spectrum.im,
                               &r->weight_spectrum};
     r->sums = calloc(M, sizeof(*r->sums));
     r->strips = calloc(M, sizeof(*r->strips));
@@ -130,11 +132,11 @@ typedef struct points {
     attune_repulsion *r;
     const float *positions;
     float *force;
-    float low[2];    /* the corner of the first cell */
-    float per_space; /* 1 / spacing */
+    float low[2];           /* the corner of the first cell */
+    float per_space;        /* 1 / spacing */
     uint32_t rows, columns; /* of nodes in use */
     uint32_t strips;
-    int odd; /* which strips are spread */
+    int odd;     /* which strips are spread */
     float scale; /* of a transform there and back */
 } points;
 
@@ -297,8 +299,7 @@ attune_status attune_repulsion_open(attune_repulsion *out, uint32_t n, attune_te
 {
     *out = (attune_repulsion){.n = n, .team = team};
     out->order = malloc((size_t)n * sizeof(*out->order));
-    return out->order ? ATTUNE_OK
-                      : attune_fail_memory("a layout", (size_t)n * sizeof(*out->order));
+    return out->order ? ATTUNE_OK : attune_fail_memory("a layout", (size_t)n * sizeof(*out->order));
 }
 
 void attune_repulsion_close(attune_repulsion *repulsion)

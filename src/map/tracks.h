@@ -5,8 +5,8 @@
 #include "attune/store.h"
 
 typedef struct attune_map_tracks {
-    char *root;     /* what paths are relative to */
-    uint64_t rows;  /* of the output, with and without a vector */
+    char *root;    /* what paths are relative to */
+    uint64_t rows; /* of the output, with and without a vector */
     uint32_t n, E;
     float *vectors;        /* (n, E) */
     uint64_t *row;         /* (n): in the output */

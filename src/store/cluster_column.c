@@ -1,5 +1,5 @@
-/* clusters.c - a copy of the output with one dataset more. */
-#include "store/clusters.h"
+/* cluster_column.c - a copy of the output with one dataset more. */
+#include "store/cluster_column.h"
 
 #include "status/error.h"
 #include "store/h5_attribute.h"
@@ -52,7 +52,8 @@ static uint64_t rows_of(hid_t dataset)
     hsize_t extent[2] = {0, 0};
     const hid_t space = dataset >= 0 ? H5Dget_space(dataset) : -1;
     const int rank = space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
-    const bool shaped = rank >= 1 && rank <= 2 && H5Sget_simple_extent_dims(space, extent, NULL) > 0;
+    const bool shaped =
+        rank >= 1 && rank <= 2 && H5Sget_simple_extent_dims(space, extent, NULL) > 0;
     if (space >= 0) {
         H5Sclose(space);
     }
@@ -70,7 +71,8 @@ static bool has_rows(attune_h5_file *file, uint64_t count)
     return rows == count;
 }
 
-/* The dataset of an earlier run, open, or -1; *ours is false where another program's stands there. */
+/* The dataset of an earlier run, open, or -1; *ours is false where another program's stands there.
+ */
 static hid_t open_old(attune_h5_file *file, uint64_t count, bool *ours)
 {
     *ours = true;
@@ -98,8 +100,7 @@ static hid_t create(attune_h5_file *file, uint64_t count)
     hid_t dataset = -1;
     if (space >= 0 && list >= 0 && H5Pset_chunk(list, 1, &chunk) >= 0 &&
         H5Pset_fletcher32(list) >= 0 && H5Pset_obj_track_times(list, false) >= 0) {
-        dataset =
-            H5Dcreate2(file->id, name, H5T_STD_I32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+        dataset = H5Dcreate2(file->id, name, H5T_STD_I32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
     }
     if (dataset < 0) {
         attune_h5_note(file);
