@@ -152,7 +152,7 @@ const glPainter = (canvas) => {
   };
   const program = gl.createProgram();
   gl.attachShader(program, shader(gl.VERTEX_SHADER, `
-    attribute vec2 place; attribute vec4 colour; uniform vec2 middle, size; uniform float scale, diameter;
+    attribute vec2 place; attribute vec4 colour; uniform vec2 middle, size; uniform float scale; uniform mediump float diameter;
     varying vec4 paint;
     void main() {
       vec2 p = (vec2(place.x, 1.0 - place.y) - middle) * scale / size * 2.0;
@@ -161,7 +161,7 @@ const glPainter = (canvas) => {
       paint = colour;
     }`));
   gl.attachShader(program, shader(gl.FRAGMENT_SHADER, `
-    precision mediump float; varying vec4 paint; uniform float diameter;
+    precision mediump float; varying vec4 paint; uniform mediump float diameter;
     void main() {
       float edge = (diameter - length(gl_PointCoord - 0.5) * 2.0 * (diameter + 1.0)) * 0.5 + 0.5;
       float a = clamp(edge, 0.0, 1.0) * paint.a;
@@ -209,7 +209,7 @@ const glPainter = (canvas) => {
   };
 };
 
-// Without WebGL: squares, straight into the picture's memory.
+// Without WebGL: discs row by row, straight into the picture's memory.
 const canvasPainter = (canvas) => {
   const context = canvas.getContext("2d");
   let colours = new Uint8Array(4 * n), image = null, pixels = null;
@@ -228,10 +228,16 @@ const canvasPainter = (canvas) => {
       const s = (view.scale * ratio) / 65535, left = w / 2 - view.x * view.scale * ratio - side / 2;
       const top = h / 2 + (1 - view.y) * view.scale * ratio - side / 2;
       const packed = new Uint32Array(colours.buffer, colours.byteOffset, n);
+      const inset = Array.from({ length: side }, (_, row) => {
+        const y = (2 * row + 1 - side) / side;
+        return side < 3 ? 0 : Math.round((side * (1 - Math.sqrt(1 - y * y))) / 2);
+      });
       for (let at = 0; at < n; at++) {
         const i = order[at], x = Math.round(left + position[2 * i] * s), y = Math.round(top - position[2 * i + 1] * s);
         if (colours[4 * at + 3] === 0 || x < 0 || y < 0 || x + side > w || y + side > h) continue;
-        for (let row = y * w + x, end = row + side * w; row < end; row += w) pixels.fill(packed[at], row, row + side);
+        for (let row = 0, from = y * w + x; row < side; row++, from += w) {
+          pixels.fill(packed[at], from + inset[row], from + side - inset[row]);
+        }
       }
       context.putImageData(image, 0, 0);
     },

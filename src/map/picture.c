@@ -72,7 +72,7 @@ static void write_script(FILE *script, const attune_drawing *d, int kind)
     fputs(
         "unset grid\nunset border\nunset tics\nset size ratio -1\nset offsets graph 0.02, 0.02, "
         "0.02, 0.02\n"
-        "set key outside right top nobox spacing 1.1 samplen 1 textcolor rgb '#222222'\nset title ",
+        "set key outside right top nobox Left reverse spacing 1.1 samplen 1 width -2 textcolor rgb '#222222'\nset title ",
         script);
     quote(script, d->title);
     fputs(" noenhanced\n", script);
