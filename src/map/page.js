@@ -65,6 +65,18 @@ const decodeNames = (from, at, shared, each) => {
     names[i] = decoder.decode(raw);
   });
 }
+const cut = (i) => names[i].lastIndexOf("/") + 1;
+const fileOf = (i) => names[i].slice(cut(i)) || names[i] || "(no name)";
+const folderOf = (i) => names[i].slice(0, Math.max(0, cut(i) - 1));
+const putName = (element, i, more) => { // the file's name, and its folder below
+  element.textContent = fileOf(i);
+  for (const text of [folderOf(i), more]) {
+    if (!text) continue;
+    const small = document.createElement("small");
+    small.textContent = text;
+    element.append(small);
+  }
+};
 const rawName = (wanted) => {
   let found;
   const [start, before] = restarts[wanted >> 6];
@@ -471,10 +483,7 @@ const hover = (at) => {
   }
   tip.hidden = i < 0;
   if (i < 0) return;
-  tip.textContent = names[i];
-  const small = document.createElement("small");
-  small.textContent = titleOf(by, i);
-  tip.append(small);
+  putName(tip, i, titleOf(by, i));
   const box = tip.getBoundingClientRect();
   tip.style.left = `${Math.max(4, Math.min(at[0] + 14, width - box.width - 4))}px`;
   tip.style.top = `${at[1] + 18 + box.height > height ? Math.max(4, at[1] - box.height - 10) : at[1] + 18}px`;
@@ -529,7 +538,7 @@ const nextSource = (now) => {
   const source = sources.shift();
   if (!source) {
     silence();
-    $("note").textContent = `This page cannot reach the sound of ${names[playing] || "it"}.`;
+    $("note").textContent = `This page cannot reach ${fileOf(playing)}.`;
     playing = -1;
     redraw();
     return;
@@ -558,7 +567,7 @@ audio.addEventListener("ended", () => {
 const pick = (i, sound) => {
   picked = i;
   $("detail").hidden = false;
-  $("name").textContent = names[i];
+  putName($("name"), i);
   $("labels").textContent = colourings.map((c, index) => `${c.name}: ${titleOf(index, i)}`)
     .filter((text) => !text.endsWith("not known")).join(" \u00b7 ");
   const list = $("neighbours");
@@ -571,10 +580,10 @@ const pick = (i, sound) => {
     playIt.type = to.type = "button";
     playIt.className = "play";
     playIt.textContent = "\u25b6";
-    playIt.setAttribute("aria-label", `Play ${names[other]}`);
+    playIt.setAttribute("aria-label", `Play ${fileOf(other)}`);
     playIt.addEventListener("click", () => play(other, true));
     to.className = "to";
-    to.textContent = names[other];
+    putName(to, other);
     to.addEventListener("click", () => {
       pick(other, true);
       reveal(other);
@@ -587,7 +596,7 @@ const pick = (i, sound) => {
     list.append(item);
   }
   $("near").textContent = K ? `${K} nearest tracks` : "No other track";
-  $("said").textContent = `${names[i]}. ${K} nearest tracks listed.`;
+  $("said").textContent = `${fileOf(i)}. ${K} nearest tracks listed.`;
   play(i, sound && $("follow").checked);
   requestAnimationFrame(resize);
 };
@@ -643,7 +652,7 @@ const showFound = () => {
     const item = document.createElement("li");
     item.id = `hit${index}`;
     item.setAttribute("role", "option");
-    item.textContent = names[i];
+    putName(item, i);
     item.addEventListener("pointerdown", (event) => event.preventDefault());
     item.addEventListener("click", () => jump(i));
     found.append(item);
