@@ -1,4 +1,4 @@
-/* page.c - page.html with what fills its places: the style, the script, what the map is about as
+/* page.c - page/map.html with what fills its places: the style, the script, what the map is about as
  * JSON, and its data in base64, which holds names of any bytes.
  *
  * Data, little-endian: positions u16 (n, 2), from 0 to 65535 over the longer side; each colouring's

@@ -1,0 +1,176 @@
+/* sources.c - names to places, by way of src/train/tracks.h. */
+#include "judge/sources.h"
+
+#include "attune/store.h"
+#include "status/error.h"
+#include "store/file_kind.h"
+#include "train/tracks.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+struct attune_sources {
+    attune_tracks *tracks;
+    char **names, **paths; /* (rows) of an output: as they stand there, and absolute */
+    uint32_t rows;
+    attune_audio_place *places; /* (songs) */
+    uint32_t missing;
+};
+
+/* Takes over the names of an output's rows. */
+static attune_status add_rows(attune_sources *s, const attune_rows *rows, const char *root)
+{
+    for (size_t i = 0; i < attune_rows_count(rows); i++) {
+        const char *path = attune_rows_get(rows, i).path;
+        char **name = &s->names[s->rows], **whole = &s->paths[s->rows];
+        const bool absolute = path[0] == '/' || !*root;
+        s->rows++;
+        *name = strdup(path);
+        if (!*name ||
+            asprintf(whole, "%s%s%s", absolute ? "" : root, absolute ? "" : "/", path) < 0) {
+            *whole = NULL;
+            return attune_fail_memory("a path", strlen(path));
+        }
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status read_output(attune_sources *s, const char *path)
+{
+    enum { BLOCK = 4096 };
+    attune_store *store = NULL;
+    attune_rows *rows = NULL;
+    attune_status status = attune_store_open(&store, path);
+    const uint64_t total = status == ATTUNE_OK ? attune_store_count(store) : 0;
+    if (status == ATTUNE_OK) {
+        s->names = calloc(total + 1, sizeof(*s->names));
+        s->paths = calloc(total + 1, sizeof(*s->paths));
+        status = s->names && s->paths && total < UINT32_MAX
+                     ? attune_rows_create(&rows, attune_store_attributes_of(store)->embedding)
+                     : attune_fail_memory("paths", total * sizeof(*s->names));
+    }
+    for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += BLOCK) {
+        attune_rows_clear(rows);
+        status =
+            attune_store_read(store, first, total - first < BLOCK ? total - first : BLOCK, rows);
+        if (status == ATTUNE_OK) {
+            status = add_rows(s, rows, attune_store_attributes_of(store)->root);
+        }
+    }
+    attune_rows_free(rows);
+    attune_store_close(store);
+    return status == ATTUNE_OK ? attune_tracks_open_rows(&s->tracks, s->names, s->rows) : status;
+}
+
+static attune_status open_tracks(attune_sources *s, const attune_sources_options *options)
+{
+    struct stat info;
+    const bool folder = stat(options->audio, &info) == 0 && S_ISDIR(info.st_mode);
+    attune_file_kind kind = ATTUNE_FILE_OTHER;
+    attune_status status = ATTUNE_OK;
+    if (folder) {
+        status = attune_tracks_open(&s->tracks, options->audio);
+        if (status == ATTUNE_OK && options->manifest) {
+            status = attune_tracks_add_manifest(s->tracks, options->manifest);
+        }
+        return status;
+    }
+    status = attune_file_kind_of(&kind, options->audio);
+    if (status == ATTUNE_OK && kind != ATTUNE_FILE_OUTPUT) {
+        status = attune_fail(ATTUNE_EDATA, "%s: is neither a folder nor an output of attune embed",
+                             options->audio);
+    }
+    return status == ATTUNE_OK ? read_output(s, options->audio) : status;
+}
+
+/* Appends a missing song's name to a list of the first few. */
+static void list_name(char *list, size_t capacity, uint32_t number, const char *name)
+{
+    enum { SHOWN = 10 };
+    const size_t length = strlen(list);
+    if (number < SHOWN) {
+        snprintf(list + length, capacity - length, "%s%.48s", number ? ", " : "", name);
+    } else if (number == SHOWN) {
+        snprintf(list + length, capacity - length, ", ...");
+    }
+}
+
+static attune_status find_songs(attune_sources *s, const attune_names *songs,
+                                const attune_sources_options *options)
+{
+    char list[600] = "";
+    attune_status status = ATTUNE_OK;
+    for (uint32_t i = 0; status == ATTUNE_OK && i < songs->count; i++) {
+        uint32_t track = ATTUNE_NO_TRACK;
+        status = attune_tracks_find(&track, s->tracks, songs->texts[i]);
+        if (status != ATTUNE_OK || track == ATTUNE_NO_TRACK) {
+            list_name(list, sizeof(list), s->missing++, songs->texts[i]);
+            continue;
+        }
+        uint64_t size = 0;
+        int64_t mtime = 0;
+        attune_audio_place place = s->paths ? attune_audio_place_of(s->paths[track])
+                                            : attune_tracks_places(s->tracks)[track];
+        if (attune_audio_place_look(&place, &size, &mtime)) {
+            s->places[i] = place;
+        } else {
+            list_name(list, sizeof(list), s->missing++, songs->texts[i]);
+        }
+    }
+    if (status == ATTUNE_OK && s->missing > 0 &&
+        (!options->skip_missing || s->missing == songs->count)) {
+        return attune_fail(ATTUNE_ENOINPUT,
+                           "%.200s: has no file of %u of %u songs: %s; name another%s",
+                           options->audio, s->missing, songs->count, list,
+                           options->skip_missing ? "" : ", or --skip-missing");
+    }
+    return status;
+}
+
+attune_status attune_sources_open(attune_sources **out, const attune_names *songs,
+                                  const attune_sources_options *options)
+{
+    attune_sources *s = *out = calloc(1, sizeof(*s));
+    if (!s) {
+        return attune_fail_memory("songs", sizeof(*s));
+    }
+    s->places = calloc(songs->count, sizeof(*s->places));
+    attune_status status =
+        s->places ? open_tracks(s, options) : attune_fail_memory("songs", songs->count);
+    if (status == ATTUNE_OK) {
+        status = find_songs(s, songs, options);
+    }
+    if (status != ATTUNE_OK) {
+        attune_sources_close(s);
+        *out = NULL;
+    }
+    return status;
+}
+
+void attune_sources_close(attune_sources *sources)
+{
+    if (sources) {
+        attune_tracks_close(sources->tracks);
+        for (uint32_t i = 0; i < sources->rows; i++) {
+            free(sources->names[i]);
+            free(sources->paths[i]);
+        }
+        free(sources->names);
+        free(sources->paths);
+        free(sources->places);
+        free(sources);
+    }
+}
+
+attune_audio_place attune_sources_place(const attune_sources *sources, uint32_t song)
+{
+    return sources->places[song];
+}
+
+uint32_t attune_sources_missing(const attune_sources *sources)
+{
+    return sources->missing;
+}

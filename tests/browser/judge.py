@@ -1,0 +1,321 @@
+#!/usr/bin/python3
+"""judge.py --build FOLDER [--pictures FOLDER] - the page of `attune judge` in Chromium, from the name to the file of
+answers, over music that make_fma synthesises: sound that really plays, keys, an answer given too early, undo, skip,
+reloading, a server that goes away and comes back, a second listener, the results."""
+import argparse
+import csv
+import json
+import pathlib
+import random
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+import browser
+from browser import check
+
+TRIPLETS, SECONDS = 14, 12
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class Server:
+    """`attune judge` over synthesised clips; stop() and start() as often as a test likes."""
+
+    def __init__(self, build, folder):
+        self.attune, self.folder, self.port = build / "src/cli/attune", folder, free_port()
+        self.url = f"http://127.0.0.1:{self.port}/"
+        subprocess.run([build / "tools/make_fma", "fma", "--tracks", "10", "--seconds", "15", "--wav", "--seed", "3"],
+                       cwd=folder, check=True, capture_output=True)
+        ids = sorted(int(path.stem) for path in (folder / "fma").rglob("*.wav"))
+        draw = random.Random(1)
+        lines = ["song1,song2,song3,anchor,positive"]
+        lines += [",".join(map(str, draw.sample(ids, 3))) + ",," for _ in range(TRIPLETS)]
+        (folder / "triplets.csv").write_text("\n".join(lines) + "\n")
+        self.process = None
+        self.start()
+
+    def start(self, *more):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(
+                [self.attune, "judge", "triplets.csv", "--audio", "fma", "--port", str(self.port), "-o", "answers.csv",
+                 "--seconds", str(SECONDS), "--votes", "2", "--repeat", "0", *more], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(self.url, timeout=5).close()
+                return
+            except urllib.error.HTTPError:
+                return  # it does not let us in
+            except (urllib.error.URLError, ConnectionError):
+                check(self.process.poll() is None, "attune judge ended: " + (self.folder / "log").read_text())
+                time.sleep(0.05)
+        check(False, "attune judge does not listen")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGCONT)
+        self.process.terminate()
+        self.process.wait(30)
+
+    def rows(self):
+        with open(self.folder / "answers.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def events(self, kind):
+        with open(self.folder / "answers.jsonl") as file:
+            return [line for line in map(json.loads, file) if line["record"] == kind]
+
+
+class Page(browser.Browser):
+    """What a listener sees and does; `given` are the answers that the page should have taken, as keys."""
+
+    given = ""
+
+    def ready(self):
+        """Three clips are there, loaded, and none is refused for being new."""
+        self.wait("three clips", lambda: self.js(
+            "return [...document.querySelectorAll('.play')].filter((button) => !button.disabled).length") == 3)
+        time.sleep(0.35)  # longer than the page's SETTLE
+
+    def status(self, text):
+        self.wait(f"the status {text!r}, not {self.text('#status')!r}", lambda: text in self.text("#status"))
+
+    def done(self, count):
+        self.wait(f"{count} answers, not {self.text('#count')!r}", lambda: self.text("#count").startswith(f"{count} of"))
+
+    def position(self, clip):
+        return self.js("return document.querySelectorAll('audio')[arguments[0] - 1].currentTime", clip)
+
+    def playing(self):
+        return self.js("return [...document.querySelectorAll('audio')].flatMap((one, i) => one.paused ? [] : [i + 1])")
+
+    def clips(self):
+        """What is shown, by the addresses of the sounds."""
+        return self.js("return [...document.querySelectorAll('audio')].map((one) => one.src)")
+
+    def hear(self, *clips):
+        for clip in clips:
+            self.keys(str(clip))
+            self.wait(f"clip {clip} to be heard", lambda: "heard" in self.text(f".clip.c{clip} .heard"))
+        self.keys(str(clips[-1]))
+
+    def answer(self, key):
+        """Without listening: the same key twice."""
+        self.ready()
+        shown = self.clips()
+        self.keys(key, key)
+        self.given += key
+        self.wait("the next clips", lambda: self.clips() != shown or self.shown("#finished"))
+
+
+def sign_in(page, server):
+    page.open(server.url)
+    page.wait("the question for a name", lambda: page.shown("#start"))
+    check(page.js("return document.activeElement.id") == "name", "the name is not asked for at once")
+    page.inspect("start")
+    page.keys("Ann", "\n")
+    page.ready()
+    page.done(0)
+
+
+def play(page):
+    page.wait("clips of the next three, fetched early", lambda: page.js(
+        "return new Set(performance.getEntriesByType('resource').flatMap((one) => one.name.match(/clip\\/\\d+$/) ?? [])).size") > 3)
+    page.keys("1")
+    page.wait("sound", lambda: page.position(1) > 0.2)
+    check(page.playing() == [1], "another clip plays")
+    early = page.position(1)
+    page.wait("sound that goes on", lambda: page.position(1) > early + 0.5)
+    page.keys("2")
+    page.wait("clip 2", lambda: page.position(2) > 0.2)
+    check(page.playing() == [2], "two clips play at once")
+    stands = page.position(1)
+    page.keys("2")
+    check(page.playing() == [], "2 does not pause clip 2")
+
+    page.click(".clip.c3 .wave input", 0.5)
+    page.wait("clip 3 at its middle", lambda: abs(page.position(3) - SECONDS / 2) < 0.3)
+    page.keys("\ue014", "\ue014")  # right arrow, twice
+    page.wait("clip 3 two seconds on", lambda: abs(page.position(3) - SECONDS / 2 - 2) < 0.3)
+    page.keys("\ue011")  # home
+    page.wait("clip 3 at its beginning", lambda: page.position(3) == 0)
+    check(page.position(1) == stands, "another clip moved")
+
+    page.click(".clip.c1 .wave input", 0.98)
+    page.click(".clip.c1 .play")
+    page.wait("a loop", lambda: 0 < page.position(1) < SECONDS / 2)
+    page.keys("p", "2")
+    page.wait("clip 2 where clip 1 was", lambda: page.playing() == [2] and page.position(2) > 0)
+    check(abs(page.position(2) - page.position(1)) < 1, "not at the same position")
+    page.keys("p", "2")
+
+
+def first_answer(page):
+    """Not taken before all three were heard, or it is said twice."""
+    page.open(page.js("return location.href"))
+    page.done(0)
+    page.hear(1, 2)  # a clip that is still loading plays as soon as it can
+    page.keys("q")
+    page.status("Hear 3 first")
+    page.inspect("task")
+    page.done(0)
+    page.hear(3)
+    page.keys("q")
+    page.given += "q"
+    page.status("Saved")
+    page.done(1)
+
+
+def keyboard(page):
+    for i in range(4):
+        page.answer("qwe"[i % 3])
+    page.done(5)
+    page.open(page.js("return location.href"))
+    page.ready()
+    page.done(5)
+    page.keys("u")
+    page.status("Taken back")
+    page.done(4)
+    page.answer("e")
+    page.done(5)
+    page.answer("w")
+    page.ready()
+    page.keys("s")
+    page.status("Skipped")
+    for i in range(3):
+        page.answer("qwe"[i % 3])
+    page.done(9)
+    page.wait("the pace", lambda: "a minute" in page.text("#pace"))
+    page.ready()
+    page.keys("?")
+    check(page.shown("#help"), "no help")
+    page.inspect("help")
+    page.keys("q", "q", "\ue00c")  # keys do nothing behind the help; escape
+    check(not page.shown("#help"), "escape does not close the help")
+    page.done(9)
+
+
+def without_server(page, server):
+    """An answer is saved when the server has said so, not earlier, and kept until then, over a reload too."""
+    page.ready()
+    server.process.send_signal(signal.SIGSTOP)
+    page.answer("e")
+    check(page.text("#status") == "Saving.", "shown as saved")
+    page.done(9)
+    server.process.send_signal(signal.SIGCONT)
+    page.status("Saved")
+    page.done(10)
+    page.ready()
+
+    server.stop()
+    page.answer("q")
+    page.wait("a warning", lambda: "1 answer not saved yet" in page.text("#banner"))
+    page.inspect("away")
+    check(page.text("#status") == "Not saved yet.", "shown as saved")
+    page.done(10)
+    server.start()
+    page.done(11)
+    page.wait("no warning", lambda: not page.shown("#banner"))
+
+    page.ready()
+    page.block("*/api/answer")
+    page.answer("w")
+    page.wait("a warning", lambda: "1 answer not saved yet" in page.text("#banner"))
+    page.open(page.js("return location.href"))
+    page.wait("a warning after reloading", lambda: "1 answer not saved yet" in page.text("#banner"))
+    page.block()
+    page.done(12)
+    page.ready()
+
+
+def second_listener(page):
+    page.click("#who")
+    page.wait("the question for a name", lambda: page.shown("#start"))
+    page.keys("Bob", "\n")  # in place of the other name, which is selected
+    page.done(0)
+    for _ in range(TRIPLETS):
+        page.answer("q")
+    page.wait("the end", lambda: page.shown("#finished"))
+    page.done(TRIPLETS)
+    page.inspect("finished")
+    page.keys("u")
+    page.wait("the last three again", lambda: page.shown("#task"))
+    page.answer("w")
+    page.wait("the end", lambda: page.shown("#finished"))
+
+
+def results(page, server):
+    page.open(server.url + "results")
+    page.wait("both listeners", lambda: [word in page.text("#listeners") for word in ("Ann", "Bob")] == [True, True])
+    check(re.fullmatch(r"−?[01]\.\d\d", page.text("#kappa")), f"kappa is {page.text('#kappa')}")
+    page.inspect("results")
+
+
+def token(page, server):
+    """Without the token the page says so, and with it all is as before."""
+    page.open(server.url)
+    page.wait("the end, where Bob is", lambda: page.shown("#finished"))
+    server.stop()
+    server.start("--token", "0123456789")
+    page.keys("u")
+    page.wait("a page that asks for the whole link", lambda: page.shown("#locked"))
+    page.inspect("locked")
+    page.open(server.url + "?token=0123456789")
+    page.wait("the end, where Bob is", lambda: page.shown("#finished"))
+
+
+def files(page, server):
+    """What was chosen is on record, each answer once and in order; the labels are some listener's."""
+    answers = server.events("answer")
+    check(len(server.events("skip")) == 1 and len(server.events("undo")) == 2, "not one skip, two undone")
+    check(len(answers) == len(page.given), f"{len(answers)} answers on record, {len(page.given)} given")
+    said = {}
+    for answer, key in zip(answers, page.given):
+        pair = [answer["shown"][i] for i in {"q": (0, 1), "w": (0, 2), "e": (1, 2)}[key]]
+        check([answer["anchor"], answer["positive"]] == pair, f"{key} is on record as {answer}")
+        said.setdefault(answer["row"], []).append(sorted(map(str, pair)))
+    check(min(answers[0]["replays"]) > 0 and answers[0]["seconds"] > 2, "the one that was listened to took no time")
+    rows = [(i, row) for i, row in enumerate(server.rows(), 1) if row["anchor"]]
+    check(rows and all(sorted([row["anchor"], row["positive"]]) in said[i] for i, row in rows), "labels that nobody gave")
+
+
+def main():
+    browser.skip_if_missing()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=pathlib.Path, required=True)
+    parser.add_argument("--pictures", type=pathlib.Path)
+    options = parser.parse_args()
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="attune-browser-"))
+    server = None
+    try:
+        server = Server(options.build.resolve(), folder)
+        with Page(options.pictures) as page:
+            sign_in(page, server)
+            play(page)
+            first_answer(page)
+            keyboard(page)
+            check(page.complaints() == [], "the browser complains")
+            without_server(page, server)
+            page.complaints()  # that the server was away
+            second_listener(page)
+            results(page, server)
+            check(page.complaints() == [], "the browser complains")
+            token(page, server)
+            files(page, server)
+            print("the page works" + ("" if browser.AXE else "; accessibility not checked: axe-core is missing, tests/browser/run fetches it"))
+    finally:
+        if server:
+            server.stop()
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
