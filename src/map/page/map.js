@@ -103,18 +103,19 @@ const chooseColouring = (index) => {
   entryOf = new Uint16Array(c.titles.length);
   let colour = 0;
   const unknown = (title) => title === "not known" || title === "no folder";
+  let others = null; // what there is no colour left for
   c.titles.forEach((title, i) => {
-    if (entries.length < palette.length + 1 || c.titles.length <= palette.length + 1) {
-      const plain = unknown(title) || colour >= palette.length;
-      entries.push({ title, size: c.sizes[i], colour: plain ? grey : palette[colour++], shown: true });
-      entryOf[i] = entries.length - 1;
+    if (unknown(title) || colour < palette.length) {
+      entryOf[i] = entries.length;
+      entries.push({ title, size: c.sizes[i], colour: unknown(title) ? grey : palette[colour++], shown: true });
     } else {
-      const last = entries[entries.length - 1];
-      if (!last.others) entries.push({ title: "", size: 0, colour: grey, shown: true, others: 0 });
-      const others = entries[entries.length - 1];
+      if (!others) {
+        others = { title: "", size: 0, colour: grey, shown: true, count: 0, at: entries.length };
+        entries.push(others);
+      }
       others.size += c.sizes[i];
-      others.title = `${++others.others} others`;
-      entryOf[i] = entries.length - 1;
+      others.title = `${++others.count} others`;
+      entryOf[i] = others.at;
     }
   });
   showLegend();
@@ -586,7 +587,6 @@ const pick = (i, sound) => {
     putName(to, other);
     to.addEventListener("click", () => {
       pick(other, true);
-      reveal(other);
       $("neighbours").querySelector(".to")?.focus();
     });
     near.className = "cosine";
@@ -598,7 +598,11 @@ const pick = (i, sound) => {
   $("near").textContent = K ? `${K} nearest tracks` : "No other track";
   $("said").textContent = `${fileOf(i)}. ${K} nearest tracks listed.`;
   play(i, sound && $("follow").checked);
-  requestAnimationFrame(resize);
+  hover(null);
+  requestAnimationFrame(() => { // the panel has taken its room from the map
+    resize();
+    reveal(i);
+  });
 };
 const reveal = (i) => { // moves the map only where the point would not be seen
   const x = screenX(i), y = screenY(i), edge = 40;
@@ -674,7 +678,7 @@ const jump = (i) => {
   entry(i).shown = true;
   showLegend();
   paint();
-  requestAnimationFrame(() => fly(px(i), py(i), Math.max(view.scale, whole * 6)));
+  requestAnimationFrame(() => requestAnimationFrame(() => fly(px(i), py(i), Math.max(view.scale, whole * 6))));
 };
 search.addEventListener("input", showFound);
 search.addEventListener("blur", closeFound);
