@@ -1,5 +1,5 @@
-/* page.c - page/map.html with what fills its places: the style, the script, what the map is about as
- * JSON, and its data in base64, which holds names of any bytes.
+/* page.c - page/map.html with what fills its places: the style, the script, what the map is about
+ * as JSON, and its data in base64, which holds names of any bytes.
  *
  * Data, little-endian: positions u16 (n, 2), from 0 to 65535 over the longer side; each colouring's
  * numbers u16 (n); neighbours' cosines u16 (n, k), 0 for -1 and 65535 for 1; neighbours u24 (n, k);

@@ -69,11 +69,11 @@ static void write_script(FILE *script, const attune_drawing *d, int kind)
     write_points(script, d, groups);
     attune_gnuplot_style(script);
     attune_gnuplot_output(script, "map", kind, 1100, 800);
-    fputs(
-        "unset grid\nunset border\nunset tics\nset size ratio -1\nset offsets graph 0.02, 0.02, "
-        "0.02, 0.02\n"
-        "set key outside right top nobox Left reverse spacing 1.1 samplen 1 width -2 textcolor rgb '#222222'\nset title ",
-        script);
+    fputs("unset grid\nunset border\nunset tics\nset size ratio -1\nset offsets graph 0.02, 0.02, "
+          "0.02, 0.02\n"
+          "set key outside right top nobox Left reverse spacing 1.1 samplen 1 width -2 textcolor "
+          "rgb '#222222'\nset title ",
+          script);
     quote(script, d->title);
     fputs(" noenhanced\n", script);
     uint32_t others = 0;

@@ -98,9 +98,9 @@ attune_status attune_gnuplot_run(const char *folder, const char *script, size_t 
     const int error = start(&process, folder, file);
     close(file);
     if (error == ENOENT) {
-        return attune_fail(
-            ATTUNE_ENOINPUT,
-            "%s: nothing is drawn: gnuplot is not installed (package gnuplot-nox)", folder);
+        return attune_fail(ATTUNE_ENOINPUT,
+                           "%s: nothing is drawn: gnuplot is not installed (package gnuplot-nox)",
+                           folder);
     }
     if (error) {
         return attune_fail(ATTUNE_EIO, "%s: nothing is drawn: cannot start gnuplot: %s", folder,

@@ -124,7 +124,7 @@ def main():
     try:
         url = make(options.build.resolve(), folder)
         with browser.Browser(options.pictures) as page:
-            draws(page, url, "webgl")
+            draws(page, url + "#webgl", "webgl")
             page.inspect("map")
             moves(page)
             finds_and_plays(page)

@@ -1,5 +1,5 @@
-// The map's page: decodes its data, draws points with WebGL (or by hand where there is none), and answers
-// pointer, keyboard and search. No network: everything is in this file.
+// The map's page: decodes its data, draws points with WebGL (or by hand where there is none, or with #canvas behind
+// the page's name), and answers pointer, keyboard and search. No network: everything is in this file.
 "use strict";
 const $ = (id) => document.getElementById(id);
 const about = JSON.parse($("about").textContent);
@@ -155,7 +155,8 @@ const order = (() => {
 })();
 
 const glPainter = (canvas) => {
-  const gl = canvas.getContext("webgl", { antialias: false, alpha: true, premultipliedAlpha: true });
+  // Where WebGL itself is software, drawing by hand is quicker.
+  const gl = canvas.getContext("webgl", { antialias: false, failIfMajorPerformanceCaveat: location.hash !== "#webgl" });
   if (!gl) return null;
   const shader = (type, source) => {
     const s = gl.createShader(type);
