@@ -248,14 +248,15 @@ static void shrink(float *positions, uint32_t n, uint64_t seed)
     }
 }
 
-static double perplexity_of(uint32_t n, const attune_layout_options *options)
+double attune_layout_perplexity(uint32_t n, const attune_layout_options *options)
 {
     return fmax(1, fmin(options->perplexity, (n - 1) / 3.0));
 }
 
 uint32_t attune_layout_neighbours(uint32_t n, const attune_layout_options *options)
 {
-    const uint32_t wanted = options->iterations ? (uint32_t)ceil(3 * perplexity_of(n, options)) : 0;
+    const uint32_t wanted =
+        options->iterations ? (uint32_t)ceil(3 * attune_layout_perplexity(n, options)) : 0;
     return wanted < n - 1 ? wanted : n - 1;
 }
 
@@ -282,7 +283,7 @@ attune_status attune_layout_find(float *positions, double *divergence, const att
     }
     shrink(positions, pairs->n, options->seed);
     status = attune_affinity_open(&affinity, pairs, nearest ? nearest : lists, wanted,
-                                  perplexity_of(pairs->n, options));
+                                  attune_layout_perplexity(pairs->n, options));
     free(nearest);
     if (status == ATTUNE_OK) {
         status = arrange(positions, divergence, &affinity, pairs->team, options);

@@ -17,6 +17,9 @@ typedef struct attune_layout_options {
     void *user;
 } attune_layout_options;
 
+/* The perplexity that n rows allow. */
+double attune_layout_perplexity(uint32_t n, const attune_layout_options *options);
+
 /* Neighbours of each row that t-SNE asks for; at most n - 1. */
 uint32_t attune_layout_neighbours(uint32_t n, const attune_layout_options *options);
 

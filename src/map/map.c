@@ -198,8 +198,8 @@ static attune_status draw(making *m)
     char layout[120];
     attune_drawing *d = &m->drawing;
     if (o->layout.iterations) {
-        snprintf(layout, sizeof(layout), "t-SNE, perplexity %g, %u steps", o->layout.perplexity,
-                 o->layout.iterations);
+        snprintf(layout, sizeof(layout), "t-SNE, perplexity %.3g, %u steps",
+                 attune_layout_perplexity(m->tracks.n, &o->layout), o->layout.iterations);
     } else {
         snprintf(layout, sizeof(layout), "The two principal axes");
     }
