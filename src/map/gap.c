@@ -97,7 +97,7 @@ static attune_status log_inertia(double *out, const sampling *s, const float *ve
 {
     attune_kmeans kmeans;
     const attune_status status =
-        attune_kmeans_open(&kmeans, vectors, s->n, s->E, k, ATTUNE_KMEANS_STARTS, s->seed, s->team);
+        attune_kmeans_open(&kmeans, vectors, s->n, s->E, k, ATTUNE_GAP_STARTS, s->seed, s->team);
     if (status == ATTUNE_OK) {
         *out = kmeans.inertia > s->nothing ? log(kmeans.inertia) : -INFINITY;
         attune_kmeans_close(&kmeans);

@@ -15,7 +15,8 @@
 enum {
     ATTUNE_GAP_MOST = 32,       /* clusters looked for at most */
     ATTUNE_GAP_REFERENCES = 10, /* sets of uniform rows */
-    ATTUNE_GAP_ROWS = 5000,     /* of more rows, as many are drawn */
+    ATTUNE_GAP_ROWS = 2000,     /* of more rows, as many are drawn */
+    ATTUNE_GAP_STARTS = 2,      /* of each k-means */
 };
 
 /* Of vectors (n, E), n at least 1. gaps (ATTUNE_GAP_MOST) and errors may be NULL; they are filled

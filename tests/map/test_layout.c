@@ -366,6 +366,12 @@ Test(layout, principal_axes)
             cr_assert(a == b || fabs(covariance) < 1e-12, "axes %d and %d: %g", a, b, covariance);
         }
     }
+    attune_principal again; /* to the last bit, with any number of threads */
+    attune_team *more = team_of(5);
+    assert_ok(attune_principal_open(&again, p.vectors, N, E, more));
+    cr_assert_eq(memcmp(again.axes, axes.axes, E * E * sizeof(double)), 0);
+    attune_principal_close(&again);
+    attune_team_close(more);
     float y[2 * N];
     double divergence = 1;
     const attune_layout_options options = {.iterations = 0};
