@@ -67,6 +67,7 @@ int command_export(int argc, char **argv);
 int command_fma(int argc, char **argv);
 int command_info(int argc, char **argv);
 int command_judge(int argc, char **argv);
+int command_map(int argc, char **argv);
 int command_merge(int argc, char **argv);
 int command_nearest(int argc, char **argv);
 int command_train(int argc, char **argv);

@@ -22,6 +22,7 @@ static const char help[] =
     "  fma        whether a copy of the Free Music Archive's dataset is whole\n"
     "  info       what a model, a checkpoint or an output holds\n"
     "  judge      a web page on which listeners judge triplets; how far they agree\n"
+    "  map        every track as a point to look at and listen to; groups of tracks\n"
     "  merge      several outputs to one\n"
     "  nearest    the tracks nearest to one, by row or by audio file\n"
     "  train      a network, from triplets or from audio alone\n"
@@ -46,12 +47,11 @@ static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"demo", command_demo},         {"embed", command_embed},
-    {"eval", command_eval},         {"export", command_export},
-    {"fma", command_fma},           {"info", command_info},
-    {"judge", command_judge},       {"merge", command_merge},
-    {"nearest", command_nearest},   {"train", command_train},
-    {"triplets", command_triplets}, {"decoder", command_decoder}, /* what --isolate starts */
+    {"demo", command_demo},       {"embed", command_embed}, {"eval", command_eval},
+    {"export", command_export},   {"fma", command_fma},     {"info", command_info},
+    {"judge", command_judge},     {"map", command_map},     {"merge", command_merge},
+    {"nearest", command_nearest}, {"train", command_train}, {"triplets", command_triplets},
+    {"decoder", command_decoder}, /* what --isolate starts */
 };
 
 static int dispatch(int argc, char **argv)

@@ -179,3 +179,18 @@ attune_pairs_visitor attune_nearest_visitor(attune_nearest *nearest)
 {
     return (attune_pairs_visitor){.data = nearest, .begin = begin, .take = take, .end = end};
 }
+
+attune_status attune_nearest_find(uint32_t *lists, const attune_pairs *pairs, uint32_t K)
+{
+    attune_nearest nearest;
+    attune_status status = attune_nearest_open(&nearest, pairs, NULL, pairs->n, K, NULL, false);
+    if (status == ATTUNE_OK) {
+        const attune_pairs_visitor visitor = attune_nearest_visitor(&nearest);
+        status = attune_pairs_visit(pairs, &visitor, 1);
+    }
+    if (status == ATTUNE_OK) {
+        memcpy(lists, nearest.lists, (size_t)pairs->n * K * sizeof(*lists));
+    }
+    attune_nearest_close(&nearest);
+    return status;
+}

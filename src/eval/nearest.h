@@ -32,6 +32,9 @@ void attune_nearest_close(attune_nearest *nearest); /* NULL-safe; also of {0} */
 /* What finds them: lists and means are there after attune_pairs_visit. */
 attune_pairs_visitor attune_nearest_visitor(attune_nearest *nearest);
 
+/* lists (n, K): of each row the K nearest, where nothing else is looked for; K below n. */
+attune_status attune_nearest_find(uint32_t *lists, const attune_pairs *pairs, uint32_t K);
+
 /* How evenly rows are others' neighbours. */
 typedef struct attune_hubness {
     double skew;      /* of how many lists a row stands in: 0 even, above 1 there are hubs */

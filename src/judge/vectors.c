@@ -51,7 +51,7 @@ attune_status attune_vectors_read(float **out, uint32_t *E, uint32_t *missing,
 {
     attune_space space = {0};
     *out = NULL;
-    attune_status status = attune_space_read(&space, path, NULL);
+    attune_status status = attune_space_read(&space, path, NULL, ATTUNE_SPACE_EMBEDDING);
     if (status == ATTUNE_OK) {
         attune_space_normalise(&space);
         *E = space.E;

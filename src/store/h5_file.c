@@ -267,11 +267,11 @@ bool attune_h5_create(attune_h5_file *file)
     return file->id >= 0;
 }
 
-bool attune_h5_open(attune_h5_file *file)
+static bool open_file(attune_h5_file *file, unsigned flags)
 {
     hid_t access = access_list(file);
     if (access >= 0) {
-        file->id = H5Fopen("attune", H5F_ACC_RDONLY, access);
+        file->id = H5Fopen("attune", flags, access);
     }
     if (file->id < 0) {
         attune_h5_note(file);
@@ -280,6 +280,16 @@ bool attune_h5_open(attune_h5_file *file)
         H5Pclose(access);
     }
     return file->id >= 0;
+}
+
+bool attune_h5_open(attune_h5_file *file)
+{
+    return open_file(file, H5F_ACC_RDONLY);
+}
+
+bool attune_h5_open_to_change(attune_h5_file *file)
+{
+    return open_file(file, H5F_ACC_RDWR);
 }
 
 bool attune_h5_close(attune_h5_file *file)

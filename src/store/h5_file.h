@@ -28,10 +28,11 @@ typedef struct attune_h5_file {
  * others. ATTUNE_ENOINPUT or ATTUNE_EIO, or ATTUNE_EDATA that says to give `wanted`. */
 attune_status attune_h5_open_path(int *fd, const char *path, const char *wanted);
 
-/* Creates, or opens for reading, the HDF5 file behind `file->fd`. `file` must stay where it is
- * until it is closed. False on failure, with the reason noted. */
+/* Creates, or opens for reading or for changing, the HDF5 file behind `file->fd`. `file` must stay
+ * where it is until it is closed. False on failure, with the reason noted. */
 bool attune_h5_create(attune_h5_file *file);
 bool attune_h5_open(attune_h5_file *file);
+bool attune_h5_open_to_change(attune_h5_file *file);
 
 /* Closes what HDF5 holds; fd stays open. Every object in the file must be closed before. */
 bool attune_h5_close(attune_h5_file *file);

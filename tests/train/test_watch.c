@@ -358,7 +358,7 @@ Test(watch, works_without_gnuplot)
     const char *old = strdup(getenv("PATH"));
     run_drawing("run", "none");
     cr_assert_eq(warnings, 1);
-    cr_assert(strstr(warned, "run: no curves are drawn: gnuplot is not installed"), "%s", warned);
+    cr_assert(strstr(warned, "run: nothing is drawn: gnuplot is not installed"), "%s", warned);
     run_drawing("other", temporary_path("bad"));
     cr_assert_eq(warnings, 2);
     cr_assert(strstr(warned, "gnuplot failed (exit 3)"), "%s", warned);
