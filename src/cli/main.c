@@ -22,7 +22,7 @@ static const char help[] =
     "  fma        whether a copy of the Free Music Archive's dataset is whole\n"
     "  info       what a model, a checkpoint or an output holds\n"
     "  merge      several outputs to one\n"
-    "  nearest    the tracks nearest to one, by row or by audio file\n"
+    "  nearest    the tracks nearest to others, or on the way from one to another\n"
     "  train      a network, from triplets or from audio alone\n"
     "  triplets   of tracks, from FMA's metadata; what the parts of a split share\n"
     "\n"
