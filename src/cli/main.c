@@ -24,7 +24,7 @@ static const char help[] =
     "  judge      a web page on which listeners judge triplets; how far they agree\n"
     "  map        every track as a point to look at and listen to; groups of tracks\n"
     "  merge      several outputs to one\n"
-    "  nearest    the tracks nearest to one, by row or by audio file\n"
+    "  nearest    the tracks nearest to others, or on the way from one to another\n"
     "  train      a network, from triplets or from audio alone\n"
     "  triplets   of tracks, from FMA's metadata; what the parts of a split share\n"
     "\n"

@@ -210,8 +210,12 @@ static attune_status write_answers(attune_ann *ann)
                                ? ATTUNE_OK
                                : attune_fail_memory("neighbours", size * sizeof(*distances));
     for (uint64_t q = 0; status == ATTUNE_OK && q < ann->queries; q++) {
-        attune_neighbours_take(ann->neighbours, q, indices + q * ann->nearest,
-                               distances + q * ann->nearest);
+        uint32_t count = 0;
+        const attune_near *near = attune_neighbours_of(ann->neighbours, q, &count);
+        for (uint32_t i = 0; i < count; i++) {
+            indices[q * ann->nearest + i] = (int32_t)near[i].row;
+            distances[q * ann->nearest + i] = (float)near[i].distance;
+        }
     }
     if (status == ATTUNE_OK) {
         status = write_dataset(ann, "neighbors", H5T_STD_I32LE, H5T_NATIVE_INT32, ann->queries,

@@ -14,22 +14,17 @@
 
 enum { TILE = 32, THREADS_MAX = 256 };
 
-typedef struct attune_neighbour {
-    double distance;
-    uint64_t index;
-} attune_neighbour;
-
 struct attune_neighbours {
     const float *queries; /* (Q, E) */
     size_t count, tiles;
     int embedding, threads;
-    uint32_t nearest;        /* K */
-    float margin;            /* more than a cosine in f32 can be wrong by */
-    float *tiled;            /* (tiles, E, TILE) */
-    float *limits;           /* (tiles, TILE): cosines below are too far */
-    double *lengths;         /* (Q) */
-    attune_neighbour *heaps; /* (Q, K), the farthest first */
-    uint32_t *sizes;         /* (Q) */
+    uint32_t nearest;   /* K */
+    float margin;       /* more than a cosine in f32 can be wrong by */
+    float *tiled;       /* (tiles, E, TILE) */
+    float *limits;      /* (tiles, TILE): cosines below are too far */
+    double *lengths;    /* (Q) */
+    attune_near *heaps; /* (Q, K) */
+    uint32_t *sizes;    /* (Q) */
     uint64_t offered;
     const float *rows; /* the block at hand (row_count, E), and its rows divided by their lengths */
     float *unit;
@@ -110,53 +105,19 @@ void attune_neighbours_free(attune_neighbours *neighbours)
     }
 }
 
-static bool farther(attune_neighbour a, attune_neighbour b)
-{
-    return a.distance != b.distance ? a.distance > b.distance : a.index > b.index;
-}
-
-/* Puts `new` in the place of the heap's first and restores the order. */
-static void sift_down(attune_neighbour *heap, uint32_t size, attune_neighbour new)
-{
-    uint32_t at = 0;
-    for (uint64_t child = 1; child < size; child = 2 * (uint64_t)at + 1) {
-        if (child + 1 < size && farther(heap[child + 1], heap[child])) {
-            child++;
-        }
-        if (!farther(heap[child], new)) {
-            break;
-        }
-        heap[at] = heap[child];
-        at = (uint32_t)child;
-    }
-    heap[at] = new;
-}
-
-static void sift_up(attune_neighbour *heap, uint32_t at, attune_neighbour new)
-{
-    for (; at > 0 && farther(new, heap[(at - 1) / 2]); at = (at - 1) / 2) {
-        heap[at] = heap[(at - 1) / 2];
-    }
-    heap[at] = new;
-}
-
 /* Looks at a row that may be near enough. */
 static void offer(attune_neighbours *n, size_t query, size_t row)
 {
     const size_t width = (size_t)n->embedding;
     const float *a = n->queries + query * width, *b = n->rows + row * width;
-    attune_neighbour *heap = n->heaps + query * n->nearest;
+    attune_near *heap = n->heaps + query * n->nearest;
     double dot = 0;
     for (size_t e = 0; e < width; e++) {
         dot += (double)a[e] * (double)b[e];
     }
-    const attune_neighbour new = {.distance = 1 - dot / (n->lengths[query] * n->row_lengths[row]),
-                                  .index = n->offered + row};
-    if (n->sizes[query] < n->nearest) {
-        sift_up(heap, n->sizes[query]++, new);
-    } else if (farther(heap[0], new)) {
-        sift_down(heap, n->nearest, new);
-    }
+    const attune_near new = {.distance = 1 - dot / (n->lengths[query] * n->row_lengths[row]),
+                             .row = n->offered + row};
+    attune_heap_offer(heap, &n->sizes[query], n->nearest, new);
     if (n->sizes[query] == n->nearest) {
         n->limits[query] = (float)(1 - heap[0].distance) - n->margin;
     }
@@ -250,13 +211,11 @@ attune_status attune_neighbours_offer(attune_neighbours *neighbours, const float
     return ATTUNE_OK;
 }
 
-void attune_neighbours_take(attune_neighbours *neighbours, size_t query, int32_t *indices,
-                            float *distances)
+const attune_near *attune_neighbours_of(attune_neighbours *neighbours, size_t query,
+                                        uint32_t *count)
 {
-    attune_neighbour *heap = neighbours->heaps + query * neighbours->nearest;
-    for (uint32_t size = neighbours->nearest; size > 0; size--) {
-        indices[size - 1] = (int32_t)heap[0].index;
-        distances[size - 1] = (float)heap[0].distance;
-        sift_down(heap, size - 1, heap[size - 1]);
-    }
+    attune_near *heap = neighbours->heaps + query * neighbours->nearest;
+    *count = neighbours->sizes[query];
+    attune_heap_sort(heap, *count);
+    return heap;
 }

@@ -8,6 +8,7 @@
 #define ATTUNE_SRC_STORE_NEIGHBOURS_H
 
 #include "attune/status.h"
+#include "store/heap.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -19,13 +20,14 @@ attune_status attune_neighbours_create(attune_neighbours **out, const float *que
                                        int embedding, uint32_t nearest, int threads);
 void attune_neighbours_free(attune_neighbours *neighbours); /* NULL-safe */
 
-/* Takes the next `count` rows (count, E), whose indices are the next ones from 0 on. */
+/* Takes the next `count` rows (count, E), whose indices are the next ones from 0 on. Rows of NaN
+ * are nobody's neighbours. */
 attune_status attune_neighbours_offer(attune_neighbours *neighbours, const float *rows,
                                       size_t count);
 
-/* Query `query`'s neighbours, nearest first: (K) indices and distances. At least K rows must have
- * been offered; to be called once a query, at the end. */
-void attune_neighbours_take(attune_neighbours *neighbours, size_t query, int32_t *indices,
-                            float *distances);
+/* Query `query`'s neighbours, nearest first: K of them, or as many as there were rows. They are the
+ * neighbours' own. To be called at the end. */
+const attune_near *attune_neighbours_of(attune_neighbours *neighbours, size_t query,
+                                        uint32_t *count);
 
 #endif

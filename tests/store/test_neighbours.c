@@ -73,10 +73,8 @@ static void check(const near_case *c)
     float *queries = calloc(c->queries, width * sizeof(float));
     float *rows = calloc(c->rows, width * sizeof(float));
     near_row *all = calloc(c->rows, sizeof(*all));
-    int32_t *indices = calloc(c->nearest, sizeof(*indices));
-    float *distances = calloc(c->nearest, sizeof(*distances));
     attune_neighbours *neighbours = NULL;
-    cr_assert(queries && rows && all && indices && distances);
+    cr_assert(queries && rows && all);
     fill(queries, c->queries, c, 1);
     fill(rows, c->rows, c, 2);
     assert_ok(attune_neighbours_create(&neighbours, queries, c->queries, c->embedding, c->nearest,
@@ -90,22 +88,22 @@ static void check(const near_case *c)
             all[i] = (near_row){distance(queries + q * width, rows + i * width, c->embedding), i};
         }
         qsort(all, c->rows, sizeof(*all), compare);
-        attune_neighbours_take(neighbours, q, indices, distances);
+        uint32_t count = 0;
+        const attune_near *near = attune_neighbours_of(neighbours, q, &count);
+        cr_assert_eq(count, c->nearest);
         for (uint32_t k = 0; k < c->nearest; k++) {
-            cr_assert_eq((size_t)indices[k], all[k].index,
-                         "%zu rows, kind %d, query %zu: neighbour %u is row %d at %.9g, not %zu "
+            cr_assert_eq(near[k].row, all[k].index,
+                         "%zu rows, kind %d, query %zu: neighbour %u is row %llu at %.9g, not %zu "
                          "at %.9g",
-                         c->rows, c->kind, q, k, indices[k], (double)distances[k], all[k].index,
-                         all[k].distance);
-            cr_assert_eq(distances[k], (float)all[k].distance);
+                         c->rows, c->kind, q, k, (unsigned long long)near[k].row, near[k].distance,
+                         all[k].index, all[k].distance);
+            cr_assert_eq(near[k].distance, all[k].distance);
         }
     }
     attune_neighbours_free(neighbours);
     free(queries);
     free(rows);
     free(all);
-    free(indices);
-    free(distances);
 }
 
 Test(neighbours, are_those_of_sorting_all_distances)
