@@ -78,6 +78,11 @@ typedef struct attune_search {
     uint32_t (*place)(uint32_t *counts, size_t stride, uint32_t *close,
                       const attune_search_bins *bins, const float *values, uint32_t count);
 
+    /* The same for a few steps (few), each of which all values are compared with: adds to counts[i]
+     * how many are above steps[i] + margin, those that are close to another step included. */
+    uint32_t (*beyond)(uint32_t *counts, uint32_t *close, const float *steps, float margin,
+                       uint32_t few, const float *values, uint32_t count);
+
     /* Sum over values v (count) of sqrt(max(0, square - 2 v)). */
     double (*distances)(const float *values, float square, uint32_t count);
 } attune_search;

@@ -98,6 +98,31 @@ static uint32_t place(uint32_t *counts, size_t stride, uint32_t *close,
     return found;
 }
 
+static uint32_t beyond(uint32_t *counts, uint32_t *close, const float *steps, float margin,
+                       uint32_t few, const float *values, uint32_t count)
+{
+    uint32_t found = 0;
+    for (uint32_t first = 0; first < count; first += BLOCK) {
+        vf x[BLOCK / W];
+        uint64_t near = 0;
+        for (int i = 0; i < BLOCK / W; i++) {
+            x[i] = load(values + first + i * W);
+        }
+        for (uint32_t s = 0; s < few; s++) {
+            const vf high = broadcast(steps[s] + margin), low = broadcast(steps[s] - margin);
+            uint64_t past = 0, from = 0;
+            for (int i = 0; i < BLOCK / W; i++) {
+                past |= (uint64_t)lanes_above(x[i], high) << (i * W);
+                from |= (uint64_t)lanes_above(x[i], low) << (i * W);
+            }
+            counts[s] += (uint32_t)__builtin_popcountll(past);
+            near |= from & ~past;
+        }
+        found = write_lanes(close, found, near, first);
+    }
+    return found;
+}
+
 static double distances(const float *values, float square, uint32_t count)
 {
     double all = 0;
@@ -121,5 +146,6 @@ const attune_search ATTUNE_KERNEL(attune_search) = {
     .above = above,
     .between = between,
     .place = place,
+    .beyond = beyond,
     .distances = distances,
 };

@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Relatives up to which comparing with each is cheaper than bins are. */
+enum { FEW = 20 };
+
 enum { COPIES = ATTUNE_SEARCH_COPIES, CLOSE = ATTUNE_SEARCH_CLOSE, MOST = ATTUNE_SEARCH_MOST };
 
 static int by_distance(const void *a, const void *b)
@@ -102,7 +105,10 @@ attune_status attune_ranks_begin(attune_ranks *ranks, const attune_kinship *kins
             (float)attune_pairs_nearness(kinship->pairs, query, r->relatives[i].squared);
     }
     memset(r->counts, 0, ((size_t)r->count + 1) * COPIES * sizeof(*r->counts));
-    fill_bins(r, (float)kinship->pairs->margin);
+    r->few = r->count <= FEW;
+    if (!r->few) {
+        fill_bins(r, (float)kinship->pairs->margin);
+    }
     return ATTUNE_OK;
 }
 
@@ -152,7 +158,8 @@ bool attune_ranks_stand(attune_standing *out, const attune_ranks *ranks,
                         const attune_kinship *kinship, uint32_t query, uint32_t row, float value)
 {
     const float margin = (float)kinship->pairs->margin;
-    const uint32_t at = attune_search_place(&ranks->bins, value);
+    const uint32_t at =
+        ranks->few ? CLOSE : attune_search_place(&ranks->bins, value); /* close to the first */
     if (row == query) {
         return false;
     }
@@ -171,11 +178,43 @@ bool attune_ranks_stand(attune_standing *out, const attune_ranks *ranks,
     return true;
 }
 
+/* Counts a row above the relatives behind its place, or none, where it was counted above those
+ * that it is beyond. */
+static void count_again(attune_ranks *r, uint32_t place, float value, float margin)
+{
+    for (uint32_t i = 0; i < r->count; i++) {
+        r->counts[i] += (uint32_t)(i >= place) - (uint32_t)(value > r->nearness[i] + margin);
+    }
+}
+
+static void take_few(attune_ranks *r, uint32_t *close, const attune_kinship *kinship,
+                     uint32_t query, const float *values, uint32_t first, uint32_t count)
+{
+    const float margin = (float)kinship->pairs->margin;
+    const uint32_t found = kinship->pairs->search->beyond(
+        r->counts, close, r->nearness, margin, r->count, values, attune_pairs_padded(count));
+    bool own = query >= first && query < first + count;
+    attune_standing s;
+    for (uint32_t i = 0; i < found; i++) {
+        const uint32_t at = close[i];
+        const bool counts = attune_ranks_stand(&s, r, kinship, query, first + at, values[at]);
+        count_again(r, counts ? s.place : r->count, values[at], margin);
+        own = own && first + at != query;
+    }
+    if (own) {
+        count_again(r, r->count, values[query - first], margin);
+    }
+}
+
 void attune_ranks_take(attune_ranks *ranks, uint32_t *close, const attune_kinship *kinship,
                        uint32_t query, const float *values, uint32_t first, uint32_t count)
 {
     attune_ranks *r = ranks;
     const uint32_t padded = attune_pairs_padded(count);
+    if (r->few) {
+        take_few(r, close, kinship, query, values, first, count);
+        return;
+    }
     const uint32_t found = kinship->pairs->search->place(r->counts, (size_t)r->count + 1, close,
                                                          &r->bins, values, padded);
     attune_standing s;
@@ -204,6 +243,10 @@ void attune_ranks_end(attune_ranks *ranks)
     const size_t stride = (size_t)ranks->count + 1;
     uint32_t before = 0;
     for (uint32_t i = 0; i < ranks->count; i++) {
+        if (ranks->few) {
+            ranks->relatives[i].rank = ranks->counts[i] + i;
+            continue;
+        }
         for (size_t c = 0; c < COPIES; c++) {
             before += ranks->counts[c * stride + i];
         }

@@ -4,7 +4,8 @@
  * The relatives' exact distances are sorted. A row's place is how many relatives are nearer than
  * it; a relative's rank is then the number of relatives before it and of rows with a place up to
  * its own. Nearness is cut into bins, and most bins hold no relative: their rows are only counted.
- * The few that lie in a bin with a relative, or within the margin of one, are looked at exactly. */
+ * The few that lie in a bin with a relative, or within the margin of one, are looked at exactly.
+ * Where relatives are few, every row is compared with each of them instead. */
 #ifndef ATTUNE_SRC_EVAL_RANKS_H
 #define ATTUNE_SRC_EVAL_RANKS_H
 
@@ -21,9 +22,11 @@ typedef struct attune_relative {
 typedef struct attune_ranks {
     attune_relative *relatives; /* (capacity), nearest first; ranks after attune_ranks_end */
     float *nearness;            /* (capacity) */
-    uint32_t *counts;           /* (copies, capacity + 2): rows by place that are no relatives */
+    uint32_t *counts;           /* (copies, capacity + 1): rows by place that are no relatives; of
+                                 * few relatives, how many are nearer than each */
     uint32_t count, capacity;
-    attune_search_bins bins;
+    bool few;
+    attune_search_bins bins; /* unless they are few */
 } attune_ranks;
 
 /* Labels, in columns; rows are relatives if they share one of any column. */
