@@ -125,18 +125,24 @@ static uint32_t beyond(uint32_t *counts, uint32_t *close, const float *steps, fl
 
 static double distances(const float *values, float square, uint32_t count)
 {
-    double all = 0;
+    enum { LANES = BLOCK / 4 };
+    const vf whole = broadcast(square), zero = broadcast(0), two = broadcast(2);
+    double sums[LANES] = {0}, all = 0;
     for (uint32_t first = 0; first < count; first += BLOCK) {
-        float sums[BLOCK / 4] = {0}; /* of four each: f32 does not drown in more */
-        for (uint32_t i = first; i < first + BLOCK; i += BLOCK / 4) {
-            for (uint32_t j = 0; j < BLOCK / 4; j++) {
-                const float squared = square - 2 * values[i + j];
-                sums[j] += sqrtf(squared > 0 ? squared : 0);
-            }
+        float roots[BLOCK];
+        for (int i = 0; i < BLOCK; i += W) {
+            store(roots + i, max_v(whole - two * load(values + first + i), zero));
         }
-        for (int j = 0; j < BLOCK / 4; j++) {
-            all += (double)sums[j];
+        for (int i = 0; i < BLOCK; i++) {
+            roots[i] = sqrtf(roots[i]);
         }
+        for (int j = 0; j < LANES; j++) { /* of four each: f32 does not drown in more */
+            sums[j] +=
+                (double)(roots[j] + roots[j + LANES] + roots[j + 2 * LANES] + roots[j + 3 * LANES]);
+        }
+    }
+    for (int j = 0; j < LANES; j++) {
+        all += sums[j];
     }
     return all;
 }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Relatives up to which comparing with each is cheaper than bins are. */
-enum { FEW = 20 };
+enum { FEW = 48 };
 
 enum { COPIES = ATTUNE_SEARCH_COPIES, CLOSE = ATTUNE_SEARCH_CLOSE, MOST = ATTUNE_SEARCH_MOST };
 
