@@ -8,54 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct attune_nearest_row {
-    double squared;
-    uint32_t row;
-} neighbour;
-
 typedef struct attune_nearest_slot {
-    neighbour *heap; /* (K), the farthest first */
+    attune_near *heap; /* (K), by squared distance */
     uint32_t count;
     float limit; /* values below are too far */
     double sum;  /* of distances */
 } slot;
 
-static bool farther(neighbour a, neighbour b)
-{
-    return a.squared != b.squared ? a.squared > b.squared : a.row > b.row;
-}
-
-/* Puts `new` in the place of the heap's first and restores the order. */
-static void sift_down(neighbour *heap, uint32_t count, neighbour new)
-{
-    uint32_t at = 0;
-    for (uint64_t child = 1; child < count; child = 2 * (uint64_t)at + 1) {
-        if (child + 1 < count && farther(heap[child + 1], heap[child])) {
-            child++;
-        }
-        if (!farther(heap[child], new)) {
-            break;
-        }
-        heap[at] = heap[child];
-        at = (uint32_t)child;
-    }
-    heap[at] = new;
-}
-
 static void offer(const attune_nearest *s, slot *to, uint32_t query, uint32_t row)
 {
-    const neighbour new = {.squared = attune_pairs_squared(s->pairs, query, row), .row = row};
-    if (to->count < s->K) {
-        uint32_t at = to->count++;
-        for (; at > 0 && farther(new, to->heap[(at - 1) / 2]); at = (at - 1) / 2) {
-            to->heap[at] = to->heap[(at - 1) / 2];
-        }
-        to->heap[at] = new;
-    } else if (farther(to->heap[0], new)) {
-        sift_down(to->heap, s->K, new);
-    }
+    const attune_near new = {.distance = attune_pairs_squared(s->pairs, query, row), .row = row};
+    attune_heap_offer(to->heap, &to->count, s->K, new);
     if (to->count == s->K) {
-        to->limit = (float)(attune_pairs_nearness(s->pairs, query, to->heap[0].squared) -
+        to->limit = (float)(attune_pairs_nearness(s->pairs, query, to->heap[0].distance) -
                             2 * s->pairs->margin);
     }
 }
@@ -132,9 +97,9 @@ static void end(void *data, uint32_t query, uint32_t slot_number)
     for (uint32_t i = from->count; i < s->K; i++) {
         s->lists[at * s->K + i] = ATTUNE_NO_ROW;
     }
-    for (uint32_t size = from->count; size > 0; size--) {
-        s->lists[at * s->K + size - 1] = from->heap[0].row;
-        sift_down(from->heap, size - 1, from->heap[size - 1]);
+    attune_heap_sort(from->heap, from->count);
+    for (uint32_t i = 0; i < from->count; i++) {
+        s->lists[at * s->K + i] = (uint32_t)from->heap[i].row;
     }
 }
 

@@ -5,6 +5,7 @@
 #define ATTUNE_SRC_EVAL_NEAREST_H
 
 #include "eval/pairs.h"
+#include "store/heap.h"
 
 #include <stdbool.h>
 
@@ -18,8 +19,8 @@ typedef struct attune_nearest {
     double *means;   /* (count): the mean distance to all other rows, also those not `among` */
     uint32_t *place; /* (n): of a row in `lists`, ATTUNE_NO_ROW: it is no query */
     struct attune_nearest_slot *slots;
-    struct attune_nearest_row *heaps; /* (slots, K) */
-    uint32_t *near;                   /* by thread: (block) */
+    attune_near *heaps; /* (slots, K) */
+    uint32_t *near;     /* by thread: (block) */
 } attune_nearest;
 
 /* Queries (count): each row at most once; NULL: all rows. Means are kept if they are wanted. On

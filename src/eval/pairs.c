@@ -1,4 +1,4 @@
-/* pairs.c - blocks of 32 queries by 2,048 rows: both, and their products, stay in a core's cache.
+/* pairs.c - blocks of queries by rows: both, and their products, stay in a core's cache.
  */
 #include "eval/pairs.h"
 

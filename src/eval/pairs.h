@@ -42,7 +42,8 @@ static inline double attune_pairs_nearness(const attune_pairs *pairs, uint32_t a
     return (pairs->square[a] - squared / (pairs->scale * pairs->scale)) / 2;
 }
 
-enum { ATTUNE_PAIRS_SLOTS = 32, ATTUNE_PAIRS_BLOCK = 2048 };
+/* Rows of 4,096 bytes and their multiples would fall into the same sets of a cache. */
+enum { ATTUNE_PAIRS_SLOTS = 64, ATTUNE_PAIRS_BLOCK = 960 };
 
 /* What is done with each row as a query. Its calls come from one thread: begin, then `take` for
  * each block of rows upwards, then end. `slot` is what keeps it apart from others under way: below
