@@ -68,6 +68,10 @@ static attune_status read_output(attune_space *s, const char *path, attune_space
         status = descriptors && !attributes->descriptors
                      ? fail_descriptors(path)
                      : attune_rows_create(&rows, attributes->embedding);
+        s->root = strdup(attributes->root);
+        status = status == ATTUNE_OK && !s->root
+                     ? attune_fail_memory("a path", strlen(attributes->root))
+                     : status;
     }
     const uint64_t total = status == ATTUNE_OK ? attune_store_count(store) : 0;
     for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += BLOCK) {
@@ -162,6 +166,7 @@ void attune_space_free(attune_space *space)
         free(space->vectors);
         free(space->labels);
         free(space->title);
+        free(space->root);
         *space = (attune_space){0};
     }
 }
@@ -185,7 +190,8 @@ attune_status attune_space_select(attune_space *space, const uint32_t *rows, uin
         space->names[rows[i]] = NULL;
     }
     to.title = space->title;
-    space->title = NULL;
+    to.root = space->root;
+    space->title = space->root = NULL;
     attune_space_free(space);
     *space = to;
     return ATTUNE_OK;

@@ -18,6 +18,7 @@ typedef struct attune_space {
     char *title;           /* what it is called in tables */
     float *vectors;        /* (n, E) */
     char **names;          /* (n) */
+    char *root;            /* of an output of attune: what names without a / before are below */
     attune_labels *labels; /* (n), or NULL where the file has none */
     uint32_t n, E, capacity;
     uint32_t left_out; /* rows of the file that have no vector */

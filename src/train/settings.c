@@ -103,7 +103,7 @@ const attune_setting attune_settings_table[] = {
     REAL("mix", mix, 0, 1, D("0"), "weight of a second label's loss; the first has 1 less that"),
     CHOICE("mix-label", mix_label, LABELS, D("group"), "the second label"),
     TEXT("teacher", teacher, "EMBEDDINGS",
-         "an output of attune embed whose distances are to be learnt"),
+         "what attune eval reads (.h5, .npy, .csv), whose distances are to be learnt"),
     REAL("teacher-weight", teacher_weight, 0, 1000, D("1"), "beside the loss"),
     CHOICE("norm", norm_together, "apart|together", D("apart", NULL, "together"),
            "anchors, positives and negatives are normalised each by their own statistics, as "

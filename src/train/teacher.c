@@ -1,74 +1,55 @@
 /* teacher.c - the teacher's rows by track, each of length 1. */
 #include "train/teacher.h"
 
+#include "eval/space.h"
 #include "status/error.h"
 
-#include "attune/store.h"
-
-#include <math.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS_AT_A_TIME = 4096 };
-
 struct attune_teacher {
     int D;
-    uint32_t tracks, count;
+    uint32_t count;
+    bool *known;  /* (tracks) */
     float *rows;  /* (tracks, D); zeros where there is none */
     float *batch; /* (B, D), grown as needed */
     int B;
 };
 
-/* A track's number by its path. */
-typedef struct place {
-    const char *path;
-    uint32_t track;
-} place;
-
-static int by_path(const void *a, const void *b)
+/* The track that a row's name is of: a path below the teacher's root, or what a triplet file may
+ * call a track. */
+static attune_status track_of(uint32_t *out, const attune_tracks *tracks, const attune_space *space,
+                              const char *name)
 {
-    return strcmp(((const place *)a)->path, ((const place *)b)->path);
+    char path[PATH_MAX];
+    attune_status status = ATTUNE_OK;
+    *out = ATTUNE_NO_TRACK;
+    if (space->root && name[0] != '/') {
+        const int length = snprintf(path, sizeof(path), "%s/%s", space->root, name);
+        status = length > 0 && (size_t)length < sizeof(path)
+                     ? attune_tracks_look_up(out, tracks, path)
+                     : ATTUNE_OK;
+    }
+    return status || *out != ATTUNE_NO_TRACK ? status : attune_tracks_look_up(out, tracks, name);
 }
 
-static void take_row(attune_teacher *teacher, const attune_row *row, const char *root,
-                     const place *places)
+static attune_status take_rows(attune_teacher *teacher, attune_space *space,
+                               const attune_tracks *tracks)
 {
-    char path[8192];
-    const bool absolute = row->path[0] == '/', slash = !absolute && root[strlen(root) - 1] != '/';
-    snprintf(path, sizeof(path), "%s%s%s", absolute ? "" : root, slash ? "/" : "", row->path);
-    const place key = {.path = path},
-                *found = bsearch(&key, places, teacher->tracks, sizeof(*places), by_path);
-    double length = 0;
-    for (int i = 0; found && i < teacher->D; i++) {
-        length += (double)row->embedding[i] * row->embedding[i];
-    }
-    if (!(length > 0) || !isfinite(length)) {
-        return; /* a failed row, or another file */
-    }
-    for (int i = 0; i < teacher->D; i++) {
-        teacher->rows[(size_t)found->track * teacher->D + i] =
-            (float)(row->embedding[i] / sqrt(length));
-    }
-    teacher->count++;
-}
-
-static attune_status read_rows(attune_teacher *teacher, attune_store *store, const place *places)
-{
-    const uint64_t all = attune_store_count(store);
-    const char *root = attune_store_attributes_of(store)->root;
-    attune_rows *rows = NULL;
-    attune_status status = attune_rows_create(&rows, teacher->D);
-    for (uint64_t first = 0; !status && first < all; first += ROWS_AT_A_TIME) {
-        const uint64_t count = all - first < ROWS_AT_A_TIME ? all - first : ROWS_AT_A_TIME;
-        attune_rows_clear(rows);
-        status = attune_store_read(store, first, count, rows);
-        for (size_t i = 0; !status && i < count; i++) {
-            const attune_row row = attune_rows_get(rows, i);
-            take_row(teacher, &row, root, places);
+    const size_t D = space->E;
+    attune_status status = ATTUNE_OK;
+    attune_space_normalise(space);
+    for (uint32_t i = 0; i < space->n && !status; i++) {
+        uint32_t track;
+        status = track_of(&track, tracks, space, space->names[i]);
+        if (!status && track != ATTUNE_NO_TRACK) {
+            teacher->count += !teacher->known[track];
+            teacher->known[track] = true;
+            memcpy(teacher->rows + track * D, space->vectors + i * D, D * sizeof(float));
         }
     }
-    attune_rows_free(rows);
     return status;
 }
 
@@ -76,33 +57,23 @@ attune_status attune_teacher_open(attune_teacher **out, const char *path,
                                   const attune_tracks *tracks)
 {
     const uint32_t count = attune_tracks_count(tracks);
+    attune_space space = {0};
     attune_teacher *teacher = calloc(1, sizeof(*teacher));
-    place *places = calloc((size_t)count + 1, sizeof(*places));
-    attune_store *store = NULL;
-    attune_status status = teacher && places ? attune_store_open(&store, path)
-                                             : attune_fail_memory("a teacher", count);
+    attune_status status = teacher ? attune_space_read(&space, path, NULL, ATTUNE_SPACE_EMBEDDING)
+                                   : attune_fail_memory("a teacher", sizeof(*teacher));
     *out = NULL;
-    if (status) {
-        goto done;
+    if (!status) {
+        teacher->D = (int)space.E;
+        teacher->known = calloc((size_t)count + 1, sizeof(*teacher->known));
+        teacher->rows = calloc((size_t)count * space.E + 1, sizeof(float));
+        status = teacher->known && teacher->rows
+                     ? take_rows(teacher, &space, tracks)
+                     : attune_fail_memory("a teacher's embeddings", (size_t)count * space.E);
     }
-    teacher->D = attune_store_attributes_of(store)->embedding;
-    teacher->tracks = count;
-    teacher->rows = calloc((size_t)count * teacher->D + 1, sizeof(float));
-    if (!teacher->rows) {
-        status = attune_fail_memory("a teacher's embeddings", (size_t)count * teacher->D);
-        goto done;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        places[i] = (place){.path = attune_tracks_entries(tracks)[i].path, .track = i};
-    }
-    qsort(places, count, sizeof(*places), by_path);
-    status = read_rows(teacher, store, places);
     if (!status && teacher->count == 0) {
         status = attune_fail(ATTUNE_EDATA, "%s: none of its rows is of a track to train on", path);
     }
-done:
-    attune_store_close(store);
-    free(places);
+    attune_space_free(&space);
     if (status) {
         attune_teacher_close(teacher);
     } else {
@@ -114,6 +85,7 @@ done:
 void attune_teacher_close(attune_teacher *teacher)
 {
     if (teacher) {
+        free(teacher->known);
         free(teacher->rows);
         free(teacher->batch);
         free(teacher);

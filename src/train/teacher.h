@@ -7,8 +7,10 @@
 
 typedef struct attune_teacher attune_teacher;
 
-/* Reads an output of attune embed; a row belongs to the track of the same file. ATTUNE_EDATA when
- * there is none for any track. On failure *out is NULL. */
+/* Reads embeddings as attune eval does (eval/space.h): an output of attune embed, of which a row
+ * belongs to the track of the same file, or .npy and .csv, which name tracks by id or path. Of two
+ * rows of a track the later counts. ATTUNE_EDATA when there is none for any track. On failure *out
+ * is NULL. */
 attune_status attune_teacher_open(attune_teacher **out, const char *path,
                                   const attune_tracks *tracks);
 void attune_teacher_close(attune_teacher *teacher); /* NULL-safe */

@@ -324,6 +324,14 @@ attune_status attune_tracks_find(uint32_t *out, attune_tracks *tracks, const cha
     return file == ATTUNE_NO_TRACK ? note_missing(tracks, name) : take_file(out, tracks, file);
 }
 
+attune_status attune_tracks_look_up(uint32_t *out, const attune_tracks *tracks, const char *name)
+{
+    uint32_t file = ATTUNE_NO_TRACK;
+    const attune_status status = look_up(&file, tracks, name);
+    *out = file == ATTUNE_NO_TRACK ? ATTUNE_NO_TRACK : tracks->track_of_file[file];
+    return status;
+}
+
 void attune_tracks_keep(attune_tracks *tracks, const bool *wanted, uint32_t *number)
 {
     uint32_t kept = 0;

@@ -68,6 +68,9 @@ attune_status attune_tracks_add_all(attune_tracks *tracks);
  * files is ATTUNE_EDATA, with both. */
 attune_status attune_tracks_find(uint32_t *out, attune_tracks *tracks, const char *name);
 
+/* The same without adding or noting anything: ATTUNE_NO_TRACK if it is none of the table. */
+attune_status attune_tracks_look_up(uint32_t *out, const attune_tracks *tracks, const char *name);
+
 /* Keeps the tracks that are wanted (count); number (count) is what each is now, or ATTUNE_NO_TRACK.
  */
 void attune_tracks_keep(attune_tracks *tracks, const bool *wanted, uint32_t *number);
