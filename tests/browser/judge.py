@@ -98,6 +98,10 @@ class Page(browser.Browser):
     def playing(self):
         return self.js("return [...document.querySelectorAll('audio')].flatMap((one, i) => one.paused ? [] : [i + 1])")
 
+    def shown_playing(self):
+        return self.js("return [...document.querySelectorAll('.clip')].flatMap((one, i) =>"
+                       " one.querySelector('.play').ariaLabel.startsWith('Pause') || one.matches('.playing') ? [i + 1] : [])")
+
     def clips(self):
         """What is shown, by the addresses of the sounds."""
         return self.js("return [...document.querySelectorAll('audio')].map((one) => one.src)")
@@ -122,6 +126,9 @@ def sign_in(page, server):
     page.wait("the question for a name", lambda: page.shown("#start"))
     check(page.js("return document.activeElement.id") == "name", "the name is not asked for at once")
     page.inspect("start")
+    page.keys("  ", "\n")
+    page.wait("a word about the missing name", lambda: "name" in page.text("#again") and "go on" not in page.text("#again"))
+    page.js("document.getElementById('name').value = ''")
     page.keys("Ann", "\n")
     page.ready()
     page.done(0)
@@ -170,10 +177,16 @@ def first_answer(page):
     page.inspect("task")
     page.done(0)
     page.hear(3)
-    page.keys("q")
+    page.status("All are heard")
+    page.keys("3")
+    page.wait("clip 3", lambda: page.playing() == [3])
+    check(page.shown_playing() == [3], "what plays is not shown")
+    page.keys("q")  # while one plays, which then ends
     page.given.append(("Ann", "q"))
     page.status("Saved")
     page.done(1)
+    page.ready()
+    check(page.playing() == [] and page.shown_playing() == [], "a clip is shown as playing that is new and silent")
 
 
 def keyboard(page):

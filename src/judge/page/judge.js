@@ -15,7 +15,7 @@ const shelf = new Shelf();
 const clips = [1, 2, 3].map((number) => {
   const card = $("clip").content.firstElementChild.cloneNode(true);
   $("clips").append(card);
-  return new Clip(card, number, { play: toggle, heard: () => {}, trouble: (_, text) => say(text) });
+  return new Clip(card, number, { play: toggle, heard: enough, trouble: (_, text) => say(text) });
 });
 
 const state = {
@@ -230,6 +230,13 @@ function act(path, details) {
   render();
 }
 
+// The last clip that an early choice waited for has been heard.
+function enough() {
+  if (state.armed < 0 || clips.some((clip) => !clip.heard)) return;
+  state.armed = -1;
+  say("All are heard. Choose a pair.");
+}
+
 function choose(pair) {
   if (state.task === null || state.busy || performance.now() - state.shown < SETTLE) return;
   const unheard = clips.filter((clip) => !clip.heard);
@@ -375,6 +382,7 @@ $("sign").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = $("name").value.trim();
   if (name !== "") sign(name);
+  else $("again").textContent = "A name is needed, any that you like.";
 });
 $("who").addEventListener("click", () => {
   clips.forEach((clip) => clip.pause());
