@@ -471,7 +471,8 @@ static void tell_news(attune_session *session)
         message("%s", news.trouble);
     }
     if (news.lost > 0) {
-        message("%u threes cannot be played and are asked no more", news.lost);
+        message("%u %s cannot be played, and %s tried again when nothing else is left", news.lost,
+                news.lost == 1 ? "three" : "threes", news.lost == 1 ? "is" : "are");
     }
 }
 

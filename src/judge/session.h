@@ -60,14 +60,16 @@ typedef struct attune_offer {
     uint32_t then;     /* the task that will probably follow; 0: none */
     uint32_t then_song[3];
     uint32_t done, left;
-    double gain; /* bits that the next answers are expected to tell; NaN: not known */
+    uint32_t lost; /* rows that cannot be played now, and are not among those left */
+    double gain;   /* bits that the next answers are expected to tell; NaN: not known */
 } attune_offer;
 
 /* A name of 1 to 64 characters, valid UTF-8 without control characters: the listener who has it,
  * or a new one. */
 attune_judged attune_session_listener(attune_session *session, uint32_t *number, const char *name);
 
-/* The task before a listener. Rows whose clips cannot be cut are asked no more. */
+/* The task before a listener. Rows whose clips cannot be cut are not asked; when nothing else is
+ * left they are tried again now and then, for a disk that was away may be back. */
 attune_judged attune_session_next(attune_session *session, attune_offer *out, uint32_t listener);
 
 typedef struct attune_reply {

@@ -306,6 +306,24 @@ def token(page, server):
     page.wait("the end, where Ann is", lambda: page.shown("#finished"))
 
 
+def without_music(page, server):
+    """The folder is gone when the first clips are wanted: the page says so, and goes on when it is back."""
+    server.stop()
+    server.start()
+    music = server.folder / "fma"
+    music.rename(server.folder / "away")
+    page.open(server.url)
+    page.wait("the end, where Ann is", lambda: page.shown("#finished"))
+    check("Thank you" in page.text("#thanks") and not page.shown("#lost"), "Ann is told of what she is done with")
+    sign_in_as(page, "Cid")
+    page.wait("a word about the music", lambda: page.shown("#lost") and "cannot read" in page.text("#lost"))
+    check("No more can be played" in page.text("#thanks"), "thanked for nothing")
+    page.inspect("lost")
+    (server.folder / "away").rename(music)
+    page.ready()
+    check(page.shown("#task"), "what can be played is not asked")
+
+
 def files(page, server):
     """What was chosen is on record, each answer once and in order; the labels are some listener's."""
     answers = server.events("answer")
@@ -346,6 +364,7 @@ def main():
             results(page, server)
             check(page.complaints() == [], "the browser complains")
             token(page, server)
+            without_music(page, server)
             files(page, server)
             print("the page works" + ("" if browser.AXE else "; accessibility not checked: axe-core is missing, tests/browser/run fetches it"))
     finally:

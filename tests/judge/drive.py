@@ -3,7 +3,7 @@
 
 Starts the server on songs made here, asks it over HTTP, and ends with a line of what it saw; a failed assertion is a
 failed test. Everything that the server computes is computed again here, from the answers that were acknowledged."""
-import atexit, collections, csv, http.client, itertools, json, math, os, random, re, signal, socket, struct, subprocess, sys, threading, time, wave
+import atexit, collections, csv, http.client, itertools, json, math, os, random, re, shutil, signal, socket, struct, subprocess, sys, threading, time, wave
 
 ATTUNE, FOLDER, SCENARIO = sys.argv[1:4]
 SETTINGS = dict(pair.split("=") for pair in sys.argv[4:])
@@ -521,11 +521,23 @@ def broken():
     while not (reply := client.next(ann)).get("finished"):
         assert client.post("/api/answer", answer_of(ann, reply, drawn))[0] == 200
         asked += 1
+    assert reply["lost"] == sum(4 in three and 5 not in three for three in threes) > 0
     assert asked == sum(4 not in three and 5 not in three for three in threes)
     names = first_seen()
     assert client.ask("GET", f"/api/clip/{names.index('4') + 1}")[0] == 404 and client.ask("GET", f"/api/clip/{names.index('5') + 1}")[0] == 404
     time.sleep(1.2)
     assert any("cannot be played" in line for line in server.said), server.said
+    shutil.copy(path("audio/000003.wav"), path("audio/000004.wav")) # it can be played after all, and is asked
+    deadline, back = time.time() + 30, 0
+    while time.time() < deadline and back < reply["lost"]:
+        offered = client.next(ann)
+        if offered.get("finished"):
+            assert offered["lost"] == reply["lost"] - back
+            time.sleep(0.1)
+        else:
+            assert client.post("/api/answer", answer_of(ann, offered, drawn))[0] == 200
+            back += 1
+    assert back == reply["lost"] and client.next(ann)["lost"] == 0
     server.stop()
     answers, _ = check_files(10)
     os.rename(path("t-judged.jsonl"), path("old.jsonl"))
