@@ -290,6 +290,8 @@ def results(page, server):
     page.open(server.url + "results")
     page.wait("both listeners", lambda: [word in page.text("#listeners") for word in ("Ann", "Bob")] == [True, True])
     check(re.fullmatch(r"−?[01]\.\d\d", page.text("#kappa")), f"kappa is {page.text('#kappa')}")
+    judged = page.text("#judged")
+    check(page.js("const bar = document.getElementById('voted'); return `${bar.value} of ${bar.max}`") == judged, f"the bar is not at {judged}")
     page.inspect("results")
 
 
