@@ -102,7 +102,7 @@ attune_status attune_session_open(attune_session **out, attune_session_found *fo
         for (uint32_t r = 0; r < options->threes->count; r++) {
             found->asked += s->panel.asked[r];
         }
-        status = open_journal(s, found);
+        status = found->asked > 0 ? open_journal(s, found) : ATTUNE_OK; /* else nobody is asked */
     }
     if (status != ATTUNE_OK) {
         attune_session_close(s);

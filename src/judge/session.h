@@ -31,7 +31,8 @@ typedef struct attune_session_found {
     size_t torn;               /* bytes of a torn last line that were cut off */
 } attune_session_found;
 
-/* Adds up the journal. On failure *out is NULL. */
+/* Adds up the journal, unless no row is asked: then it is not looked for, nor made. On failure *out
+ * is NULL. */
 attune_status attune_session_open(attune_session **out, attune_session_found *found,
                                   const attune_session_options *options);
 void attune_session_close(attune_session *session); /* NULL-safe; saves nothing */

@@ -145,10 +145,14 @@ def kappa(pairs):
     return None if chance == 1 else (sum(agree) / len(agree) - chance) / (1 - chance)
 
 
+GIVEN = set() # seconds, as answer_of() made them up
+
+
 def check_files(rows):
     """OUT.csv and the report against what stands in the journal."""
     answers = standing(journal())
     pairs, orders = votes_of(answers)
+    assert all(record["seconds"] in GIVEN for record in answers.values()), "seconds are not those given"
     with open(path("t-judged.csv"), newline="") as table:
         written = list(csv.DictReader(table))
     assert len(written) == rows
@@ -184,7 +188,9 @@ def answer_of(listener, reply, drawn):
     pair = min(itertools.combinations(ids, 2), key=lambda two: abs(int(two[0]) - int(two[1])))
     if drawn.random() < 0.2:
         pair = drawn.sample(ids, 2)
-    return {"listener": listener, "task": reply["task"], "pair": list(pair), "seconds": round(drawn.uniform(1, 20), 2), "replays": [1, 2, 1]}
+    seconds = round(drawn.uniform(1, 20), 2)
+    GIVEN.add(seconds)
+    return {"listener": listener, "task": reply["task"], "pair": list(pair), "seconds": seconds, "replays": [1, 2, 1]}
 
 
 def listeners():
@@ -513,6 +519,11 @@ def broken():
     os.remove(path("audio/000005.wav"))
     refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert refused.returncode == 66 and " 5;" in refused.stderr and "--skip-missing" in refused.stderr, refused.stderr
+    with open(path("known.csv"), "w") as file:
+        file.write("song1,song2,song3,anchor,positive\n1,2,3,1,2\n")
+    refused = subprocess.run([ATTUNE, "judge", path("known.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
+    assert refused.returncode == 66 and "--again" in refused.stderr, refused.stderr
+    assert not os.path.exists(path("known-judged.jsonl")), "a journal of nothing"
     with open(path("audio/000004.wav"), "wb") as file:
         file.write(b"RIFF" + bytes(100))
     server = Server("--skip-missing", "--repeat", "0")
