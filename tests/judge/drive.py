@@ -490,6 +490,11 @@ def broken():
     refused = subprocess.run([ATTUNE, "judge", path("known.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert refused.returncode == 66 and "--again" in refused.stderr, refused.stderr
     assert not os.path.exists(path("known-judged.jsonl")), "a journal of nothing"
+    os.chmod(path("audio"), 0)
+    bound = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else [] # root reads all, or else
+    refused = subprocess.run([*bound, ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
+    os.chmod(path("audio"), 0o755)
+    assert refused.returncode == 66 and "audio: the folder cannot be read" in refused.stderr, refused.stderr
     with open(path("audio/000004.wav"), "wb") as file:
         file.write(b"RIFF" + bytes(100))
     server = Server("--skip-missing", "--repeat", "0")
