@@ -453,11 +453,11 @@ static attune_status open_service(service *s, const judge_arguments *a)
 
 /* Writes OUT.csv if there is anything new; says once when that begins to fail, for nothing is lost
  * and the disk may have room again. */
-static attune_status save(service *s, bool *failing)
+static attune_status save(service *s, bool *failing, const char *journal)
 {
     const attune_status status = attune_session_save(s->session);
     if (status != ATTUNE_OK && !*failing) {
-        message("%s; OUT.jsonl has every answer, and this is tried again", attune_last_error());
+        message("%s; %s has every answer, and this is tried again", attune_last_error(), journal);
     }
     *failing = status != ATTUNE_OK;
     return status;
@@ -471,12 +471,13 @@ static void tell_news(attune_session *session)
         message("%s", news.trouble);
     }
     if (news.lost > 0) {
-        message("%u threes cannot be played and are asked no more", news.lost);
+        message("%u %s cannot be played, and %s tried again when nothing else is left", news.lost,
+                news.lost == 1 ? "three" : "threes", news.lost == 1 ? "is" : "are");
     }
 }
 
 /* Until a signal comes: looks at connections every second, writes what is new every two. */
-static attune_status watch(service *s)
+static attune_status watch(service *s, const char *journal)
 {
     const struct timespec pause = {.tv_nsec = 100000000};
     bool failing = false;
@@ -487,7 +488,7 @@ static attune_status watch(service *s)
             tell_news(s->session);
         }
         if (tenths % 20 == 0) {
-            save(s, &failing);
+            save(s, &failing, journal);
         }
     }
     attune_web_stop(s->web); /* no answer comes after this */
@@ -505,7 +506,7 @@ static attune_status serve(const judge_arguments *a)
                 a->web.token ? a->web.token : "");
     }
     if (status == ATTUNE_OK) {
-        status = watch(&s);
+        status = watch(&s, a->journal);
     }
     close_service(&s);
     return status;

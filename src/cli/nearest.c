@@ -7,6 +7,7 @@
 #include "cli/cli.h"
 #include "status/error.h"
 #include "store/journey.h"
+#include "store/lookup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,7 @@ static const char help[] =
     "  -h, --help                this text\n"
     "\n"
     "Exit: 0 ok, 64 usage, 65 not an output or not audio, 66 not there, 73 FILE cannot be\n"
-    "created, 74 I/O error, 78 another model.\n";
+    "created, 74 I/O error, 78 another model, or no artists known.\n";
 
 enum {
     OPTION_JSON = 256,
@@ -182,7 +183,18 @@ static int parse_arguments(nearest_arguments *a, int argc, char **argv)
 static attune_status search(attune_near *near, uint32_t *count, attune_store *store,
                             const nearest_queries *q, const nearest_arguments *a, uint32_t k)
 {
-    const size_t width = (size_t)attune_store_attributes_of(store)->embedding;
+    const attune_store_attributes *attributes = attune_store_attributes_of(store);
+    const size_t width = (size_t)attributes->embedding;
+    if (a->limits.per_artist > 0 && !attributes->labels) {
+        return attune_fail(ATTUNE_ECONFIG,
+                           "%s: knows no artists: it was made without --fma-metadata; a limit per "
+                           "folder may do",
+                           a->output);
+    }
+    if (a->path && q->rows[0] == q->rows[1] && q->rows[0] != ATTUNE_LOOKUP_NONE) {
+        return attune_fail(ATTUNE_EINVAL, "--path: %s and %s are the same track", a->queries[0],
+                           a->queries[1]);
+    }
     if (a->path) {
         const attune_journey_end from = {.embedding = q->vectors, .row = q->rows[0]};
         const attune_journey_end to = {.embedding = q->vectors + width, .row = q->rows[1]};
@@ -244,6 +256,10 @@ static attune_status search_and_print(attune_store *store, const nearest_queries
         near && places ? ATTUNE_OK : attune_fail_memory("a search", k * sizeof(*near));
     if (status == ATTUNE_OK && k > 0) {
         status = search(near, &tracks.count, store, q, a, k);
+    }
+    if (status == ATTUNE_OK && tracks.count == 0) {
+        message("%s: no other track %s", a->output,
+                a->limited ? "keeps the limits" : "has a vector");
     }
     if (status == ATTUNE_OK) {
         status = attune_rows_create(&rows, attributes->embedding);

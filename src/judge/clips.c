@@ -18,6 +18,7 @@ typedef struct slot {
     uint32_t held;
     struct slot *newer, *older; /* of those that are ready; NULL otherwise */
     char *error;                /* of one that is bad */
+    double tried;               /* when that was found, in attune_seconds */
 } slot;
 
 struct attune_clips {
@@ -218,6 +219,7 @@ static attune_status fill(attune_clips *clips, slot *s, uint32_t song)
     if (s->state == SLOT_BAD) {
         free(s->error);
         s->error = strdup(attune_last_error());
+        s->tried = attune_seconds();
     }
     pthread_cond_broadcast(&clips->changed);
     return status;
@@ -232,7 +234,8 @@ attune_status attune_clips_hold(const attune_clip_wav **out, attune_clips *clips
     while (s->state == SLOT_BUSY) {
         pthread_cond_wait(&clips->changed, &clips->mutex);
     }
-    if (s->state == SLOT_EMPTY) {
+    if (s->state == SLOT_EMPTY ||
+        (s->state == SLOT_BAD && attune_seconds() - s->tried >= ATTUNE_CLIP_BAD_SECONDS)) {
         status = fill(clips, s, song);
     }
     if (s->state == SLOT_BAD) {

@@ -10,6 +10,9 @@
 
 #define ATTUNE_CLIP_PEAKS 600
 
+/* How long a clip that could not be cut is not tried again. */
+#define ATTUNE_CLIP_BAD_SECONDS 2.0
+
 typedef struct attune_clips attune_clips;
 
 typedef struct attune_clips_options {
@@ -32,7 +35,8 @@ attune_status attune_clips_create(attune_clips **out, const attune_sources *sour
                                   const attune_clips_options *options);
 void attune_clips_free(attune_clips *clips); /* NULL-safe; nothing may be held any more */
 
-/* Holds the clip of a song. ATTUNE_EDATA when its file cannot be decoded, now and ever after. */
+/* Holds the clip of a song. ATTUNE_EDATA when its file is not there or cannot be decoded, which is
+ * found out again only after a while. */
 attune_status attune_clips_hold(const attune_clip_wav **out, attune_clips *clips, uint32_t song);
 
 /* Gives it back. */

@@ -5,6 +5,7 @@
 #include "status/json.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,9 +66,10 @@ char *attune_record_answer(const attune_threes *threes, uint32_t listener,
     json_t *object = about_row(threes, a->skipped ? "skip" : "answer", listener, a, a->time);
     json_t *rest = json_pack("{s:[i, i, i]}", "shown", s[0] + 1, s[1] + 1, s[2] + 1);
     if (!a->skipped) {
-        json_t *choice = json_pack("{s:i, s:i, s:f, s:[i, i, i]}", "anchor", a->choice.anchor + 1,
-                                   "positive", a->choice.positive + 1, "seconds",
-                                   (double)a->seconds, "replays", (int)r[0], (int)r[1], (int)r[2]);
+        json_t *choice =
+            json_pack("{s:i, s:i, s:f, s:[i, i, i]}", "anchor", a->choice.anchor + 1, "positive",
+                      a->choice.positive + 1, "seconds", round((double)a->seconds * 1000) / 1000,
+                      "replays", (int)r[0], (int)r[1], (int)r[2]);
         if (json_object_update(rest, choice) != 0) {
             json_decref(rest);
             rest = NULL;

@@ -12,12 +12,17 @@
 #include <string.h>
 #include <time.h>
 
+#define LOST_SECONDS 3.0 /* between attempts to play what was given up; longer than of a clip */
+
 struct attune_session {
     attune_session_options options;
     pthread_mutex_t mutex; /* of all below */
     attune_panel panel;
     attune_journal *journal;
     bool changed; /* since the file of what was judged was written */
+    bool *lost;   /* (rows): given up, because a clip could not be cut */
+    uint32_t lost_count, tried_row;
+    double tried; /* when one of them was tried again, in attune_seconds */
     attune_session_news news;
 };
 
@@ -88,13 +93,16 @@ attune_status attune_session_open(attune_session **out, attune_session_found *fo
     s->options = *options;
     s->changed = true;
     pthread_mutex_init(&s->mutex, NULL);
-    attune_status status = attune_panel_create(&s->panel, options->threes, &options->panel);
+    s->lost = calloc(options->threes->count, sizeof(*s->lost));
+    attune_status status = s->lost
+                               ? attune_panel_create(&s->panel, options->threes, &options->panel)
+                               : attune_fail_memory("a session", options->threes->count);
     if (status == ATTUNE_OK) {
         attune_session_ask(&s->panel, options->sources, options->again);
         for (uint32_t r = 0; r < options->threes->count; r++) {
             found->asked += s->panel.asked[r];
         }
-        status = open_journal(s, found);
+        status = found->asked > 0 ? open_journal(s, found) : ATTUNE_OK; /* else nobody is asked */
     }
     if (status != ATTUNE_OK) {
         attune_session_close(s);
@@ -108,6 +116,7 @@ void attune_session_close(attune_session *session)
     if (session) {
         attune_journal_close(session->journal);
         attune_panel_free(&session->panel);
+        free(session->lost);
         pthread_mutex_destroy(&session->mutex);
         free(session);
     }
@@ -155,6 +164,7 @@ static void offer(attune_session *s, attune_offer *out, uint32_t listener)
         s->options.active ? attune_active_values(s->options.active, &s->panel) : NULL;
     *out = (attune_offer){.gain = NAN};
     out->finished = !attune_panel_next(&s->panel, listener, value, attune_seconds());
+    out->lost = s->lost_count;
     out->done = l->answered;
     out->left = attune_panel_left(&s->panel, listener);
     if (s->options.active) {
@@ -168,15 +178,15 @@ static void offer(attune_session *s, attune_offer *out, uint32_t listener)
     }
 }
 
-/* Cuts the clips of an offer. ATTUNE_EDATA when one cannot be cut. */
-static attune_status cut(attune_session *s, attune_offer *out)
+/* Cuts the clips of three songs. ATTUNE_EDATA when one cannot be cut. */
+static attune_status cut(attune_session *s, double seconds[3], const uint32_t song[3])
 {
     attune_status status = ATTUNE_OK;
-    for (int i = 0; status == ATTUNE_OK && !out->finished && i < 3; i++) {
+    for (int i = 0; status == ATTUNE_OK && i < 3; i++) {
         const attune_clip_wav *clip = NULL;
-        status = attune_clips_hold(&clip, s->options.clips, out->song[i]);
+        status = attune_clips_hold(&clip, s->options.clips, song[i]);
         if (clip) {
-            out->seconds[i] = clip->seconds;
+            seconds[i] = clip->seconds;
             attune_clips_release(clip);
         }
     }
@@ -187,33 +197,79 @@ static attune_status cut(attune_session *s, attune_offer *out)
 static void give_up(attune_session *s, uint32_t number)
 {
     attune_task task;
-    if (task_of(&task, s, number)) {
-        s->news.lost += s->panel.asked[task.row];
+    if (task_of(&task, s, number) && s->panel.asked[task.row]) {
+        s->news.lost++;
         note_trouble(s);
         s->panel.asked[task.row] = false;
+        s->lost[task.row] = true;
+        s->lost_count++;
+        s->tried = attune_seconds();
     }
+}
+
+/* Chooses a row that was given up, another each time, to be tried again; false if there is none, or
+ * one was tried just now. */
+static bool choose_lost(uint32_t *row, attune_session *s)
+{
+    if (s->lost_count == 0 || attune_seconds() - s->tried < LOST_SECONDS) {
+        return false;
+    }
+    do {
+        s->tried_row = (s->tried_row + 1) % s->panel.threes->count;
+    } while (!s->lost[s->tried_row]);
+    s->tried = attune_seconds();
+    *row = s->tried_row;
+    return true;
+}
+
+/* Asks all rows that were given up; those that still cannot be played are given up again. */
+static void ask_lost(attune_session *s)
+{
+    for (uint32_t r = 0; r < s->panel.threes->count; r++) {
+        s->panel.asked[r] |= s->lost[r];
+        s->lost[r] = false;
+    }
+    s->lost_count = 0;
+}
+
+/* One look at what is next. ATTUNE_EDATA: that has changed, and another look is needed. */
+static attune_status look_ahead(attune_session *s, attune_offer *out, uint32_t listener)
+{
+    double seconds[3];
+    uint32_t row = 0;
+    pthread_mutex_lock(&s->mutex);
+    offer(s, out, listener);
+    const bool again = out->finished && choose_lost(&row, s);
+    pthread_mutex_unlock(&s->mutex);
+    if (out->finished && !again) {
+        return ATTUNE_OK;
+    }
+    const attune_status status =
+        again ? cut(s, seconds, s->panel.threes->rows[row].song) : cut(s, out->seconds, out->song);
+    if (again && status != ATTUNE_OK) {
+        return ATTUNE_OK; /* as it was */
+    }
+    pthread_mutex_lock(&s->mutex);
+    if (again) {
+        ask_lost(s);
+    } else if (status == ATTUNE_EDATA) {
+        give_up(s, out->task);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return again ? ATTUNE_EDATA : status;
 }
 
 attune_judged attune_session_next(attune_session *session, attune_offer *out, uint32_t listener)
 {
-    attune_session *s = session;
     attune_status status = ATTUNE_EDATA;
+    pthread_mutex_lock(&session->mutex);
+    const bool known = is_listener(session, listener);
+    pthread_mutex_unlock(&session->mutex);
+    if (!known) {
+        return ATTUNE_JUDGED_NOBODY;
+    }
     while (status == ATTUNE_EDATA) {
-        pthread_mutex_lock(&s->mutex);
-        const bool known = is_listener(s, listener);
-        if (known) {
-            offer(s, out, listener);
-        }
-        pthread_mutex_unlock(&s->mutex);
-        if (!known) {
-            return ATTUNE_JUDGED_NOBODY;
-        }
-        status = cut(s, out);
-        if (status == ATTUNE_EDATA) {
-            pthread_mutex_lock(&s->mutex);
-            give_up(s, out->task);
-            pthread_mutex_unlock(&s->mutex);
-        }
+        status = look_ahead(session, out, listener);
     }
     return status == ATTUNE_OK ? ATTUNE_JUDGED : ATTUNE_JUDGED_NOT_KEPT;
 }

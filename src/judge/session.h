@@ -31,7 +31,8 @@ typedef struct attune_session_found {
     size_t torn;               /* bytes of a torn last line that were cut off */
 } attune_session_found;
 
-/* Adds up the journal. On failure *out is NULL. */
+/* Adds up the journal, unless no row is asked: then it is not looked for, nor made. On failure *out
+ * is NULL. */
 attune_status attune_session_open(attune_session **out, attune_session_found *found,
                                   const attune_session_options *options);
 void attune_session_close(attune_session *session); /* NULL-safe; saves nothing */
@@ -60,14 +61,16 @@ typedef struct attune_offer {
     uint32_t then;     /* the task that will probably follow; 0: none */
     uint32_t then_song[3];
     uint32_t done, left;
-    double gain; /* bits that the next answers are expected to tell; NaN: not known */
+    uint32_t lost; /* rows that cannot be played now, and are not among those left */
+    double gain;   /* bits that the next answers are expected to tell; NaN: not known */
 } attune_offer;
 
 /* A name of 1 to 64 characters, valid UTF-8 without control characters: the listener who has it,
  * or a new one. */
 attune_judged attune_session_listener(attune_session *session, uint32_t *number, const char *name);
 
-/* The task before a listener. Rows whose clips cannot be cut are asked no more. */
+/* The task before a listener. Rows whose clips cannot be cut are not asked; when nothing else is
+ * left they are tried again now and then, for a disk that was away may be back. */
 attune_judged attune_session_next(attune_session *session, attune_offer *out, uint32_t listener);
 
 typedef struct attune_reply {

@@ -6,11 +6,13 @@
 #include "store/file_kind.h"
 #include "train/tracks.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct attune_sources {
     attune_tracks *tracks;
@@ -71,6 +73,10 @@ static attune_status open_tracks(attune_sources *s, const attune_sources_options
     const bool folder = stat(options->audio, &info) == 0 && S_ISDIR(info.st_mode);
     attune_file_kind kind = ATTUNE_FILE_OTHER;
     attune_status status = ATTUNE_OK;
+    if (folder && access(options->audio, R_OK | X_OK) != 0) {
+        return attune_fail(ATTUNE_ENOINPUT, "%s: the folder cannot be read: %s", options->audio,
+                           strerror(errno));
+    }
     if (folder) {
         status = attune_tracks_open(&s->tracks, options->audio);
         if (status == ATTUNE_OK && options->manifest) {

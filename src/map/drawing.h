@@ -24,7 +24,8 @@ typedef struct attune_drawing {
 /* One page of HTML with all it needs. `path` is for messages. */
 attune_status attune_page_write(FILE *out, const attune_drawing *drawing, const char *path);
 
-/* A picture by gnuplot; kind 0 is PNG, 1 is SVG. */
-attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int kind);
+/* A picture by gnuplot; kind 0 is PNG, 1 is SVG. `name` is for messages. */
+attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int kind,
+                                   const char *name);
 
 #endif

@@ -222,7 +222,7 @@ static attune_status draw(making *m)
         return attune_fail(ATTUNE_EIO, "%s: cannot write: %s", o->output, strerror(error));
     }
     attune_status status = ending < 2 ? attune_page_write(stream, d, o->output)
-                                      : attune_picture_write(stream, d, ending - 2);
+                                      : attune_picture_write(stream, d, ending - 2, o->output);
     if (fclose(stream) != 0 && status == ATTUNE_OK) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", o->output, strerror(errno));
     }

@@ -100,8 +100,8 @@ static void write_script(FILE *script, const attune_drawing *d, int kind)
     fputs("\nset output\n", script);
 }
 
-/* Copies a file that gnuplot has made, and removes it. */
-static attune_status take(FILE *out, const char *path)
+/* Copies a file that gnuplot has made to `out`, which is to be `name`, and removes it. */
+static attune_status take(FILE *out, const char *path, const char *name)
 {
     char bytes[65536];
     FILE *in = fopen(path, "rb");
@@ -117,10 +117,11 @@ static attune_status take(FILE *out, const char *path)
     }
     unlink(path);
     return fine ? ATTUNE_OK
-                : attune_fail(ATTUNE_EIO, "%s: cannot copy the picture: %s", path, strerror(error));
+                : attune_fail(ATTUNE_EIO, "%s: cannot copy the picture: %s", name, strerror(error));
 }
 
-attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int kind)
+attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int kind,
+                                   const char *name)
 {
     const char *temporary = getenv("TMPDIR");
     char folder[200], path[240];
@@ -141,9 +142,9 @@ attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int
                                            : attune_fail(ATTUNE_ECREATE, "%s: cannot create: %s",
                                                          folder, strerror(errno));
     if (status == ATTUNE_OK) {
-        status = attune_gnuplot_run(folder, text, size);
+        status = attune_gnuplot_run(folder, name, text, size);
         snprintf(path, sizeof(path), "%s/.map.%s.tmp", folder, kind == 0 ? "png" : "svg");
-        status = status == ATTUNE_OK ? take(out, path) : status;
+        status = status == ATTUNE_OK ? take(out, path, name) : status;
         unlink(path);
         rmdir(folder);
     }

@@ -87,30 +87,31 @@ static bool name_pictures(const char *folder, const char *const *pictures, int c
     return named;
 }
 
-attune_status attune_gnuplot_run(const char *folder, const char *script, size_t size)
+attune_status attune_gnuplot_run(const char *folder, const char *name, const char *script,
+                                 size_t size)
 {
     pid_t process = 0;
     int how = 0;
     const int file = fill_file(script, size);
     if (file < 0) {
-        return attune_fail(ATTUNE_EIO, "%s: nothing is drawn: %s", folder, strerror(errno));
+        return attune_fail(ATTUNE_EIO, "%s: nothing is drawn: %s", name, strerror(errno));
     }
     const int error = start(&process, folder, file);
     close(file);
     if (error == ENOENT) {
         return attune_fail(ATTUNE_ENOINPUT,
                            "%s: nothing is drawn: gnuplot is not installed (package gnuplot-nox)",
-                           folder);
+                           name);
     }
     if (error) {
-        return attune_fail(ATTUNE_EIO, "%s: nothing is drawn: cannot start gnuplot: %s", folder,
+        return attune_fail(ATTUNE_EIO, "%s: nothing is drawn: cannot start gnuplot: %s", name,
                            strerror(error));
     }
     while (waitpid(process, &how, 0) < 0 && errno == EINTR) {
     }
     return WIFEXITED(how) && WEXITSTATUS(how) == 0
                ? ATTUNE_OK
-               : attune_fail(ATTUNE_EIO, "%s: nothing is drawn: gnuplot failed (%s %d)", folder,
+               : attune_fail(ATTUNE_EIO, "%s: nothing is drawn: gnuplot failed (%s %d)", name,
                              WIFSIGNALED(how) ? "signal" : "exit",
                              WIFSIGNALED(how) ? WTERMSIG(how) : WEXITSTATUS(how));
 }
@@ -118,7 +119,7 @@ attune_status attune_gnuplot_run(const char *folder, const char *script, size_t 
 attune_status attune_gnuplot_draw(const char *folder, const char *script, size_t size,
                                   const char *const *pictures, int count)
 {
-    const attune_status status = attune_gnuplot_run(folder, script, size);
+    const attune_status status = attune_gnuplot_run(folder, folder, script, size);
     if (!name_pictures(folder, pictures, count, status == ATTUNE_OK) && status == ATTUNE_OK) {
         return attune_fail(ATTUNE_EIO, "%s: nothing is drawn: gnuplot left some out", folder);
     }

@@ -20,7 +20,9 @@ void attune_gnuplot_style(FILE *script);
 attune_status attune_gnuplot_draw(const char *folder, const char *script, size_t size,
                                   const char *const *pictures, int count);
 
-/* Runs a script in `folder`, and waits; what it draws is the caller's. The same statuses. */
-attune_status attune_gnuplot_run(const char *folder, const char *script, size_t size);
+/* Runs a script in `folder`, and waits; what it draws is the caller's. The same statuses, of which
+ * messages say that they are about `name`. */
+attune_status attune_gnuplot_run(const char *folder, const char *name, const char *script,
+                                 size_t size);
 
 #endif

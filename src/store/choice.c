@@ -5,6 +5,7 @@
 #include "status/error.h"
 #include "status/hash.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -186,10 +187,7 @@ attune_status attune_choose(attune_near *chosen, uint32_t *count, const attune_r
     if (limits->per_artist == 0 && limits->per_folder == 0 && !(limits->apart > 0)) {
         return attune_ranking_page(chosen, count, ranking, NULL, wanted);
     }
-    if (limits->per_artist > 0 && !attributes->labels) {
-        return attune_fail(ATTUNE_EDATA, "the output does not know its tracks' artists: it was "
-                                         "made without --fma-metadata; a limit per folder may do");
-    }
+    assert(limits->per_artist == 0 || attributes->labels);
     choice c = {
         .ranking = ranking,
         .limits = limits,

@@ -18,7 +18,7 @@ typedef struct attune_limits {
 } attune_limits;
 
 /* chosen (wanted >= 1): the rows, nearest first; *count < wanted where there are no more.
- * ATTUNE_EDATA when artists are limited and the output has no labels. */
+ * Artists may be limited only where the output has labels. */
 attune_status attune_choose(attune_near *chosen, uint32_t *count, const attune_ranking *ranking,
                             const attune_limits *limits, uint32_t wanted);
 

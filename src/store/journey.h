@@ -18,8 +18,8 @@ typedef struct attune_journey_end {
 } attune_journey_end;
 
 /* steps (points), 2 <= points <= ATTUNE_JOURNEY_MAX: rows from the one end to the other; distance
- * is minus the cosine with the row's point. *count < points where there are fewer rows. Ends that
- * lie opposite to one another have no way between them: ATTUNE_EDATA. */
+ * is minus the cosine with the row's point. *count < points where there are fewer rows. The two
+ * are different rows; lying opposite to one another they have no way between them: ATTUNE_EDATA. */
 attune_status attune_journey(attune_near *steps, uint32_t *count, attune_store *store,
                              attune_journey_end from, attune_journey_end to, uint32_t points);
 

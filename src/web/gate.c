@@ -105,11 +105,14 @@ bool attune_gate_host_is_own(const char *host)
     return attune_web_is_loopback(name);
 }
 
-/* Of IPv6 the network alone counts: a house has 2^64 addresses. */
+/* Of IPv6 the network alone counts: a house has 2^64 addresses. All of IPv4 is one such network. */
 static uint64_t hash_of(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET6) {
         const struct sockaddr_in6 *in = (const void *)address;
+        if (IN6_IS_ADDR_V4MAPPED(&in->sin6_addr)) {
+            return attune_hash(ATTUNE_HASH_BEGIN, in->sin6_addr.s6_addr + 12, 4);
+        }
         return attune_hash(ATTUNE_HASH_BEGIN, &in->sin6_addr, 8);
     }
     const struct sockaddr_in *in = (const void *)address;

@@ -98,6 +98,10 @@ class Page(browser.Browser):
     def playing(self):
         return self.js("return [...document.querySelectorAll('audio')].flatMap((one, i) => one.paused ? [] : [i + 1])")
 
+    def shown_playing(self):
+        return self.js("return [...document.querySelectorAll('.clip')].flatMap((one, i) =>"
+                       " one.querySelector('.play').ariaLabel.startsWith('Pause') || one.matches('.playing') ? [i + 1] : [])")
+
     def clips(self):
         """What is shown, by the addresses of the sounds."""
         return self.js("return [...document.querySelectorAll('audio')].map((one) => one.src)")
@@ -122,6 +126,9 @@ def sign_in(page, server):
     page.wait("the question for a name", lambda: page.shown("#start"))
     check(page.js("return document.activeElement.id") == "name", "the name is not asked for at once")
     page.inspect("start")
+    page.keys("  ", "\n")
+    page.wait("a word about the missing name", lambda: "name" in page.text("#again") and "go on" not in page.text("#again"))
+    page.js("document.getElementById('name').value = ''")
     page.keys("Ann", "\n")
     page.ready()
     page.done(0)
@@ -170,10 +177,16 @@ def first_answer(page):
     page.inspect("task")
     page.done(0)
     page.hear(3)
-    page.keys("q")
+    page.status("All are heard")
+    page.keys("3")
+    page.wait("clip 3", lambda: page.playing() == [3])
+    check(page.shown_playing() == [3], "what plays is not shown")
+    page.keys("q")  # while one plays, which then ends
     page.given.append(("Ann", "q"))
     page.status("Saved")
     page.done(1)
+    page.ready()
+    check(page.playing() == [] and page.shown_playing() == [], "a clip is shown as playing that is new and silent")
 
 
 def keyboard(page):
@@ -277,6 +290,8 @@ def results(page, server):
     page.open(server.url + "results")
     page.wait("both listeners", lambda: [word in page.text("#listeners") for word in ("Ann", "Bob")] == [True, True])
     check(re.fullmatch(r"−?[01]\.\d\d", page.text("#kappa")), f"kappa is {page.text('#kappa')}")
+    judged = page.text("#judged")
+    check(page.js("const bar = document.getElementById('voted'); return `${bar.value} of ${bar.max}`") == judged, f"the bar is not at {judged}")
     page.inspect("results")
 
 
@@ -291,6 +306,24 @@ def token(page, server):
     page.inspect("locked")
     page.open(server.url + "?token=0123456789")
     page.wait("the end, where Ann is", lambda: page.shown("#finished"))
+
+
+def without_music(page, server):
+    """The folder is gone when the first clips are wanted: the page says so, and goes on when it is back."""
+    server.stop()
+    server.start()
+    music = server.folder / "fma"
+    music.rename(server.folder / "away")
+    page.open(server.url)
+    page.wait("the end, where Ann is", lambda: page.shown("#finished"))
+    check("Thank you" in page.text("#thanks") and not page.shown("#lost"), "Ann is told of what she is done with")
+    sign_in_as(page, "Cid")
+    page.wait("a word about the music", lambda: page.shown("#lost") and "cannot read" in page.text("#lost"))
+    check("No more can be played" in page.text("#thanks"), "thanked for nothing")
+    page.inspect("lost")
+    (server.folder / "away").rename(music)
+    page.ready()
+    check(page.shown("#task"), "what can be played is not asked")
 
 
 def files(page, server):
@@ -333,6 +366,7 @@ def main():
             results(page, server)
             check(page.complaints() == [], "the browser complains")
             token(page, server)
+            without_music(page, server)
             files(page, server)
             print("the page works" + ("" if browser.AXE else "; accessibility not checked: axe-core is missing, tests/browser/run fetches it"))
     finally:

@@ -78,6 +78,9 @@ def finds_and_plays(page):
     page.keys(ENTER)
     page.wait("its neighbours", lambda: page.js("return document.querySelectorAll('#neighbours li').length") == SHOWN)
     check(page.text("#name").startswith(ODD), page.text("#name"))
+    page.wait("most of them in sight around it", lambda: page.js(
+        "const seen = (i) => screenX(i) > 0 && screenX(i) < width && screenY(i) > 0 && screenY(i) < height;"
+        "return Math.abs(screenX(picked) - width / 2) < 2 && [...Array(K).keys()].filter((k) => seen(neighbour(picked, k))).length") >= 7)
     check(page.js("return document.images.length") == 0, "a name became an image")
     page.click("#neighbours li:nth-child(2) .play")
     page.wait("sound", lambda: page.js("return audio.currentTime > 0.2 && !audio.paused"))

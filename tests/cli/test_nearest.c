@@ -169,10 +169,13 @@ Test(nearest, mistakes)
         int code;
         const char *text, *arguments;
     } cases[] = {
+        {0, "out.h5: no other track keeps the limits", "out.h5 'no folder, no dot' --diversity 2"},
         {64, "--path needs two", "out.h5 --path a"},
         {65, "no embedding: cannot_decode: broken", "out.h5 'folder 05/0049.mp3'"},
-        {65, "same track", "out.h5 --path 'no folder, no dot' 'no folder, no dot'"},
-        {65, "without --fma-metadata", "out.h5 'no folder, no dot' --per-artist 1"},
+        {64, "--path: no folder, no dot and no folder, no dot are the same track",
+         "out.h5 --path 'no folder, no dot' 'no folder, no dot'"},
+        {78, "out.h5: knows no artists: it was made without --fma-metadata",
+         "out.h5 'no folder, no dot' --per-artist 1"},
         {66, "b.mp3: neither a row", "out.h5 'no folder, no dot' b.mp3"},
         {66, "nowhere.h5", "nowhere.h5 a"},
         {78, "is not the model of", "out.h5 out.h5 'no folder, no dot' -m " MODEL},

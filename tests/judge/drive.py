@@ -3,7 +3,9 @@
 
 Starts the server on songs made here, asks it over HTTP, and ends with a line of what it saw; a failed assertion is a
 failed test. Everything that the server computes is computed again here, from the answers that were acknowledged."""
-import atexit, collections, csv, http.client, itertools, json, math, os, random, re, signal, socket, struct, subprocess, sys, threading, time, wave
+import atexit, csv, http.client, itertools, json, math, os, random, re, shutil, signal, socket, struct, subprocess, sys, threading, time, wave
+
+from records import kappa, standing, votes_of
 
 ATTUNE, FOLDER, SCENARIO = sys.argv[1:4]
 SETTINGS = dict(pair.split("=") for pair in sys.argv[4:])
@@ -109,46 +111,14 @@ def journal(name="t-judged.jsonl"):
         return [json.loads(line) for line in lines.read().split("\n")[:-1]]
 
 
-def standing(records, skips=False):
-    """Answers that were not taken back: {(listener, row, repeat): record}; with skips, these too."""
-    each, out = collections.defaultdict(list), {}
-    for record in records:
-        if record["record"] in ("answer", "skip"):
-            each[record["listener"]].append(record)
-        elif record["record"] == "undo":
-            each[record["listener"]].pop()
-    for record in itertools.chain(*each.values()):
-        key = record["listener"], record["row"], record["repeat"]
-        assert key not in out, f"twice: {key}"
-        out[key] = record
-    return {key: record for key, record in out.items() if skips or record["record"] == "answer"}
-
-
-def votes_of(answers):
-    """{row: Counter of pairs}, and {row: Counter of (anchor, positive)}."""
-    pairs, orders = collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter)
-    for (_, row, repeat), record in answers.items():
-        if not repeat:
-            pairs[row][tuple(sorted((record["anchor"], record["positive"])))] += 1
-            orders[row][record["anchor"], record["positive"]] += 1
-    return pairs, orders
-
-
-def kappa(pairs):
-    """Fleiss' kappa from every ordered pair of raters of every row."""
-    rows = [list(counter.elements()) for counter in pairs.values() if sum(counter.values()) >= 2]
-    if not rows:
-        return None
-    agree = [sum(a == b for a, b in itertools.permutations(row, 2)) / (len(row) * (len(row) - 1)) for row in rows]
-    every = [vote for row in rows for vote in row]
-    chance = sum((every.count(k) / len(every)) ** 2 for k in set(every))
-    return None if chance == 1 else (sum(agree) / len(agree) - chance) / (1 - chance)
+GIVEN = set() # seconds, as answer_of() made them up
 
 
 def check_files(rows):
     """OUT.csv and the report against what stands in the journal."""
     answers = standing(journal())
     pairs, orders = votes_of(answers)
+    assert all(record["seconds"] in GIVEN for record in answers.values()), "seconds are not those given"
     with open(path("t-judged.csv"), newline="") as table:
         written = list(csv.DictReader(table))
     assert len(written) == rows
@@ -184,7 +154,9 @@ def answer_of(listener, reply, drawn):
     pair = min(itertools.combinations(ids, 2), key=lambda two: abs(int(two[0]) - int(two[1])))
     if drawn.random() < 0.2:
         pair = drawn.sample(ids, 2)
-    return {"listener": listener, "task": reply["task"], "pair": list(pair), "seconds": round(drawn.uniform(1, 20), 2), "replays": [1, 2, 1]}
+    seconds = round(drawn.uniform(1, 20), 2)
+    GIVEN.add(seconds)
+    return {"listener": listener, "task": reply["task"], "pair": list(pair), "seconds": seconds, "replays": [1, 2, 1]}
 
 
 def listeners():
@@ -513,6 +485,16 @@ def broken():
     os.remove(path("audio/000005.wav"))
     refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert refused.returncode == 66 and " 5;" in refused.stderr and "--skip-missing" in refused.stderr, refused.stderr
+    with open(path("known.csv"), "w") as file:
+        file.write("song1,song2,song3,anchor,positive\n1,2,3,1,2\n")
+    refused = subprocess.run([ATTUNE, "judge", path("known.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
+    assert refused.returncode == 66 and "--again" in refused.stderr, refused.stderr
+    assert not os.path.exists(path("known-judged.jsonl")), "a journal of nothing"
+    os.chmod(path("audio"), 0)
+    bound = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if os.geteuid() == 0 else [] # root reads all, or else
+    refused = subprocess.run([*bound, ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
+    os.chmod(path("audio"), 0o755)
+    assert refused.returncode == 66 and "audio: the folder cannot be read" in refused.stderr, refused.stderr
     with open(path("audio/000004.wav"), "wb") as file:
         file.write(b"RIFF" + bytes(100))
     server = Server("--skip-missing", "--repeat", "0")
@@ -521,11 +503,23 @@ def broken():
     while not (reply := client.next(ann)).get("finished"):
         assert client.post("/api/answer", answer_of(ann, reply, drawn))[0] == 200
         asked += 1
+    assert reply["lost"] == sum(4 in three and 5 not in three for three in threes) > 0
     assert asked == sum(4 not in three and 5 not in three for three in threes)
     names = first_seen()
     assert client.ask("GET", f"/api/clip/{names.index('4') + 1}")[0] == 404 and client.ask("GET", f"/api/clip/{names.index('5') + 1}")[0] == 404
     time.sleep(1.2)
     assert any("cannot be played" in line for line in server.said), server.said
+    shutil.copy(path("audio/000003.wav"), path("audio/000004.wav")) # it can be played after all, and is asked
+    deadline, back = time.time() + 30, 0
+    while time.time() < deadline and back < reply["lost"]:
+        offered = client.next(ann)
+        if offered.get("finished"):
+            assert offered["lost"] == reply["lost"] - back
+            time.sleep(0.1)
+        else:
+            assert client.post("/api/answer", answer_of(ann, offered, drawn))[0] == 200
+            back += 1
+    assert back == reply["lost"] and client.next(ann)["lost"] == 0
     server.stop()
     answers, _ = check_files(10)
     os.rename(path("t-judged.jsonl"), path("old.jsonl"))

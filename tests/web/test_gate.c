@@ -105,6 +105,11 @@ Test(gate, rate)
     cr_assert_eq(admitted(gate, &mapped, 100, 1000), 1000);
     cr_assert_eq(admitted(gate, &near, 100, 30) + admitted(gate, &same, 100, 30), 40);
     cr_assert_eq(admitted(gate, &other, 100, 50), 40);
+    /* As clients come over IPv4 to a server that listens at "::". */
+    const struct sockaddr_in6 first = address6("::ffff:192.0.2.1");
+    const struct sockaddr_in6 second = address6("::ffff:192.0.2.2");
+    cr_assert_eq(admitted(gate, &first, 100, 50), 40);
+    cr_assert_eq(admitted(gate, &second, 100, 50), 40, "each IPv4 address has its own");
     attune_gate_free(gate);
     cr_assert_eq(attune_gate_create(&gate, NULL, 0), ATTUNE_OK);
     cr_assert_eq(admitted(gate, &one, 100, 1000), 1000);

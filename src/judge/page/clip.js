@@ -136,7 +136,8 @@ export class Clip {
   clear() {
     this.#audio.pause();
     this.#audio.removeAttribute("src");
-    this.#audio.load();
+    this.#audio.load(); // which takes back the event that would have told of the pause
+    this.#label();
     Object.assign(this, { starts: 0, heard: false });
     this.#id = null;
     this.#peaks = [];

@@ -8,6 +8,7 @@ import { Clip, Shelf } from "./clip.js";
 import { ask, insist, Outbox } from "./outbox.js";
 
 const PAIRS = [[0, 1], [0, 2], [1, 2]];
+const AGAIN = 5000; // ms after which what could not be played is asked for again
 const SETTLE = 300; // ms for which new clips take no answer: a key pressed twice was meant for the ones before
 
 const $ = (id) => document.getElementById(id);
@@ -15,7 +16,7 @@ const shelf = new Shelf();
 const clips = [1, 2, 3].map((number) => {
   const card = $("clip").content.firstElementChild.cloneNode(true);
   $("clips").append(card);
-  return new Clip(card, number, { play: toggle, heard: () => {}, trouble: (_, text) => say(text) });
+  return new Clip(card, number, { play: toggle, heard: enough, trouble: (_, text) => say(text) });
 });
 
 const state = {
@@ -26,8 +27,10 @@ const state = {
   then: null, // what probably comes next
   counts: { done: 0, left: 0, total: 0 },
   finished: false,
+  lost: 0, // triplets that cannot be played now
   away: null, // the Refused that the server is waited for with
   asked: 0, // grows with every question for what comes next and every action; only the latest reply counts
+  again: null, // the timer of a question asked again
   busy: false, // while an answer is taken back
   last: null, // the task answered or skipped last
   wanted: null, // the clip to play as soon as it is loaded
@@ -86,6 +89,10 @@ function render() {
   $("undo").disabled = state.busy || (done === 0 && state.last === null);
   for (const button of $("pairs").children) button.disabled = state.task === null;
   $("skip").disabled = state.task === null;
+  $("thanks").textContent = state.lost > 0 ? "No more can be played now." : "That was the last one. Thank you.";
+  $("lost").hidden = state.lost === 0;
+  $("lost").textContent = `The server cannot read the clips of ${counted(state.lost, "triplet")}. `
+    + "Tell the one who runs this. They come here as soon as they can be played.";
   $("summary").textContent = `${counted(done, "answer")} from ${state.name}. All are saved.`;
 
   const kept = state.outbox?.size ?? 0;
@@ -165,10 +172,16 @@ async function refresh(force) {
 }
 
 function follow(reply, force) {
+  const already = state.finished && state.task === null;
   count(reply);
   state.finished = Boolean(reply.finished);
+  state.lost = reply.finished ? reply.lost ?? 0 : 0;
+  clearTimeout(state.again);
+  if (state.lost > 0) state.again = setTimeout(() => state.finished && view() === "finished" && refresh(false), AGAIN);
   $("gain").textContent = gain(reply.expected_gain);
-  if (reply.finished) {
+  if (reply.finished && already) {
+    render();
+  } else if (reply.finished) {
     show(null);
     render();
     $("thanks").focus();
@@ -228,6 +241,13 @@ function act(path, details) {
   say("Saving.");
   state.outbox.put(path, { task, ...details });
   render();
+}
+
+// The last clip that an early choice waited for has been heard.
+function enough() {
+  if (state.armed < 0 || clips.some((clip) => !clip.heard)) return;
+  state.armed = -1;
+  say("All are heard. Choose a pair.");
 }
 
 function choose(pair) {
@@ -375,6 +395,7 @@ $("sign").addEventListener("submit", (event) => {
   event.preventDefault();
   const name = $("name").value.trim();
   if (name !== "") sign(name);
+  else $("again").textContent = "A name is needed, any that you like.";
 });
 $("who").addEventListener("click", () => {
   clips.forEach((clip) => clip.pause());

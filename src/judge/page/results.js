@@ -53,10 +53,10 @@ function row(listener) {
 
 function fill({ triplets, answers, listeners, agreement, self_agreement: self, model }) {
   figure("judged", triplets.voted, `of ${triplets.total}`);
-  $("complete").max = Math.max(1, triplets.total);
-  $("complete").value = triplets.complete;
-  $("votes").textContent = `${counted(answers, "answer")}. ${triplets.complete} with all ${counted(triplets.votes, "vote")}, `
-    + `${triplets.decided} with a majority.`;
+  $("voted").max = Math.max(1, triplets.total);
+  $("voted").value = triplets.voted;
+  const complete = triplets.votes > 1 ? `${triplets.complete} with all ${triplets.votes} votes, ` : "";
+  $("votes").textContent = `${counted(answers, "answer")}. ${complete}${triplets.decided} with a majority.`;
   figure("kappa", fixed(agreement.fleiss_kappa, 2));
   $("meaning").textContent = meaning(agreement.fleiss_kappa);
   $("unanimous").textContent = `${counted(agreement.triplets, "triplet")} with two votes or more; all agree on ${agreement.unanimous}.`;

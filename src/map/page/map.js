@@ -673,13 +673,19 @@ const showFound = () => {
   $("said").textContent = search.value.trim() ? `${count} tracks found` : "";
   choose(-1);
 };
+// The scale at which a track in the middle is seen together with most of its neighbours.
+const scaleAround = (i) => {
+  const fits = Array.from({ length: K }, (_, k) => neighbour(i, k)).map((other) => Math.min(
+    (width / 2 - 30) / Math.abs(px(other) - px(i)), (height / 2 - 30) / Math.abs(py(other) - py(i)))).sort((a, b) => a - b);
+  return Math.max(whole, Math.min(fits[Math.floor(K * 0.3)] ?? Infinity, Math.max(view.scale, whole * 6)));
+};
 const jump = (i) => {
   closeFound();
   pick(i, false);
   entry(i).shown = true;
   showLegend();
   paint();
-  requestAnimationFrame(() => requestAnimationFrame(() => fly(px(i), py(i), Math.max(view.scale, whole * 6))));
+  requestAnimationFrame(() => requestAnimationFrame(() => fly(px(i), py(i), scaleAround(i))));
 };
 search.addEventListener("input", showFound);
 search.addEventListener("blur", closeFound);
