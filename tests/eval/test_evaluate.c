@@ -262,6 +262,27 @@ Test(evaluate, same_names_and_no_gnuplot)
     cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err"), 0);
 }
 
+/* gnuplot ends with 0 on a full disk, and leaves pictures that are cut short: the older ones stay.
+ */
+Test(evaluate, pictures_that_are_cut_short_replace_none)
+{
+    static const char gnuplot[] =
+        "#!/bin/sh\n"
+        "sed -n \"s/^set output '\\(.*\\)'/\\1/p\" | while read -r f; do echo cut >\"$f\"; done\n";
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    write_file("gnuplot", gnuplot, strlen(gnuplot));
+    cr_assert_eq(run_command("chmod +x gnuplot && printf 'x,0,0\ny,0,1\nz,3,3\n' >v.csv && "
+                             "echo x,y,z >t.csv && mkdir p && echo old >p/distances-1-1.png"),
+                 0);
+    cr_assert_eq(run_command("PATH=$PWD:$PATH \"$ATTUNE_COMMAND\" eval v.csv --triplets t.csv "
+                             "--plots p >out 2>err"),
+                 74);
+    cr_assert_eq(run_command("grep -q 'distances-1-1.png is cut short; is the disk full?' err && "
+                             "[ \"$(ls -A p)\" = distances-1-1.png ] && "
+                             "grep -qx old p/distances-1-1.png && grep -q 'right, ties half' out"),
+                 0);
+}
+
 /* What the published synthetic split leaks: with embeddings of all its tracks. */
 Test(evaluate, the_published_split_leaks_what_is_known)
 {
