@@ -140,6 +140,8 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\na,3,4\n", "", "stands in the embeddings twice", 65},
         {"a,1,2\nb,3,4\n", "--split some", "not one of all, train", 64},
         {"a,1,2\nb,3,4\n", "--split test", "--split is of triplets", 64},
+        {"a,1,2\nb,3,4\n", "--margin 0.3", "--margin is of triplets", 64},
+        {"a,1,2\nb,3,4\n", "--plots no/such", "no/such: the folder that it is to be in", 73},
         {"a,1,2\nb,3,4\n", "--labels one.csv --fma-metadata .", "only one of them", 64},
         {"a,1,2\nb,3,4\n", "--plots ''", "the folder has no name", 64},
         {"a,1,2\nb,3,4\n", "--plots in.csv", "in.csv: is a file and not a folder", 73},
