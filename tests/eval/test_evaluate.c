@@ -210,6 +210,11 @@ Test(evaluate, odd_arrays_and_ids_are_said)
         {"(3, 2)", "a\nb\nc\n", "ends before its last row", 5, 65},
         {"(3, 2, 1)", "a\nb\nc\n", "is no table of rows and components", 6, 65},
         {"(3,)", "a\nb\nc\n", "is no table of rows and components", 3, 65},
+        /* astype would keep Fortran's order, which is refused, too */
+        {"(3, 2)", "a\nb\nc\n",
+         "is in Fortran order; numpy.save(\"a.npy\", numpy.ascontiguousarray(vectors, "
+         "\"float32\"))",
+         6, 65},
         {"(3, 2)", "a\nb\n", "a.txt, line 3: has no id or path", 6, 65},
         {"(3, 2)", "a\nb\nc\nd\n", "a.txt: has more lines than a.npy has rows, 3", 6, 65},
         {"(3, 2)", "a\nb\n#\n", "a.txt, line 3: is longer than 65,535 bytes", 6, 65},
@@ -219,8 +224,8 @@ Test(evaluate, odd_arrays_and_ids_are_said)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         FILE *file = fopen("a.npy", "wb"), *ids = fopen("a.txt", "wb");
         cr_assert(file && ids);
-        fprintf(file, "\x93NUMPY\x01%c%c%c{'descr': '<f4', 'fortran_order': False, 'shape': %-12s}",
-                0, 63, 0, cases[i].shape);
+        fprintf(file, "\x93NUMPY\x01%c%c%c{'descr': '<f4', 'fortran_order': %-5s, 'shape': %-12s}",
+                0, 63, 0, strstr(cases[i].wanted, "Fortran") ? "True" : "False", cases[i].shape);
         for (size_t k = 0; k < cases[i].numbers; k++) {
             const float number = (float)(k * k);
             fwrite(&number, sizeof(number), 1, file);
