@@ -129,6 +129,12 @@ Test(fma, triplets, .timeout = 60)
          "--fma-metadata fma_metadata/tracks.csv -o x"},
         {66, "\"\": is no folder", "--fma-metadata '' -o x.csv"},
         {66, "y.csv: No such file", "--report y.csv"},
+        {64, "--per-genre is for triplets of genres",
+         "--fma-metadata fma_metadata -o x.csv --of album --per-genre 5"},
+        {73, "tracks.csv: is what the triplets are drawn from",
+         "--fma-metadata fma_metadata -o fma_metadata/tracks.csv -f"},
+        {73, "link.csv: is what the triplets are drawn from",
+         "--fma-metadata fma_metadata -o link.csv -f --candidates 5"},
         {65, "genres.csv, line 1", "--report fma_metadata/genres.csv"},
         {0, "400 triplets (360 by top genre, 40 of any three) of 320 tracks -> t.csv",
          "--fma-metadata fma_metadata -o t.csv -n 400"},
@@ -138,6 +144,7 @@ Test(fma, triplets, .timeout = 60)
         {0, "50 threes to judge -> h.csv", "--fma-metadata fma_metadata -o h.csv --candidates 50"},
     };
     const char *a = prepare();
+    cr_assert_eq(symlink("fma_metadata/genres.csv", "link.csv"), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char arguments[300];
         snprintf(arguments, sizeof(arguments), "triplets %s", cases[i].arguments);
