@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RATE = 44100, USAGE = 64, NO_MEMORY = 70, CANNOT_CREATE = 73, FAILED = 74 };
+enum { RATE = 44100, MP3_BYTES = 128000 / 8 /* a second */ };
+enum { USAGE = 64, NO_MEMORY = 70, CANNOT_CREATE = 73, FAILED = 74 };
 
 typedef struct work {
     const fma_track *tracks;
@@ -97,6 +98,14 @@ static bool encode(const char *name, const float *samples, size_t count, bool wa
     return pclose(pipe) == 0 && piped;
 }
 
+/* Whether a file holds all of `seconds`: on a full disk ffmpeg may end with 0 all the same. */
+static bool is_whole(const char *path, int seconds, bool wav)
+{
+    struct stat info;
+    const off_t second = wav ? RATE * (off_t)sizeof(float) : MP3_BYTES;
+    return stat(path, &info) == 0 && info.st_size >= seconds * second;
+}
+
 static bool make_track(const work *w, const fma_track *track, float *samples)
 {
     const size_t count = (size_t)w->seconds * RATE;
@@ -117,6 +126,11 @@ static bool make_track(const work *w, const fma_track *track, float *samples)
     }
     if (!encode(name, samples, count, w->wav)) {
         fprintf(stderr, "make-fma: %s: ffmpeg failed\n", name);
+        unlink(aside);
+        return false;
+    }
+    if (!is_whole(aside, w->seconds, w->wav)) {
+        fprintf(stderr, "make-fma: %s: cut short; is the disk full?\n", name);
         unlink(aside);
         return false;
     }

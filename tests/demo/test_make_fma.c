@@ -2,6 +2,8 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void enter(void)
@@ -66,5 +68,20 @@ Test(make_fma, mistakes)
                  74);
     cr_assert_eq(run_command("grep -q 'mp3: ffmpeg failed' err && ! find a/fma_small -type f | "
                              "grep ."),
+                 0);
+}
+
+/* ffmpeg ends with 0 where the disk has no room for the end of a file. */
+Test(make_fma, a_file_that_is_cut_short_is_none)
+{
+    static const char ffmpeg[] = "#!/bin/sh\nfor last; do :; done\ncat >all\n: >\"$last\"\n";
+    enter();
+    cr_assert_eq(mkdir("bin", 0777), 0);
+    write_file("bin/ffmpeg", ffmpeg, strlen(ffmpeg));
+    cr_assert_eq(
+        run_command("chmod +x bin/ffmpeg && PATH=$PWD/bin:$PATH " MAKE_FMA " a -n 4 -s 1 2>err"),
+        74);
+    cr_assert_eq(run_command("grep -q 'mp3: cut short; is the disk full?' err && "
+                             "! find a/fma_small -name '*.mp3*' | grep ."),
                  0);
 }
