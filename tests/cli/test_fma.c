@@ -157,7 +157,7 @@ Test(fma, triplets, .timeout = 60)
                  0);
 }
 
-/* Artists of six tracks and albums of three, which so few tracks of make-fma do not have. */
+/* Artists of six tracks and albums of three, where make-fma has but two of so few tracks. */
 static const char share_artists[] =
     "import csv\n"
     "name = 'fma_metadata/tracks.csv'\n"

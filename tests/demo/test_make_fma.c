@@ -85,3 +85,27 @@ Test(make_fma, a_file_that_is_cut_short_is_none)
                              "! find a/fma_small -name '*.mp3*' | grep ."),
                  0);
 }
+
+/* From 48 tracks on there is something to find artists, albums and splits by. */
+Test(make_fma, artists_have_more_than_a_track)
+{
+    static const char ffmpeg[] = "#!/bin/sh\nfor last; do :; done\nexec cat >\"$last\"\n";
+    static const char check[] =
+        "import collections, csv\n"
+        "rows = list(csv.reader(open('a/fma_metadata/tracks.csv', newline='', encoding='utf-8')))\n"
+        "columns = list(zip(rows[0], rows[1]))\n"
+        "at = {c: columns.index(c) for c in columns}\n"
+        "small = [r for r in rows[3:] if r[at['set', 'subset']] == 'small']\n"
+        "for what in 'artist', 'album':\n"
+        "    tracks = collections.Counter(r[at[what, 'id']] for r in small)\n"
+        "    assert set(tracks.values()) == {2}, tracks\n"
+        "found = {(r[at['track', 'genre_top']], r[at['set', 'split']]) for r in small}\n"
+        "assert len(found) == 8 * 3, found\n";
+    enter();
+    cr_assert_eq(mkdir("bin", 0777), 0);
+    write_file("bin/ffmpeg", ffmpeg, strlen(ffmpeg));
+    write_file("check.py", check, strlen(check));
+    cr_assert_eq(run_command("chmod +x bin/ffmpeg && PATH=$PWD/bin:$PATH " MAKE_FMA
+                             " a -n 48 -s 1 --wav && /usr/bin/python3 check.py"),
+                 0);
+}
