@@ -71,6 +71,14 @@ Test(fma, columns_go_with_the_rows, .timeout = 60)
     attune(a, 0, "099/099134.mp3: one of the six clips",
            "embed fma_small -o all.h5 --fma-metadata fma_metadata");
     expect_columns(a, "all.h5", HEADER TRACK1 TRACK2 TRACK3 TRACK4 OTHERS);
+    attune(a, 0, "2 of 6 files have no track of tracks.csv, and no labels",
+           "embed fma_small -o all.h5 --fma-metadata fma_metadata");
+    attune(a, 0, "\"event\":\"unlabelled\",\"files\":2,\"all\":6",
+           "embed fma_small -o all.h5 --fma-metadata fma_metadata --log-json");
+    cr_assert_eq(run_command("%s embed fma_small/000 -o 000.h5 --fma-metadata fma_metadata "
+                             "2>err && ! grep -q 'no track of' err",
+                             a),
+                 0);
     attune(a, 66, "none of its 2 files is named as a track of fma_small is",
            "embed fma_small/099 fma_small/intro.mp3 -o x.h5 --fma-metadata fma_metadata "
            "--subset small");
