@@ -137,6 +137,8 @@ Test(fma, triplets, .timeout = 60)
          "--fma-metadata fma_metadata/tracks.csv -o x"},
         {66, "\"\": is no folder", "--fma-metadata '' -o x.csv"},
         {66, "y.csv: No such file", "--report y.csv"},
+        {64, "3 triplets leave none for validation",
+         "--fma-metadata fma_metadata -o x.csv -n 3 --disjoint tracks"},
         {64, "--per-genre is for triplets of genres",
          "--fma-metadata fma_metadata -o x.csv --of album --per-genre 5"},
         {73, "tracks.csv: is what the triplets are drawn from",
@@ -158,6 +160,7 @@ Test(fma, triplets, .timeout = 60)
         snprintf(arguments, sizeof(arguments), "triplets %s", cases[i].arguments);
         attune(a, cases[i].code, cases[i].text, arguments);
     }
+    cr_assert_eq(run_command("! ls x*"), 0);
     attune(a, 0, "", "triplets --report t.csv --json");
     attune(a, 0, "", "triplets --report t-train.csv t-test.csv --json");
     cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
