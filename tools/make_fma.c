@@ -207,13 +207,20 @@ static bool parse(const char *text, long low, long high, long *out)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"tracks", required_argument, NULL, 'n'}, {"seconds", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'x'},   {"jobs", required_argument, NULL, 'j'},
-        {"wav", no_argument, NULL, 'w'},          {0},
+        {"tracks", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'x'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"wav", no_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     long tracks = 400, seconds = 30, seed = 1, jobs = sysconf(_SC_NPROCESSORS_ONLN);
     bool good = true, wav = false;
-    for (int o; (o = getopt_long(argc, argv, "n:s:x:j:w", options, NULL)) != -1;) {
+    for (int o; (o = getopt_long(argc, argv, "n:s:x:j:wh", options, NULL)) != -1;) {
+        if (o == 'h') {
+            return fputs(usage, stdout) < 0 ? FAILED : 0;
+        }
         good = good && (o == 'n'   ? parse(optarg, 1, 100000, &tracks)
                         : o == 's' ? parse(optarg, 1, 3600, &seconds)
                         : o == 'x' ? parse(optarg, 0, 1000000000, &seed)

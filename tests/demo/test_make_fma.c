@@ -60,6 +60,7 @@ Test(make_fma, mistakes)
         cr_assert_eq(run_command(MAKE_FMA " %s 2>err", bad[i]), 64, "make-fma %s", bad[i]);
         cr_assert_eq(run_command("grep -q '^usage: make-fma FOLDER' err && [ ! -e a ]"), 0);
     }
+    cr_assert_eq(run_command(MAKE_FMA " --help >out && grep -q '^usage: make-fma FOLDER' out"), 0);
     cr_assert_eq(run_command("touch file && " MAKE_FMA " file 2>err"), 73);
     cr_assert_eq(run_command(MAKE_FMA " no/such 2>err && grep -q 'no/such: No such file' err"), 73);
     cr_assert_eq(run_command("mkdir bin && printf '#!/bin/sh\\nexit 1\\n' >bin/ffmpeg && "
