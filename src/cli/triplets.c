@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char help[] =
     "Usage: attune triplets --fma-metadata DIR -o OUT.csv [OPTION...]\n"
@@ -303,11 +304,30 @@ static attune_status spare_tables(const triplets_arguments *a)
     return status;
 }
 
+/* Three files of one split belong together: where one of them is there, none is written. */
+static attune_status spare_parts(const triplets_arguments *a)
+{
+    const bool parts = a->draw.disjoint != ATTUNE_FMA_WHOLE && !a->replace;
+    attune_status status = ATTUNE_OK;
+    for (int p = 0; parts && status == ATTUNE_OK && p < ATTUNE_PART_COUNT; p++) {
+        char *path = NULL;
+        status = part_path(&path, a->output, part_names[p]);
+        if (status == ATTUNE_OK && access(path, F_OK) == 0) {
+            status = attune_fail(ATTUNE_ECREATE, "%s: exists; --force replaces it", path);
+        }
+        free(path);
+    }
+    return status;
+}
+
 static attune_status draw(const triplets_arguments *a)
 {
     attune_fma *fma = NULL;
     attune_fma_triplets triplets = {0};
     attune_status status = spare_tables(a);
+    if (status == ATTUNE_OK) {
+        status = spare_parts(a);
+    }
     if (status == ATTUNE_OK) {
         status = attune_fma_open(&fma, a->metadata);
     }

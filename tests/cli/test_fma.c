@@ -161,6 +161,10 @@ Test(fma, triplets, .timeout = 60)
         attune(a, cases[i].code, cases[i].text, arguments);
     }
     cr_assert_eq(run_command("! ls x*"), 0);
+    cr_assert_eq(run_command("mkdir one && echo mine >one/t-test.csv"), 0);
+    attune(a, 73, "one/t-test.csv: exists; --force replaces it",
+           "triplets --fma-metadata fma_metadata -o one/t.csv --disjoint tracks");
+    cr_assert_eq(run_command("[ \"$(ls one)\" = t-test.csv ] && grep -qx mine one/t-test.csv"), 0);
     attune(a, 0, "", "triplets --report t.csv --json");
     attune(a, 0, "", "triplets --report t-train.csv t-test.csv --json");
     cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
