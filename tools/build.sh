@@ -53,22 +53,23 @@ need() {
 
 # configured PRESET TESTS: true if the build folder is there, with tests if they are asked for.
 configured() {
-    local cache=$root/build/$1/CMakeCache.txt
-    [ -e "$root/build/$1/build.ninja" ] && { [ "$2" = OFF ] || grep -q '^ATTUNE_TESTS:BOOL=ON' "$cache"; }
+    local folder=$root/build/$1 cache=$root/build/$1/CMakeCache.txt
+    { [ -e "$folder/build.ninja" ] || [ -e "$folder/Makefile" ]; } && { [ "$2" = OFF ] || grep -q '^ATTUNE_TESTS:BOOL=ON' "$cache"; }
 }
 
 # build PRESET TESTS TARGET...: configures where needed, TESTS is ON or OFF (which needs no Criterion), and builds
-# quietly. On failure, shows the compiler's output.
+# quietly. On failure, shows the compiler's output. A folder that was configured by hand keeps its generator.
 build() {
-    local preset=$1 tests=$2 log lock
+    local preset=$1 tests=$2 log lock ninja=(-G Ninja)
     shift 2
     log=$(mktemp)
     mkdir -p "$root/build"
     exec {lock}>"$root/build/lock" # two first runs at once take turns
     flock "$lock"
-    [ -e "$root/build/$preset/build.ninja" ] || say "attune: building (once, about a minute)"
-    if ! { { configured "$preset" "$tests" || (cd "$root" && cmake --preset "$preset" -G Ninja "-DATTUNE_TESTS=$tests" "-DATTUNE_BENCH=$tests"); } &&
-           cmake --build "$root/build/$preset" --target "$@"; } >"$log" 2>&1; then
+    [ ! -e "$root/build/$preset/CMakeCache.txt" ] || ninja=()
+    configured "$preset" OFF || say "attune: building (once, about a minute)"
+    if ! { { configured "$preset" "$tests" || (cd "$root" && cmake --preset "$preset" "${ninja[@]}" "-DATTUNE_TESTS=$tests" "-DATTUNE_BENCH=$tests"); } &&
+           cmake --build "$root/build/$preset" -j "$(nproc)" --target "$@"; } >"$log" 2>&1; then
         say "attune: the build failed:"
         tail -n 40 "$log" >&2
         rm -f "$log"

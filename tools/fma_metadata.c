@@ -161,9 +161,13 @@ static int genre_at(int id)
 
 fma_track *fma_plan(int count, uint64_t seed, int *rows)
 {
-    /* Five tracks of an artist where there are many, three on one album and two on another. */
+    /* Five tracks of an artist where there are many, three on one album and two on another; two, on
+     * one album, where that still leaves each split an artist of each style. */
     const int of_style = (count + ATTUNE_DEMO_STYLES - 1) / ATTUNE_DEMO_STYLES;
-    const int of_artist = of_style >= 50 ? 5 : of_style >= 20 ? of_style / 10 : 1;
+    const int of_artist = of_style >= 50   ? 5
+                          : of_style >= 30 ? of_style / 10
+                          : of_style >= 6  ? 2
+                                           : 1;
     const int without = count / 10 + 3, all = count + without, apart = (LAST_ID - FIRST_ID) / all;
     attune_random random = attune_random_of(seed, 0);
     fma_track *tracks = calloc((size_t)all, sizeof(*tracks));

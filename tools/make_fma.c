@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { RATE = 44100, USAGE = 64, NO_MEMORY = 70, CANNOT_CREATE = 73, FAILED = 74 };
+enum { RATE = 44100, MP3_BYTES = 128000 / 8 /* a second */ };
+enum { USAGE = 64, NO_MEMORY = 70, CANNOT_CREATE = 73, FAILED = 74 };
 
 typedef struct work {
     const fma_track *tracks;
@@ -97,6 +98,14 @@ static bool encode(const char *name, const float *samples, size_t count, bool wa
     return pclose(pipe) == 0 && piped;
 }
 
+/* Whether a file holds all of `seconds`: on a full disk ffmpeg may end with 0 all the same. */
+static bool is_whole(const char *path, int seconds, bool wav)
+{
+    struct stat info;
+    const off_t second = wav ? RATE * (off_t)sizeof(float) : MP3_BYTES;
+    return stat(path, &info) == 0 && info.st_size >= seconds * second;
+}
+
 static bool make_track(const work *w, const fma_track *track, float *samples)
 {
     const size_t count = (size_t)w->seconds * RATE;
@@ -117,6 +126,11 @@ static bool make_track(const work *w, const fma_track *track, float *samples)
     }
     if (!encode(name, samples, count, w->wav)) {
         fprintf(stderr, "make-fma: %s: ffmpeg failed\n", name);
+        unlink(aside);
+        return false;
+    }
+    if (!is_whole(aside, w->seconds, w->wav)) {
+        fprintf(stderr, "make-fma: %s: cut short; is the disk full?\n", name);
         unlink(aside);
         return false;
     }
@@ -193,13 +207,20 @@ static bool parse(const char *text, long low, long high, long *out)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"tracks", required_argument, NULL, 'n'}, {"seconds", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'x'},   {"jobs", required_argument, NULL, 'j'},
-        {"wav", no_argument, NULL, 'w'},          {0},
+        {"tracks", required_argument, NULL, 'n'},
+        {"seconds", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'x'},
+        {"jobs", required_argument, NULL, 'j'},
+        {"wav", no_argument, NULL, 'w'},
+        {"help", no_argument, NULL, 'h'},
+        {0},
     };
     long tracks = 400, seconds = 30, seed = 1, jobs = sysconf(_SC_NPROCESSORS_ONLN);
     bool good = true, wav = false;
-    for (int o; (o = getopt_long(argc, argv, "n:s:x:j:w", options, NULL)) != -1;) {
+    for (int o; (o = getopt_long(argc, argv, "n:s:x:j:wh", options, NULL)) != -1;) {
+        if (o == 'h') {
+            return fputs(usage, stdout) < 0 ? FAILED : 0;
+        }
         good = good && (o == 'n'   ? parse(optarg, 1, 100000, &tracks)
                         : o == 's' ? parse(optarg, 1, 3600, &seconds)
                         : o == 'x' ? parse(optarg, 0, 1000000000, &seed)

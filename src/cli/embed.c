@@ -362,6 +362,19 @@ static attune_status take_subset(cli_log *log, attune_scan *scan, const attune_f
     return ATTUNE_OK;
 }
 
+/* Says how many files get no labels, which otherwise shows in no message. */
+static void count_strangers(cli_log *log, const attune_scan *scan, const attune_fma *fma)
+{
+    const size_t all = attune_scan_count(scan);
+    size_t strangers = 0;
+    for (size_t i = 0; fma && i < all; i++) {
+        strangers += !attune_fma_find_file(fma, attune_scan_path(scan, i));
+    }
+    if (strangers > 0) {
+        log_unlabelled(log, strangers, all);
+    }
+}
+
 static void take_shard(cli_log *log, attune_scan *scan, cli_shard shard)
 {
     const size_t all = attune_scan_count(scan);
@@ -456,6 +469,7 @@ static int run(embed_arguments *a, int argc, char **argv)
         a->job.user = &l;
         stop_on_signals();
         take_shard(&l.log, scan, a->shard);
+        count_strangers(&l.log, scan, l.fma);
         log_start(&l.log, scan, a->job.output, name);
         status = attune_job_run(&a->job, &progress);
     }

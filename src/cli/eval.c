@@ -37,7 +37,8 @@ static const char help[] =
     "Intervals are of 95 %. Artists are found again also without the track's own album, albums\n"
     "also without its artist's other albums, groups without its artist.\n"
     "\n"
-    "Exit: 0 ok, 64 usage, 65 bad data, 66 not there, 73 cannot create the folder.\n";
+    "Exit: 0 ok, 64 usage, 65 bad data, 66 not there, 73 cannot create the folder, 74 I/O\n"
+    "error, or a disk that is full.\n";
 
 enum {
     OPTION_TRIPLETS = 256,
@@ -76,6 +77,7 @@ typedef struct eval_arguments {
     attune_evaluation_options options;
     const char **triplets, **ids; /* (argc) each */
     const char *plots;            /* a folder, or NULL */
+    const char *of_triplets;      /* the last option given that only these have; NULL: none */
     bool json, csv, help;
 } eval_arguments;
 
@@ -112,8 +114,10 @@ static int take_value(eval_arguments *a, int option, const char *text)
     long threads = 0;
     switch (option) {
     case OPTION_SPLIT:
+        a->of_triplets = "--split";
         return parse_part(a, text);
     case OPTION_MARGIN:
+        a->of_triplets = "--margin";
         return parse_real(text, 0, 1e6, &a->options.margin)
                    ? EXIT_OK
                    : usage_error("eval", "--margin %s: not a number from 0", text);
@@ -158,6 +162,7 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
             break;
         case OPTION_LEAK_FREE:
             a->options.leak_free = true;
+            a->of_triplets = "--leak-free";
             break;
         case OPTION_JSON:
             a->json = true;
@@ -187,9 +192,8 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
     if (a->options.labels && a->options.fma_metadata) {
         return usage_error("eval", "--labels and --fma-metadata: only one of them");
     }
-    if (a->options.triplet_count == 0 && (a->options.part >= 0 || a->options.leak_free)) {
-        return usage_error("eval", "%s is of triplets: --triplets FILE is needed",
-                           a->options.leak_free ? "--leak-free" : "--split");
+    if (a->options.triplet_count == 0 && a->of_triplets) {
+        return usage_error("eval", "%s is of triplets: --triplets FILE is needed", a->of_triplets);
     }
     if (a->plots && !*a->plots) {
         return usage_error("eval", "--plots: the folder has no name");

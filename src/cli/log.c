@@ -86,6 +86,23 @@ void log_subset(cli_log *log, const char *name, size_t files, size_t all)
     }
 }
 
+void log_unlabelled(cli_log *log, size_t files, size_t all)
+{
+    if (log->quiet) {
+        return;
+    }
+    if (log->json) {
+        json_t *event = json_object();
+        json_object_set_new(event, "event", json_string("unlabelled"));
+        json_object_set_new(event, "files", json_integer((json_int_t)files));
+        json_object_set_new(event, "all", json_integer((json_int_t)all));
+        log_event(event);
+    } else {
+        message("%zu of %zu file%s %s no track of tracks.csv, and no labels", files, all,
+                all == 1 ? "" : "s", files == 1 ? "has" : "have");
+    }
+}
+
 void log_bad_clip(cli_log *log, const char *name)
 {
     if (log->quiet) {

@@ -31,6 +31,8 @@ void log_open(cli_log *log, bool json, bool quiet);
 void log_start(cli_log *log, const attune_scan *scan, const char *output, const char *model);
 /* Before log_start: that of `all` files only the tracks of one of FMA's subsets are embedded. */
 void log_subset(cli_log *log, const char *name, size_t files, size_t all);
+/* Before log_start: that of `all` files some get no labels, as FMA's metadata do not have them. */
+void log_unlabelled(cli_log *log, size_t files, size_t all);
 /* After log_track: that the file is one of FMA's bad clips. */
 void log_bad_clip(cli_log *log, const char *name);
 /* Before log_start: that of `all` files only a shard's are embedded. */

@@ -8,6 +8,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char help[] =
     "Usage: attune triplets --fma-metadata DIR -o OUT.csv [OPTION...]\n"
@@ -211,6 +213,9 @@ static int check_arguments(const triplets_arguments *a, int files)
         return usage_error("triplets", "%s is not for --candidates, which are any three tracks",
                            a->drawing);
     }
+    if (a->draw.per_genre > 0 && a->draw.likeness != ATTUNE_FMA_BY_GENRE) {
+        return usage_error("triplets", "--per-genre is for triplets of genres, not --of others");
+    }
     if (!a->metadata) {
         return usage_error("triplets", "--fma-metadata is needed, the folder with tracks.csv");
     }
@@ -277,11 +282,55 @@ static attune_status write_part(const triplets_arguments *a, const attune_fma *f
     return status;
 }
 
+/* Refuses to write over the tables that are read, which --force would. */
+static attune_status spare_tables(const triplets_arguments *a)
+{
+    static const char *const tables[] = {"tracks.csv", "genres.csv"};
+    struct stat output, table;
+    attune_status status = ATTUNE_OK;
+    for (int i = 0; status == ATTUNE_OK && i < 2; i++) {
+        char *path = NULL;
+        if (asprintf(&path, "%s/%s", a->metadata, tables[i]) < 0) {
+            return attune_fail_memory("a path", strlen(a->metadata));
+        }
+        if (stat(a->output, &output) == 0 && stat(path, &table) == 0 &&
+            output.st_dev == table.st_dev && output.st_ino == table.st_ino) {
+            status = attune_fail(ATTUNE_ECREATE,
+                                 "%s: is what the triplets are drawn from; choose another name",
+                                 a->output);
+        }
+        free(path);
+    }
+    return status;
+}
+
+/* Three files of one split belong together: where one of them is there, none is written. */
+static attune_status spare_parts(const triplets_arguments *a)
+{
+    const bool parts = a->draw.disjoint != ATTUNE_FMA_WHOLE && !a->replace;
+    attune_status status = ATTUNE_OK;
+    for (int p = 0; parts && status == ATTUNE_OK && p < ATTUNE_PART_COUNT; p++) {
+        char *path = NULL;
+        status = part_path(&path, a->output, part_names[p]);
+        if (status == ATTUNE_OK && access(path, F_OK) == 0) {
+            status = attune_fail(ATTUNE_ECREATE, "%s: exists; --force replaces it", path);
+        }
+        free(path);
+    }
+    return status;
+}
+
 static attune_status draw(const triplets_arguments *a)
 {
     attune_fma *fma = NULL;
     attune_fma_triplets triplets = {0};
-    attune_status status = attune_fma_open(&fma, a->metadata);
+    attune_status status = spare_tables(a);
+    if (status == ATTUNE_OK) {
+        status = spare_parts(a);
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_fma_open(&fma, a->metadata);
+    }
     if (status == ATTUNE_OK && a->candidates > 0) {
         status = attune_fma_draw_candidates(&triplets, fma, a->draw.subset, (uint32_t)a->candidates,
                                             a->draw.seed);

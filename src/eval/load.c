@@ -67,13 +67,21 @@ static attune_status match(uint32_t *row_of, attune_tracks *tracks, const attune
     return status;
 }
 
+/* Opens the rows of the first file; what is wrong with them is said with its name. */
+static attune_status open_rows(attune_tracks **out, const attune_space *space)
+{
+    const attune_status status = attune_tracks_open_rows(out, space->names, space->n);
+    return status == ATTUNE_EDATA ? attune_fail(status, "%s: %s", space->title, attune_last_error())
+                                  : status;
+}
+
 /* Keeps the rows that every space has, in the first one's order. */
 static attune_status bring_together(attune_evaluation *e)
 {
     const uint32_t n = e->spaces[0].n, files = e->space_count - 1;
     attune_tracks *tracks = NULL;
     uint32_t *rows = malloc(((size_t)n + 1) * files * sizeof(*rows)), kept = 0, most = n;
-    attune_status status = rows ? attune_tracks_open_rows(&tracks, e->spaces[0].names, n)
+    attune_status status = rows ? open_rows(&tracks, &e->spaces[0])
                                 : attune_fail_memory("rows", (unsigned long long)n * files * 4);
     for (uint32_t i = 0; status == ATTUNE_OK && i < n; i++) {
         rows[i] = i;
@@ -253,6 +261,28 @@ static attune_part part_called(const char *name)
     return ATTUNE_PART_COUNT;
 }
 
+/* Which part each row is in; a split that is called otherwise is said. */
+static attune_status read_parts(attune_evaluation *e)
+{
+    const char *other = NULL;
+    uint32_t others = 0;
+    for (uint32_t i = 0; i < e->n; i++) {
+        const int32_t split = e->labels[ATTUNE_LABEL_SPLIT][i];
+        const char *name =
+            split < 0 ? NULL : attune_tracks_label_name(e->tracks, ATTUNE_LABEL_SPLIT, split);
+        e->parts[i] = name ? part_called(name) : ATTUNE_PART_COUNT;
+        if (name && e->parts[i] == ATTUNE_PART_COUNT) {
+            other = name;
+            others++;
+        }
+    }
+    return others == 0 ? ATTUNE_OK
+                       : attune_report_note(&e->report,
+                                            "%u tracks are of no split: \"%.80s\" is not training, "
+                                            "validation or test",
+                                            others, other);
+}
+
 static attune_status copy_labels(attune_evaluation *e)
 {
     const attune_tracks_entry *entries = attune_tracks_entries(e->tracks);
@@ -269,13 +299,7 @@ static attune_status copy_labels(attune_evaluation *e)
             e->labels[l][i] = entries[i].label[l];
         }
     }
-    for (uint32_t i = 0; i < e->n; i++) {
-        const int32_t split = e->labels[ATTUNE_LABEL_SPLIT][i];
-        e->parts[i] =
-            split < 0 ? ATTUNE_PART_COUNT
-                      : part_called(attune_tracks_label_name(e->tracks, ATTUNE_LABEL_SPLIT, split));
-    }
-    attune_status status = ATTUNE_OK;
+    attune_status status = read_parts(e);
     for (int l = 0; status == ATTUNE_OK && l < ATTUNE_LABEL_COUNT; l++) {
         status = sort_labels(e, l);
     }

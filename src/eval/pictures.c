@@ -250,12 +250,18 @@ static attune_status draw_all(album *a)
 attune_status attune_pictures_folder(const char *folder)
 {
     struct stat info;
-    if (mkdir(folder, 0777) == 0 || (stat(folder, &info) == 0 && S_ISDIR(info.st_mode))) {
+    if (mkdir(folder, 0777) == 0) {
+        return ATTUNE_OK;
+    }
+    const int error = errno; /* stat would say that it is not there */
+    if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) {
         return ATTUNE_OK;
     }
     return attune_fail(ATTUNE_ECREATE, "%s: %s", folder,
-                       errno == EEXIST ? "is a file and not a folder; name another for the pictures"
-                                       : strerror(errno));
+                       error == EEXIST ? "is a file and not a folder; name another for the pictures"
+                       : error == ENOENT
+                           ? "the folder that it is to be in is not there; make it first"
+                           : strerror(error));
 }
 
 attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const char *folder)

@@ -35,10 +35,11 @@ typedef struct npy {
 
 static attune_status refuse(const char *path, const char *what)
 {
-    return attune_fail(ATTUNE_EDATA,
-                       "%s: %s; numpy.save(\"%s\", vectors.astype(\"float32\")) with rows and "
-                       "components writes what is wanted",
-                       path, what, path);
+    return attune_fail(
+        ATTUNE_EDATA,
+        "%s: %s; numpy.save(\"%s\", numpy.ascontiguousarray(vectors, \"float32\")) with "
+        "rows and components writes what is wanted",
+        path, what, path);
 }
 
 /* What stands behind 'key': in the header's dictionary. */

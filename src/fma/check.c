@@ -178,7 +178,7 @@ static bool split_line(char *line, const char **name)
     return true;
 }
 
-/* Compares what a list names, but files that are not there or empty: those are known already. */
+/* Compares what a list names, but what is not there, empty or no file: that is known already. */
 static attune_status compare_listed(attune_fma_check *check, const char *folder, const char *list,
                                     FILE *stream)
 {
@@ -194,7 +194,8 @@ static attune_status compare_listed(attune_fma_check *check, const char *folder,
                                list, number);
         }
         status = join(&path, folder, name);
-        if (status == ATTUNE_OK && stat(path, &info) == 0 && info.st_size > 0) {
+        if (status == ATTUNE_OK && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
+            info.st_size > 0) {
             status = compare(check, path, line);
         }
         free(path);

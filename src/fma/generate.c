@@ -190,6 +190,14 @@ static uint32_t usable_groups(const attune_fma_pool *pool)
     return usable;
 }
 
+/* What a part's tracks are for, where there are parts. */
+static const char *for_part(const attune_fma_generate_options *options, int part)
+{
+    static const char *const names[ATTUNE_PART_COUNT] = {" for training", " for validation",
+                                                         " for the test"};
+    return options->disjoint == ATTUNE_FMA_WHOLE ? "" : names[part];
+}
+
 /* A part has fewer triplets than its `count`, which is fine where nobody asked for that many. Where
  * nine tenths are to be by genre, ten times what the others came to can be asked for. */
 static attune_status settle_for(const generator *g, int part, uint32_t made, uint32_t count)
@@ -202,9 +210,9 @@ static attune_status settle_for(const generator *g, int part, uint32_t made, uin
     const uint64_t give = most * g->count / count;
     if (give == 0) {
         return attune_fail(ATTUNE_EINVAL,
-                           "%u tracks are too few for triplets: these want two of one %s and one "
+                           "%u tracks%s are too few for triplets: these want two of one %s and one "
                            "of another",
-                           g->pool->count, likenesses[options->likeness]);
+                           g->pool->count, for_part(options, part), likenesses[options->likeness]);
     }
     return options->count == 0
                ? ATTUNE_OK
@@ -260,9 +268,14 @@ static attune_status draw_parts(generator *g, const attune_fma_pool pools[ATTUNE
     }
     for (int p = 0; status == ATTUNE_OK && p < ATTUNE_PART_COUNT; p++) {
         g->out->tracks[p] = pools[p].count;
+        g->pool = &pools[p];
         if (counts[p] > 0) {
-            g->pool = &pools[p];
             status = draw_part(g, p, counts[p], all);
+        } else if (g->options->disjoint != ATTUNE_FMA_WHOLE) {
+            status = attune_fail(ATTUNE_EINVAL,
+                                 "%u triplets leave none%s, which has %u of %u tracks; ask for "
+                                 "more, or for parts of another kind",
+                                 g->count, for_part(g->options, p), pools[p].count, all);
         }
         g->out->start[p + 1] = g->out->count;
     }
@@ -339,7 +352,7 @@ attune_status attune_fma_draw_candidates(attune_fma_triplets *out, const attune_
         status = attune_fma_pools_make(pools, fma, &options);
     }
     const attune_fma_pool *pool = &pools[ATTUNE_PART_TRAIN];
-    const double n = pool->count, most = n * (n - 1) * (n - 2) / 6;
+    const double n = pool->count, most = n < 3 ? 0 : n * (n - 1) * (n - 2) / 6;
     if (status == ATTUNE_OK && count > most) {
         status = attune_fail(ATTUNE_EINVAL, "%u tracks give %.0f different threes, not %u",
                              pool->count, most, count);

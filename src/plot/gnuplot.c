@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -67,24 +68,63 @@ static int start(pid_t *process, const char *folder, int script)
     return error;
 }
 
-/* Gives the pictures their names, or removes what there is of them. */
-static bool name_pictures(const char *folder, const char *const *pictures, int count, bool drawn)
+/* Whether a picture ends as its kind does: on a full disk gnuplot cuts it short, and says nothing.
+ */
+static bool is_whole(int directory, const char *name, int kind)
 {
+    static const char *const ends[ATTUNE_PICTURE_KINDS] = {"IEND\xae\x42\x60\x82", "</svg>"};
+    char tail[16];
+    struct stat info;
+    const int file = openat(directory, name, O_RDONLY | O_CLOEXEC);
+    ssize_t length = -1;
+    if (file >= 0 && fstat(file, &info) == 0 && info.st_size >= (off_t)sizeof(tail)) {
+        length = pread(file, tail, sizeof(tail), info.st_size - (off_t)sizeof(tail));
+    }
+    if (file >= 0) {
+        close(file);
+    }
+    return length == (ssize_t)sizeof(tail) &&
+           memmem(tail, sizeof(tail), ends[kind], strlen(ends[kind]));
+}
+
+/* The names of a picture: what gnuplot writes, and what it is to be called. */
+static void picture_names(char from[300], char to[280], const char *const *pictures, int i)
+{
+    snprintf(to, 280, "%.255s.%s", pictures[i / ATTUNE_PICTURE_KINDS],
+             kinds[i % ATTUNE_PICTURE_KINDS]);
+    snprintf(from, 300, ".%s.tmp", to);
+}
+
+/* Gives the pictures their names once all are whole, or removes what there is of them. */
+static attune_status name_pictures(const char *folder, const char *const *pictures, int count,
+                                   attune_status status)
+{
+    char from[300], to[280];
+    const int all = ATTUNE_PICTURE_KINDS * count;
     const int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool named = directory >= 0;
-    for (int i = 0; i < ATTUNE_PICTURE_KINDS * count && directory >= 0; i++) {
-        char from[300], to[280];
-        snprintf(to, sizeof(to), "%.255s.%s", pictures[i / 2], kinds[i % 2]);
-        snprintf(from, sizeof(from), ".%s.tmp", to);
-        if (!drawn || renameat(directory, from, directory, to) != 0) {
-            unlinkat(directory, from, 0);
-            named = false;
+    if (directory < 0) {
+        return status
+                   ? status
+                   : attune_fail(ATTUNE_EIO, "%s: nothing is drawn: %s", folder, strerror(errno));
+    }
+    for (int i = 0; status == ATTUNE_OK && i < all; i++) {
+        picture_names(from, to, pictures, i);
+        if (!is_whole(directory, from, i % ATTUNE_PICTURE_KINDS)) {
+            status = attune_fail(
+                ATTUNE_EIO, "%s: nothing is drawn: %s is cut short; is the disk full?", folder, to);
         }
     }
-    if (directory >= 0) {
-        close(directory);
+    for (int i = 0; i < all; i++) {
+        picture_names(from, to, pictures, i);
+        if (status != ATTUNE_OK) {
+            unlinkat(directory, from, 0);
+        } else if (renameat(directory, from, directory, to) != 0) {
+            status =
+                attune_fail(ATTUNE_EIO, "%s/%s: cannot write: %s", folder, to, strerror(errno));
+        }
     }
-    return named;
+    close(directory);
+    return status;
 }
 
 attune_status attune_gnuplot_run(const char *folder, const char *name, const char *script,
@@ -120,8 +160,5 @@ attune_status attune_gnuplot_draw(const char *folder, const char *script, size_t
                                   const char *const *pictures, int count)
 {
     const attune_status status = attune_gnuplot_run(folder, folder, script, size);
-    if (!name_pictures(folder, pictures, count, status == ATTUNE_OK) && status == ATTUNE_OK) {
-        return attune_fail(ATTUNE_EIO, "%s: nothing is drawn: gnuplot left some out", folder);
-    }
-    return status;
+    return name_pictures(folder, pictures, count, status);
 }

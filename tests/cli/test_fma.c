@@ -71,6 +71,14 @@ Test(fma, columns_go_with_the_rows, .timeout = 60)
     attune(a, 0, "099/099134.mp3: one of the six clips",
            "embed fma_small -o all.h5 --fma-metadata fma_metadata");
     expect_columns(a, "all.h5", HEADER TRACK1 TRACK2 TRACK3 TRACK4 OTHERS);
+    attune(a, 0, "2 of 6 files have no track of tracks.csv, and no labels",
+           "embed fma_small -o all.h5 --fma-metadata fma_metadata");
+    attune(a, 0, "\"event\":\"unlabelled\",\"files\":2,\"all\":6",
+           "embed fma_small -o all.h5 --fma-metadata fma_metadata --log-json");
+    cr_assert_eq(run_command("%s embed fma_small/000 -o 000.h5 --fma-metadata fma_metadata "
+                             "2>err && ! grep -q 'no track of' err",
+                             a),
+                 0);
     attune(a, 66, "none of its 2 files is named as a track of fma_small is",
            "embed fma_small/099 fma_small/intro.mp3 -o x.h5 --fma-metadata fma_metadata "
            "--subset small");
@@ -129,6 +137,14 @@ Test(fma, triplets, .timeout = 60)
          "--fma-metadata fma_metadata/tracks.csv -o x"},
         {66, "\"\": is no folder", "--fma-metadata '' -o x.csv"},
         {66, "y.csv: No such file", "--report y.csv"},
+        {64, "3 triplets leave none for validation",
+         "--fma-metadata fma_metadata -o x.csv -n 3 --disjoint tracks"},
+        {64, "--per-genre is for triplets of genres",
+         "--fma-metadata fma_metadata -o x.csv --of album --per-genre 5"},
+        {73, "tracks.csv: is what the triplets are drawn from",
+         "--fma-metadata fma_metadata -o fma_metadata/tracks.csv -f"},
+        {73, "link.csv: is what the triplets are drawn from",
+         "--fma-metadata fma_metadata -o link.csv -f --candidates 5"},
         {65, "genres.csv, line 1", "--report fma_metadata/genres.csv"},
         {0, "400 triplets (360 by top genre, 40 of any three) of 320 tracks -> t.csv",
          "--fma-metadata fma_metadata -o t.csv -n 400"},
@@ -138,11 +154,17 @@ Test(fma, triplets, .timeout = 60)
         {0, "50 threes to judge -> h.csv", "--fma-metadata fma_metadata -o h.csv --candidates 50"},
     };
     const char *a = prepare();
+    cr_assert_eq(symlink("fma_metadata/genres.csv", "link.csv"), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char arguments[300];
         snprintf(arguments, sizeof(arguments), "triplets %s", cases[i].arguments);
         attune(a, cases[i].code, cases[i].text, arguments);
     }
+    cr_assert_eq(run_command("! ls x*"), 0);
+    cr_assert_eq(run_command("mkdir one && echo mine >one/t-test.csv"), 0);
+    attune(a, 73, "one/t-test.csv: exists; --force replaces it",
+           "triplets --fma-metadata fma_metadata -o one/t.csv --disjoint tracks");
+    cr_assert_eq(run_command("[ \"$(ls one)\" = t-test.csv ] && grep -qx mine one/t-test.csv"), 0);
     attune(a, 0, "", "triplets --report t.csv --json");
     attune(a, 0, "", "triplets --report t-train.csv t-test.csv --json");
     cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
@@ -150,7 +172,7 @@ Test(fma, triplets, .timeout = 60)
                  0);
 }
 
-/* Artists of six tracks and albums of three, which so few tracks of make-fma do not have. */
+/* Artists of six tracks and albums of three, where make-fma has but two of so few tracks. */
 static const char share_artists[] =
     "import csv\n"
     "name = 'fma_metadata/tracks.csv'\n"

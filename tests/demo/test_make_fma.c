@@ -2,6 +2,8 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void enter(void)
@@ -58,6 +60,7 @@ Test(make_fma, mistakes)
         cr_assert_eq(run_command(MAKE_FMA " %s 2>err", bad[i]), 64, "make-fma %s", bad[i]);
         cr_assert_eq(run_command("grep -q '^usage: make-fma FOLDER' err && [ ! -e a ]"), 0);
     }
+    cr_assert_eq(run_command(MAKE_FMA " --help >out && grep -q '^usage: make-fma FOLDER' out"), 0);
     cr_assert_eq(run_command("touch file && " MAKE_FMA " file 2>err"), 73);
     cr_assert_eq(run_command(MAKE_FMA " no/such 2>err && grep -q 'no/such: No such file' err"), 73);
     cr_assert_eq(run_command("mkdir bin && printf '#!/bin/sh\\nexit 1\\n' >bin/ffmpeg && "
@@ -66,5 +69,44 @@ Test(make_fma, mistakes)
                  74);
     cr_assert_eq(run_command("grep -q 'mp3: ffmpeg failed' err && ! find a/fma_small -type f | "
                              "grep ."),
+                 0);
+}
+
+/* ffmpeg ends with 0 where the disk has no room for the end of a file. */
+Test(make_fma, a_file_that_is_cut_short_is_none)
+{
+    static const char ffmpeg[] = "#!/bin/sh\nfor last; do :; done\ncat >all\n: >\"$last\"\n";
+    enter();
+    cr_assert_eq(mkdir("bin", 0777), 0);
+    write_file("bin/ffmpeg", ffmpeg, strlen(ffmpeg));
+    cr_assert_eq(
+        run_command("chmod +x bin/ffmpeg && PATH=$PWD/bin:$PATH " MAKE_FMA " a -n 4 -s 1 2>err"),
+        74);
+    cr_assert_eq(run_command("grep -q 'mp3: cut short; is the disk full?' err && "
+                             "! find a/fma_small -name '*.mp3*' | grep ."),
+                 0);
+}
+
+/* From 48 tracks on there is something to find artists, albums and splits by. */
+Test(make_fma, artists_have_more_than_a_track)
+{
+    static const char ffmpeg[] = "#!/bin/sh\nfor last; do :; done\nexec cat >\"$last\"\n";
+    static const char check[] =
+        "import collections, csv\n"
+        "rows = list(csv.reader(open('a/fma_metadata/tracks.csv', newline='', encoding='utf-8')))\n"
+        "columns = list(zip(rows[0], rows[1]))\n"
+        "at = {c: columns.index(c) for c in columns}\n"
+        "small = [r for r in rows[3:] if r[at['set', 'subset']] == 'small']\n"
+        "for what in 'artist', 'album':\n"
+        "    tracks = collections.Counter(r[at[what, 'id']] for r in small)\n"
+        "    assert set(tracks.values()) == {2}, tracks\n"
+        "found = {(r[at['track', 'genre_top']], r[at['set', 'split']]) for r in small}\n"
+        "assert len(found) == 8 * 3, found\n";
+    enter();
+    cr_assert_eq(mkdir("bin", 0777), 0);
+    write_file("bin/ffmpeg", ffmpeg, strlen(ffmpeg));
+    write_file("check.py", check, strlen(check));
+    cr_assert_eq(run_command("chmod +x bin/ffmpeg && PATH=$PWD/bin:$PATH " MAKE_FMA
+                             " a -n 48 -s 1 --wav && /usr/bin/python3 check.py"),
                  0);
 }

@@ -137,9 +137,11 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,nan,1\nb,nan,nan\n", "", "holds no vector (2 rows without one)", 65},
         {"a,1,2\nb,3\n", "", "line 2: has 2 fields", 65},
         {"a,1,2\nb,3,x\n", "", "line 2: the component \"x\" is no number", 65},
-        {"a,1,2\na,3,4\n", "", "stands in the embeddings twice", 65},
+        {"a,1,2\na,3,4\n", "", "in.csv: a: stands in the embeddings twice", 65},
         {"a,1,2\nb,3,4\n", "--split some", "not one of all, train", 64},
         {"a,1,2\nb,3,4\n", "--split test", "--split is of triplets", 64},
+        {"a,1,2\nb,3,4\n", "--margin 0.3", "--margin is of triplets", 64},
+        {"a,1,2\nb,3,4\n", "--plots no/such", "no/such: the folder that it is to be in", 73},
         {"a,1,2\nb,3,4\n", "--labels one.csv --fma-metadata .", "only one of them", 64},
         {"a,1,2\nb,3,4\n", "--plots ''", "the folder has no name", 64},
         {"a,1,2\nb,3,4\n", "--plots in.csv", "in.csv: is a file and not a folder", 73},
@@ -151,6 +153,8 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,1,2\nc,1,2\n", "--labels one.csv", "genres: 3 tracks of 1", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "artist: no two tracks share one", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "5 nearest: there are only 2 to vote", 0},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--labels odd.csv",
+         "2 tracks are of no split: \"later\" is not training, validation or test", 0},
         {"a,1,2\nb,3,4\n", "--labels none.txt", "line 1: the file ends here without a track", 65},
         {"a,1,2\nb,3,4\n", "--triplets cut.csv", "line 3: has 3 fields, and not 4", 65},
         {"a,1,2\nb,3,4\n", "x.npy", "x.npy: is a folder", 66},
@@ -167,6 +171,7 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
         const char *name, *text;
     } files[] = {{"one.csv", "id,genre\na,Rock\nb,Rock\nc,Rock\n"},
                  {"three.csv", "id,artist,genre\na,1,x\nb,2,y\nc,3,y\n"},
+                 {"odd.csv", "id,genre,split\na,x,train\nb,x,later\nc,y,later\n"},
                  {"abc.csv", "a,b,c\n"},
                  {"none.txt", "id,artist\n"},
                  {"cut.csv", "anchor,positive,negative,why\na,b,c,d\na,c,b\n"},
@@ -208,6 +213,11 @@ Test(evaluate, odd_arrays_and_ids_are_said)
         {"(3, 2)", "a\nb\nc\n", "ends before its last row", 5, 65},
         {"(3, 2, 1)", "a\nb\nc\n", "is no table of rows and components", 6, 65},
         {"(3,)", "a\nb\nc\n", "is no table of rows and components", 3, 65},
+        /* astype would keep Fortran's order, which is refused, too */
+        {"(3, 2)", "a\nb\nc\n",
+         "is in Fortran order; numpy.save(\"a.npy\", numpy.ascontiguousarray(vectors, "
+         "\"float32\"))",
+         6, 65},
         {"(3, 2)", "a\nb\n", "a.txt, line 3: has no id or path", 6, 65},
         {"(3, 2)", "a\nb\nc\nd\n", "a.txt: has more lines than a.npy has rows, 3", 6, 65},
         {"(3, 2)", "a\nb\n#\n", "a.txt, line 3: is longer than 65,535 bytes", 6, 65},
@@ -217,8 +227,8 @@ Test(evaluate, odd_arrays_and_ids_are_said)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         FILE *file = fopen("a.npy", "wb"), *ids = fopen("a.txt", "wb");
         cr_assert(file && ids);
-        fprintf(file, "\x93NUMPY\x01%c%c%c{'descr': '<f4', 'fortran_order': False, 'shape': %-12s}",
-                0, 63, 0, cases[i].shape);
+        fprintf(file, "\x93NUMPY\x01%c%c%c{'descr': '<f4', 'fortran_order': %-5s, 'shape': %-12s}",
+                0, 63, 0, strstr(cases[i].wanted, "Fortran") ? "True" : "False", cases[i].shape);
         for (size_t k = 0; k < cases[i].numbers; k++) {
             const float number = (float)(k * k);
             fwrite(&number, sizeof(number), 1, file);
@@ -260,6 +270,27 @@ Test(evaluate, same_names_and_no_gnuplot)
                              "--plots p >out 2>err"),
                  66);
     cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err"), 0);
+}
+
+/* gnuplot ends with 0 on a full disk, and leaves pictures that are cut short: the older ones stay.
+ */
+Test(evaluate, pictures_that_are_cut_short_replace_none)
+{
+    static const char gnuplot[] =
+        "#!/bin/sh\n"
+        "sed -n \"s/^set output '\\(.*\\)'/\\1/p\" | while read -r f; do echo cut >\"$f\"; done\n";
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    write_file("gnuplot", gnuplot, strlen(gnuplot));
+    cr_assert_eq(run_command("chmod +x gnuplot && printf 'x,0,0\ny,0,1\nz,3,3\n' >v.csv && "
+                             "echo x,y,z >t.csv && mkdir p && echo old >p/distances-1-1.png"),
+                 0);
+    cr_assert_eq(run_command("PATH=$PWD:$PATH \"$ATTUNE_COMMAND\" eval v.csv --triplets t.csv "
+                             "--plots p >out 2>err"),
+                 74);
+    cr_assert_eq(run_command("grep -q 'distances-1-1.png is cut short; is the disk full?' err && "
+                             "[ \"$(ls -A p)\" = distances-1-1.png ] && "
+                             "grep -qx old p/distances-1-1.png && grep -q 'right, ties half' out"),
+                 0);
 }
 
 /* What the published synthetic split leaks: with embeddings of all its tracks. */

@@ -70,6 +70,12 @@ Test(check, compares_sums)
            "missing t/000/000002.mp3: No such file or director\n"
            "empty t/000/000003.mp3: zero bytes\n"
            "unknown t/000/000004.mp3: its track is not in this\n");
+    cr_assert_eq(run_command("rm t/000/000003.mp3 && mkdir t/000/000003.mp3"), 0);
+    expect(fma, ATTUNE_FMA_SMALL, false, 0,
+           "missing t/000/000002.mp3: No such file or director\n"
+           "damaged t/000/000003.mp3: is no file\n"
+           "unknown t/000/000004.mp3: its track is not in this\n");
+    cr_assert_eq(run_command("rmdir t/000/000003.mp3 && : >t/000/000003.mp3"), 0);
     cr_assert_eq(run_command("mv t/000/000004.mp3 t/000004.mp3 && rm t/000/*"), 0);
     expect(fma, ATTUNE_FMA_MEDIUM, true, 0,
            "missing t/000/000002.mp3: No such file or director\n"
