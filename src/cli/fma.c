@@ -4,6 +4,7 @@
 #include "fma/check.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "status/path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +156,7 @@ static attune_status find_metadata(char **out, const fma_arguments *a, const cha
 /* The subset that a folder is called after. */
 static bool subset_of(attune_fma_subset *out, const char *folder)
 {
-    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    const char *name = attune_file_name(folder);
     return strncmp(name, "fma_", 4) == 0 && attune_fma_subset_parse(out, name + 4);
 }
 

@@ -5,6 +5,7 @@
 #include "fma/leaks.h"
 #include "fma/triplet_file.h"
 #include "status/error.h"
+#include "status/path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -243,9 +244,7 @@ static int parse_arguments(triplets_arguments *a, int argc, char **argv)
 /* OUT.csv to OUT-test.csv; malloc'ed. */
 static attune_status part_path(char **out, const char *path, const char *part)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
-    const int stem = (int)(dot && dot != name ? (size_t)(dot - path) : strlen(path));
+    const int stem = (int)attune_stem_length(path);
     if (asprintf(out, "%.*s-%s%s", stem, path, part, path + stem) < 0) {
         *out = NULL;
         return attune_fail_memory("a path", strlen(path));

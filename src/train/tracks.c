@@ -5,6 +5,7 @@
 #include "csv/csv.h"
 #include "engine/scan.h"
 #include "status/error.h"
+#include "status/path.h"
 #include "train/names.h"
 
 #include <limits.h>
@@ -60,9 +61,8 @@ static const char *plain_id(const char *id)
 /* A file name's part before its extension; `out` has PATH_MAX bytes. */
 static const char *stem_of(char *out, const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
-    const size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    const char *name = attune_file_name(path);
+    const size_t length = attune_stem_length(name);
     snprintf(out, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
     return plain_id(out);
 }
