@@ -31,11 +31,15 @@ struct attune_tracks {
     attune_names missing;
 };
 
-static const char *const label_columns[ATTUNE_LABEL_COUNT] = {
+const char *attune_label_column(attune_label label)
+{
+    static const char *const columns[ATTUNE_LABEL_COUNT] = {
 #define ATTUNE_X(name, column) column,
-    ATTUNE_LABELS(ATTUNE_X)
+        ATTUNE_LABELS(ATTUNE_X)
 #undef ATTUNE_X
-};
+    };
+    return columns[label];
+}
 
 static const char *path_of(const attune_tracks *tracks, uint32_t file)
 {
@@ -394,7 +398,7 @@ static int column_called(const char *name)
                   {"album_id", ATTUNE_LABEL_ALBUM},
                   {"genre_top", ATTUNE_LABEL_GENRE}};
     for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
-        if (strcmp(name, label_columns[i]) == 0) {
+        if (strcmp(name, attune_label_column((attune_label)i)) == 0) {
             return i;
         }
     }
