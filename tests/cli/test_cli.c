@@ -1,5 +1,6 @@
 /* test_cli.c - what a user types and sees: help, versions, mistakes. Needs no model. */
 #include "attune/model.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 #include "train/settings.h"
 
@@ -17,11 +18,7 @@ typedef struct output {
 /* Runs `attune ARGUMENTS` in the temporary folder. */
 static output attune(const char *arguments)
 {
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
+    const char *command = prepare_command();
     output o = {.code = run_command("%s %s >out 2>err </dev/null", command, arguments)};
     o.out = read_file("out", NULL);
     o.err = read_file("err", NULL);
@@ -176,9 +173,6 @@ Test(cli, inputs_that_are_not_there_or_not_what_they_should_be)
 
 Test(cli, full_standard_output_is_an_error)
 {
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
+    const char *command = prepare_command();
     cr_assert_eq(run_command("%s --help >/dev/full 2>/dev/null", command), 74);
 }
