@@ -68,6 +68,11 @@ const attune_training_kernels *attune_training_cpu_named(const char *name);
 /* CUDA's table; in a build without CUDA one whose open says so. */
 const attune_training_kernels *attune_training_cuda(void);
 
+/* ATTUNE_EINVAL for a batch that a device opened so does not take; every device asks. */
+attune_status attune_training_check(const attune_training_options *options,
+                                    const attune_trainable *trainable,
+                                    const attune_training_batch *batch);
+
 /* Whether dropout keeps an element, for both devices: `element` counts (clip, step, unit) row by
  * row of layer `layer`; the head is layer ATTUNE_LAYERS_MAX. Keeps with probability 1 - drop. */
 static inline ATTUNE_ANYWHERE bool attune_dropout_keeps(uint64_t seed, uint32_t layer,

@@ -94,19 +94,6 @@ static attune_status training_open(void **context, const attune_trainable *train
     return ATTUNE_OK;
 }
 
-static attune_status check_batch(const cpu_training *c, const attune_training_batch *batch)
-{
-    const attune_training_options *o = &c->options;
-    if (batch->B < 1 || batch->B > o->clips || batch->groups < 1 || batch->B % batch->groups != 0 ||
-        batch->samples < (size_t)c->trainable.network.frame_size || batch->samples > o->samples) {
-        return attune_fail(ATTUNE_EINVAL,
-                           "a batch of %d clips of %zu samples in %d groups does not fit training "
-                           "opened for %d clips of %zu samples",
-                           batch->B, batch->samples, batch->groups, o->clips, o->samples);
-    }
-    return ATTUNE_OK;
-}
-
 static attune_status open_frontend(cpu_training *c, int groups)
 {
     if (c->frontend && c->groups == groups) {
@@ -128,7 +115,7 @@ static attune_status training_forward(void *context, float *embeddings, float *s
     cpu_training *c = context;
     const attune_training_options *o = &c->options;
     const attune_network *n = &c->trainable.network;
-    attune_status status = check_batch(c, batch);
+    attune_status status = attune_training_check(&c->options, &c->trainable, batch);
     if (status == ATTUNE_OK) {
         status = open_frontend(c, batch->groups);
     }

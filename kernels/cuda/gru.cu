@@ -21,6 +21,7 @@
  * Measured: not yet run on a GPU; proven in emulation only (tests/emulate).
  * Dropped on paper: half-precision products on tensor cores, 2e-5 of error where speed is not
  * short. */
+#include "kernels/cuda/gru.cuh"
 #include "kernels/cuda/product.cuh"
 #include "kernels/cuda/slot.cuh"
 
@@ -28,11 +29,9 @@ namespace
 {
 
 enum {
-    H128 = 128,
     GATES128 = 3 * H128,
     GENERIC_THREADS = 256,
     GENERIC_SEGMENTS = 4,
-    H_MAX = 1024,
 };
 
 __global__ void __launch_bounds__(PRODUCT_THREADS)
@@ -140,17 +139,7 @@ __device__ __forceinline__ void make_gates(shared_128<S> &shared, const float co
         const float *input = reinterpret_cast<float *>(shared.input[t % 2][first + s]);
         sum[s] = j < 2 * H128 ? input[j] : bias;
     }
-#pragma unroll
-    for (int k = 0; k < H128 / 4; k++) {
-#pragma unroll
-        for (int s = 0; s < SIDE; s++) {
-            const float4 v = shared.h[first + s][k];
-            sum[s] = fmaf(column[4 * k], v.x, sum[s]);
-            sum[s] = fmaf(column[4 * k + 1], v.y, sum[s]);
-            sum[s] = fmaf(column[4 * k + 2], v.z, sum[s]);
-            sum[s] = fmaf(column[4 * k + 3], v.w, sum[s]);
-        }
-    }
+    add_products<SIDE, H128 / 4>(sum, column, shared.h[first]);
 #pragma unroll
     for (int s = 0; s < SIDE; s++) {
         shared.gate[first + s][j] = j < 2 * H128 ? sigmoid(sum[s]) : sum[s];

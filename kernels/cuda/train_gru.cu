@@ -13,19 +13,17 @@
  * over 4 schedulers, 480·S cycles, and two barriers and the gates, about 200 + 60·S; back the same.
  * 36 clips, one a block, of 161 steps: two layers there and back 0.27 ms at 1.755 GHz.
  * Measured: not yet run on a GPU; proven in emulation only (tests/emulate). */
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/gru.cuh"
 #include "kernels/cuda/train_sequence.h"
 
 namespace
 {
 
 enum {
-    H128 = 128,
     THREADS128 = 3 * H128,
     WORDS = H128 / 4, /* float4 of a state */
     CLIPS = 2,        /* of a block, for any other H */
     THREADS = 256,
-    H_MAX = 1024,
     TURN = 32,
 };
 
@@ -89,17 +87,7 @@ __device__ __forceinline__ void make_gates(shared_forward<S> &shared, const floa
     for (int s = 0; s < SIDE; s++) {
         sum[s] = bias;
     }
-#pragma unroll
-    for (int k = 0; k < WORDS; k++) {
-#pragma unroll
-        for (int s = 0; s < SIDE; s++) {
-            const float4 v = shared.h[first + s][k];
-            sum[s] = fmaf(column[4 * k], v.x, sum[s]);
-            sum[s] = fmaf(column[4 * k + 1], v.y, sum[s]);
-            sum[s] = fmaf(column[4 * k + 2], v.z, sum[s]);
-            sum[s] = fmaf(column[4 * k + 3], v.w, sum[s]);
-        }
-    }
+    add_products<SIDE, WORDS>(sum, column, shared.h[first]);
 #pragma unroll
     for (int s = 0; s < SIDE; s++) {
         const float *input = reinterpret_cast<const float *>(shared.input[t % 2][first + s]);
@@ -230,17 +218,7 @@ __device__ __forceinline__ void send_back(shared_back<S> &shared, const float co
     for (int s = 0; s < SIDE; s++) {
         sum[s] = 0.0f;
     }
-#pragma unroll
-    for (int k = 0; k < WORDS; k++) {
-#pragma unroll
-        for (int s = 0; s < SIDE; s++) {
-            const float4 v = shared.gradient[first + s][kind * WORDS + k];
-            sum[s] = fmaf(column[4 * k], v.x, sum[s]);
-            sum[s] = fmaf(column[4 * k + 1], v.y, sum[s]);
-            sum[s] = fmaf(column[4 * k + 2], v.z, sum[s]);
-            sum[s] = fmaf(column[4 * k + 3], v.w, sum[s]);
-        }
-    }
+    add_products<SIDE, 3 * WORDS>(sum, column, shared.gradient[first] + kind * WORDS);
 #pragma unroll
     for (int s = 0; s < SIDE; s++) {
         shared.sum[first + s][threadIdx.x] = sum[s];

@@ -228,19 +228,6 @@ static attune_status finish(cuda_training *c, const char *what)
 
 /* ---- the work ---- */
 
-static attune_status check_batch(const cuda_training *c, const attune_training_batch *batch)
-{
-    const attune_training_options *o = &c->options;
-    if (batch->B < 1 || batch->B > o->clips || batch->groups < 1 || batch->B % batch->groups != 0 ||
-        batch->samples < (size_t)c->trainable.network.frame_size || batch->samples > o->samples) {
-        return attune_fail(ATTUNE_EINVAL,
-                           "a batch of %d clips of %zu samples in %d groups does not fit training "
-                           "opened for %d clips of %zu samples",
-                           batch->B, batch->samples, batch->groups, o->clips, o->samples);
-    }
-    return ATTUNE_OK;
-}
-
 static attune_status open_frontend(cuda_training *c, int groups)
 {
     if (c->frontend.groups == groups) {
@@ -305,7 +292,7 @@ static attune_status training_forward(void *context, float *embeddings, float *s
 {
     cuda_training *c = context;
     const attune_trainable *t = &c->trainable;
-    attune_status status = check_batch(c, batch);
+    attune_status status = attune_training_check(&c->options, &c->trainable, batch);
     status = status ? status : attune_cuda_enter(&c->gpu);
     status = status ? status : open_frontend(c, batch->groups);
     if (status) {

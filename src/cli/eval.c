@@ -1,5 +1,6 @@
 /* eval.c - `attune eval`: what embeddings are worth, from triplets and labels. */
 #include "cli/cli.h"
+#include "cli/print_json.h"
 #include "eval/evaluate.h"
 #include "status/error.h"
 
@@ -208,19 +209,6 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
     return EXIT_OK;
 }
 
-static attune_status print_json(const attune_report *report)
-{
-    json_t *object = attune_report_json(report);
-    char *text = object ? json_dumps(object, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
-    json_decref(object);
-    if (!text) {
-        return attune_fail_memory("JSON", 0);
-    }
-    puts(text);
-    free(text);
-    return ATTUNE_OK;
-}
-
 /* The folder is made before the work, and drawn in when the figures are out, which it does not keep
  * back. */
 static int run(const eval_arguments *a)
@@ -231,7 +219,7 @@ static int run(const eval_arguments *a)
     if (status == ATTUNE_OK && a->csv) {
         attune_report_csv(&evaluation.report, stdout);
     } else if (status == ATTUNE_OK && a->json) {
-        status = print_json(&evaluation.report);
+        status = print_json(attune_report_json(&evaluation.report));
     } else if (status == ATTUNE_OK) {
         attune_report_text(&evaluation.report, stdout);
     }

@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "status/error.h"
+#include "status/path.h"
 #include "store/checkpoint.h"
 #include "store/file_kind.h"
 #include "store/new_file.h"
@@ -157,10 +158,8 @@ static int check_options(const export_arguments *a)
 static int settle_format(export_arguments *a)
 {
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-        const size_t length = strlen(a->output), ending = strlen(formats[i].ending);
-        if (a->format
-                ? strcmp(a->format, formats[i].name) == 0
-                : length > ending && strcmp(a->output + length - ending, formats[i].ending) == 0) {
+        if (a->format ? strcmp(a->format, formats[i].name) == 0
+                      : attune_ends_in(a->output, formats[i].ending)) {
             a->is_onnx = formats[i].format == FORMAT_ONNX;
             if (!a->is_onnx) {
                 a->export.format = (attune_export_format)formats[i].format;
@@ -249,10 +248,9 @@ static attune_status open_network(attune_model **out, const char *path, attune_f
 /* The output's name without folders and ending. */
 static void name_of(char *out, size_t capacity, const char *output)
 {
-    const char *slash = strrchr(output, '/'), *name = slash ? slash + 1 : output;
-    const size_t length = strlen(name), ending = sizeof(".onnx") - 1;
-    const bool ends = length > ending && strcmp(name + length - ending, ".onnx") == 0;
-    snprintf(out, capacity, "%.*s", (int)(ends ? length - ending : length), name);
+    const char *name = attune_file_name(output);
+    const size_t length = attune_ends_in(name, ".onnx") ? attune_stem_length(name) : strlen(name);
+    snprintf(out, capacity, "%.*s", (int)length, name);
 }
 
 static attune_status export_network(export_arguments *a, attune_file_kind kind)

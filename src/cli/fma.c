@@ -1,8 +1,10 @@
 /* fma.c - `attune fma check`: is this copy of FMA whole? */
 #include "cli/cli.h"
+#include "cli/print_json.h"
 #include "fma/check.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "status/path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +156,7 @@ static attune_status find_metadata(char **out, const fma_arguments *a, const cha
 /* The subset that a folder is called after. */
 static bool subset_of(attune_fma_subset *out, const char *folder)
 {
-    const char *slash = strrchr(folder, '/'), *name = slash ? slash + 1 : folder;
+    const char *name = attune_file_name(folder);
     return strncmp(name, "fma_", 4) == 0 && attune_fma_subset_parse(out, name + 4);
 }
 
@@ -177,7 +179,7 @@ static void list_finding(void *user, attune_fma_finding finding, const char *pat
     json_array_append_new(user, item);
 }
 
-static attune_status print_json(const attune_fma_check *check, json_t *findings)
+static json_t *check_json(const attune_fma_check *check, json_t *findings)
 {
     json_t *object = json_object();
     json_object_set_new(object, "tracks", json_integer((json_int_t)check->tracks));
@@ -187,14 +189,7 @@ static attune_status print_json(const attune_fma_check *check, json_t *findings)
                             json_integer((json_int_t)check->found[f]));
     }
     json_object_set(object, "findings", findings);
-    char *text = json_dumps(object, JSON_INDENT(2));
-    json_decref(object);
-    if (!text) {
-        return attune_fail_memory("JSON", 0);
-    }
-    puts(text);
-    free(text);
-    return ATTUNE_OK;
+    return object;
 }
 
 static void summarise(const attune_fma_check *check)
@@ -328,7 +323,7 @@ int command_fma(int argc, char **argv)
         .quick = a.quick, .on_finding = a.json ? list_finding : print_finding, .user = findings};
     attune_status status = run(&check, &a, argv + optind + 1, argc - optind - 1);
     if (status == ATTUNE_OK && a.json) {
-        status = print_json(&check, findings);
+        status = print_json(check_json(&check, findings));
     }
     json_decref(findings);
     if (status != ATTUNE_OK) {

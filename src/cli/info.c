@@ -1,5 +1,6 @@
 /* info.c - `attune info`: what a model, a checkpoint or an output holds. */
 #include "cli/cli.h"
+#include "cli/print_json.h"
 #include "status/error.h"
 #include "status/json.h"
 #include "store/checkpoint.h"
@@ -31,19 +32,6 @@ static const struct option options[] = {
     {"help", no_argument, NULL, 'h'},
     {NULL, 0, NULL, 0},
 };
-
-static int print_json(json_t *object)
-{
-    char *text = json_dumps(object, JSON_INDENT(2));
-    json_decref(object);
-    if (!text) {
-        attune_fail_memory("JSON", 0);
-        return fail(ATTUNE_ENOMEM);
-    }
-    puts(text);
-    free(text);
-    return EXIT_OK;
-}
 
 /* Prints "name   text", the text on one line whatever it holds. */
 static void print_text(const char *name, const char *text)
@@ -95,7 +83,6 @@ static int info_model(const char *path, bool as_json)
     const attune_network *n = attune_model_network(model);
     const unsigned long long folded = attune_model_parameter_count(model),
                              published = attune_model_trainable_count(model);
-    int code = EXIT_OK;
     if (as_json) {
         json_t *object = json_object();
         json_object_set_new(object, "type", json_string("model"));
@@ -104,7 +91,7 @@ static int info_model(const char *path, bool as_json)
         json_object_set_new(object, "network", network_json(n));
         json_object_set_new(object, "parameters", json_integer((json_int_t)published));
         json_object_set_new(object, "parameters_folded", json_integer((json_int_t)folded));
-        code = print_json(object);
+        status = print_json(object);
     } else {
         print_text("model", attune_model_name(model));
         print_text("sha256", attune_model_sha256(model));
@@ -113,10 +100,10 @@ static int info_model(const char *path, bool as_json)
                folded);
     }
     attune_model_close(model);
-    return code;
+    return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }
 
-static int checkpoint_json(const attune_checkpoint *c)
+static json_t *checkpoint_json(const attune_checkpoint *c)
 {
     json_t *object = json_object(), *state = json_object();
     for (size_t i = 0; i < c->value_count; i++) {
@@ -141,7 +128,7 @@ static int checkpoint_json(const attune_checkpoint *c)
                         json_integer((json_int_t)c->trainable.parameter_count));
     json_object_set_new(object, "optimiser", json_boolean(c->moment1 != NULL));
     json_object_set_new(object, "state", state);
-    return print_json(object);
+    return object;
 }
 
 static int info_checkpoint(const char *path, bool as_json)
@@ -151,9 +138,8 @@ static int info_checkpoint(const char *path, bool as_json)
     if (status != ATTUNE_OK) {
         return fail(status);
     }
-    int code = EXIT_OK;
     if (as_json) {
-        code = checkpoint_json(c);
+        status = print_json(checkpoint_json(c));
     } else {
         print_text("checkpoint", c->moment1 ? "training can go on" : "for embedding alone");
         network_text(&c->trainable.network);
@@ -174,7 +160,7 @@ static int info_checkpoint(const char *path, bool as_json)
         }
     }
     attune_checkpoint_close(c);
-    return code;
+    return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }
 
 /* Counts the rows of each status. */
@@ -198,7 +184,7 @@ static attune_status count_statuses(attune_store *store, uint64_t counts[ATTUNE_
     return status;
 }
 
-static int output_json(const attune_store_attributes *a, uint64_t rows, const uint64_t *counts)
+static json_t *output_json(const attune_store_attributes *a, uint64_t rows, const uint64_t *counts)
 {
     json_t *object = json_object(), *statuses = json_object();
     for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
@@ -224,7 +210,7 @@ static int output_json(const attune_store_attributes *a, uint64_t rows, const ui
     json_object_set_new(object, "created", attune_json_text(a->created));
     json_object_set_new(object, "attune_version", attune_json_text(a->attune_version));
     json_object_set_new(object, "libav", attune_json_text(a->libav));
-    return print_json(object);
+    return object;
 }
 
 static void output_text(const attune_store_attributes *a, uint64_t rows, const uint64_t *counts)
@@ -266,20 +252,18 @@ static int info_output(const char *path, bool as_json)
 {
     attune_store *store = NULL;
     uint64_t counts[ATTUNE_TRACK_STATUS_COUNT] = {0};
-    int code = EXIT_OK;
     attune_status status = attune_store_open(&store, path);
     if (status == ATTUNE_OK) {
         status = count_statuses(store, counts);
     }
-    if (status != ATTUNE_OK) {
-        code = fail(status);
-    } else if (as_json) {
-        code = output_json(attune_store_attributes_of(store), attune_store_count(store), counts);
-    } else {
+    if (status == ATTUNE_OK && as_json) {
+        status = print_json(
+            output_json(attune_store_attributes_of(store), attune_store_count(store), counts));
+    } else if (status == ATTUNE_OK) {
         output_text(attune_store_attributes_of(store), attune_store_count(store), counts);
     }
     attune_store_close(store);
-    return code;
+    return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }
 
 /* HDF5 files begin with these eight bytes; whatever else a file is, it can only be a model. */

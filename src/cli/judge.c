@@ -7,6 +7,7 @@
 #include "judge/vectors.h"
 #include "status/error.h"
 #include "status/hash.h"
+#include "status/path.h"
 #include "web/listen.h"
 
 #include <inttypes.h>
@@ -254,11 +255,8 @@ static int check_arguments(judge_arguments *a, int argc, char **argv)
 /* PATH without the ending of its name, and `ending` behind it; malloc'ed. */
 static char *with_ending(const char *path, const char *ending)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
     char *out = NULL;
-    const size_t stem = dot && dot != name ? (size_t)(dot - path) : strlen(path);
-    return asprintf(&out, "%.*s%s", (int)stem, path, ending) < 0 ? NULL : out;
+    return asprintf(&out, "%.*s%s", (int)attune_stem_length(path), path, ending) < 0 ? NULL : out;
 }
 
 static bool is_there(const char *path, struct stat *info)
@@ -337,20 +335,13 @@ static bool is_stopped(void)
     return stop_signal() != 0;
 }
 
-static bool is_onnx(const char *path)
-{
-    const size_t length = strlen(path);
-    return length > 5 && strcmp(path + length - 5, ".onnx") == 0;
-}
-
 static attune_status open_active(service *s, const judge_arguments *a)
 {
     attune_model *model = NULL;
     float *vectors = NULL;
     uint32_t E = 0, missing = 0;
-    const char *slash = strrchr(a->active, '/');
     attune_status status = ATTUNE_OK;
-    if (is_onnx(a->active)) {
+    if (attune_ends_in(a->active, ".onnx")) {
         status = attune_model_open(&model, a->active);
         if (status == ATTUNE_OK && !a->quiet) {
             message("embedding %u songs", s->threes.songs.count);
@@ -368,7 +359,7 @@ static attune_status open_active(service *s, const judge_arguments *a)
     }
     if (status == ATTUNE_OK) {
         status =
-            attune_active_create(&s->active, slash ? slash + 1 : a->active, &s->threes, vectors, E);
+            attune_active_create(&s->active, attune_file_name(a->active), &s->threes, vectors, E);
     }
     free(vectors);
     attune_model_close(model);

@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "status/error.h"
+#include "status/path.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,17 +59,9 @@ attune_status shard_from_slurm(cli_shard *shard)
     return ATTUNE_OK;
 }
 
-/* Length of the name without ".h5" or another ending, if its last part has one. */
-static size_t stem_length(const char *name)
-{
-    const char *slash = strrchr(name, '/'), *base = slash ? slash + 1 : name;
-    const char *dot = strrchr(base, '.');
-    return dot && dot > base ? (size_t)(dot - name) : strlen(name);
-}
-
 attune_status shard_output(char **out, const char *output, cli_shard shard)
 {
-    const size_t stem = stem_length(output);
+    const size_t stem = attune_stem_length(output);
     if (asprintf(out, "%.*s-%d-of-%d%s", (int)stem, output, shard.index, shard.count,
                  output + stem) < 0) {
         *out = NULL;
@@ -112,7 +105,7 @@ static bool take_number(const char *name, size_t *length, const char *before, in
 
 static bool parse_name(shard_name *out, const char *name)
 {
-    *out = (shard_name){.name = name, .stem = stem_length(name)};
+    *out = (shard_name){.name = name, .stem = attune_stem_length(name)};
     return take_number(name, &out->stem, "-of-", &out->shard.count) &&
            take_number(name, &out->stem, "-", &out->shard.index) &&
            out->shard.index <= out->shard.count;
@@ -162,7 +155,7 @@ static attune_status check_archive(const shard_name *names, int count)
     }
     if (next <= names->shard.count) {
         char *missing = NULL;
-        const size_t stem = stem_length(names->name);
+        const size_t stem = attune_stem_length(names->name);
         if (asprintf(&missing, "%.*s-%d-of-%d%s", (int)names->stem, names->name, next,
                      names->shard.count, names->name + stem) < 0) {
             return attune_fail_memory("a path", stem);

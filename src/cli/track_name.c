@@ -4,6 +4,7 @@
 #include "audio/place.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "status/path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,8 +39,7 @@ char *track_text(const char *path)
 
 char *track_title(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *title = track_text(slash ? slash + 1 : path);
+    char *title = track_text(attune_file_name(path));
     char *dot = title ? strrchr(title, '.') : NULL;
     if (dot && dot != title) {
         *dot = '\0';

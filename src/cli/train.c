@@ -66,22 +66,18 @@ static void print_wrapped(const char *text, int from)
     }
     printf("%*s", indent - column, "");
     column = indent;
-    while (*text) {
-        const int word = (int)strcspn(text, " ");
-        if (column + word > width && column > indent) {
+    for (const char *word = text; *word; word += strspn(word, " ")) {
+        const int length = (int)strcspn(word, " ");
+        if (word > text && column + 1 + length > width) {
             printf("\n%*s", indent, "");
             column = indent;
+        } else if (word > text) {
+            printf(" ");
+            column++;
         }
-        printf("%.*s", word, text);
-        column += word;
-        text += word;
-        if (*text == ' ') {
-            text++;
-            if (column + 1 + (int)strcspn(text, " ") <= width) {
-                printf(" ");
-                column++;
-            }
-        }
+        printf("%.*s", length, word);
+        column += length;
+        word += length;
     }
     printf("\n");
 }

@@ -1,10 +1,11 @@
 /* triplets.c - `attune triplets`: triplets from FMA's metadata, and what is wrong with a split. */
 #include "cli/cli.h"
+#include "cli/print_json.h"
 #include "fma/generate.h"
 #include "fma/leaks.h"
 #include "fma/triplet_file.h"
 #include "status/error.h"
-#include "status/json.h"
+#include "status/path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -248,9 +249,7 @@ static int parse_arguments(triplets_arguments *a, int argc, char **argv)
 /* OUT.csv to OUT-test.csv; malloc'ed. */
 static attune_status part_path(char **out, const char *path, const char *part)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
-    const int stem = (int)(dot && dot != name ? (size_t)(dot - path) : strlen(path));
+    const int stem = (int)attune_stem_length(path);
     if (asprintf(out, "%.*s-%s%s", stem, path, part, path + stem) < 0) {
         *out = NULL;
         return attune_fail_memory("a path", strlen(path));
@@ -371,7 +370,7 @@ static void print_text(const attune_leaks *leaks)
     }
 }
 
-static attune_status print_json(const attune_leaks *leaks)
+static json_t *leaks_json(const attune_leaks *leaks)
 {
     json_t *object = json_object();
     for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
@@ -385,14 +384,7 @@ static attune_status print_json(const attune_leaks *leaks)
         }
         json_object_set_new(object, part_names[p], part);
     }
-    char *text = json_dumps(object, JSON_INDENT(2));
-    json_decref(object);
-    if (!text) {
-        return attune_fail_memory("JSON", 0);
-    }
-    puts(text);
-    free(text);
-    return ATTUNE_OK;
+    return object;
 }
 
 /* Where file `i` of `files` goes: training, and test last. */
@@ -428,7 +420,7 @@ static attune_status report(const triplets_arguments *a, char **paths, int files
         status = attune_leaks_find(&leaks, parts, counts, attune_tracks_count(tracks));
     }
     if (status == ATTUNE_OK && a->json) {
-        status = print_json(&leaks);
+        status = print_json(leaks_json(&leaks));
     } else if (status == ATTUNE_OK) {
         print_text(&leaks);
     }

@@ -2,17 +2,12 @@
 #include "eval/evaluate.h"
 #include "fma/metadata.h"
 #include "status/error.h"
+#include "status/path.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* ---- rows that all have ---- */
-
-static bool ends_in_npy(const char *path)
-{
-    const size_t length = strlen(path);
-    return length > 4 && strcmp(path + length - 4, ".npy") == 0;
-}
 
 static attune_status read_spaces(attune_evaluation *e)
 {
@@ -21,7 +16,7 @@ static attune_status read_spaces(attune_evaluation *e)
     const uint32_t kinds = e->options.kind_count;
     for (uint32_t i = 0; status == ATTUNE_OK && i + 1 < e->space_count; i++) {
         const char *path = e->options.files[i / kinds], *ids = NULL;
-        if (ends_in_npy(path)) {
+        if (attune_ends_in(path, ".npy")) {
             ids = npy < e->options.id_count ? e->options.ids[npy] : NULL;
             npy += i % kinds == kinds - 1;
         }

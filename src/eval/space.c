@@ -3,6 +3,7 @@
 
 #include "model/random.h"
 #include "status/error.h"
+#include "status/path.h"
 #include "store/file_kind.h"
 
 #include <math.h>
@@ -93,12 +94,6 @@ static attune_status read_output(attune_space *s, const char *path, attune_space
     return status;
 }
 
-static bool ends_in(const char *path, const char *end)
-{
-    const size_t length = strlen(path), wanted = strlen(end);
-    return length > wanted && strcmp(path + length - wanted, end) == 0;
-}
-
 static const char *name_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -130,7 +125,7 @@ attune_status attune_space_retitle(attune_space *space, const char *file, attune
 attune_status attune_space_read(attune_space *out, const char *path, const char *ids,
                                 attune_space_kind kind)
 {
-    const bool npy = ends_in(path, ".npy"), csv = ends_in(path, ".csv");
+    const bool npy = attune_ends_in(path, ".npy"), csv = attune_ends_in(path, ".csv");
     attune_file_kind file = ATTUNE_FILE_OTHER;
     *out = (attune_space){0};
     if (asprintf(&out->title, "%s%s", name_of(path),

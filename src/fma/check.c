@@ -3,6 +3,7 @@
 
 #include "status/digest.h"
 #include "status/error.h"
+#include "status/path.h"
 
 #include <errno.h>
 #include <fts.h>
@@ -230,7 +231,7 @@ attune_status attune_fma_check_archive(attune_fma_check *check, const char *path
         {"fma_large.zip", "497109f4dd721066b5ce5e5f250ec604dc78939e"},
         {"fma_full.zip", "0f0ace23fbe9ba30ecb7e95f763e435ea802b8ab"},
     };
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *name = attune_file_name(path);
     for (size_t i = 0; i < sizeof(published) / sizeof(published[0]); i++) {
         if (!check->quick && strcmp(name, published[i][0]) == 0 && access(path, F_OK) == 0) {
             return compare(check, path, published[i][1]);

@@ -1,5 +1,6 @@
 /* name.c - tracks by their files' names, subsets by theirs, and the clips known to be bad. */
 #include "fma/metadata.h"
+#include "status/path.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,11 +9,9 @@ enum { DIGITS = 6 };
 
 int32_t attune_fma_id_of(const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
-    const size_t length = dot ? (size_t)(dot - name) : strlen(name);
+    const char *name = attune_file_name(path);
     int32_t id = 0;
-    if (length != DIGITS || strspn(name, "0123456789") < DIGITS) {
+    if (attune_stem_length(name) != DIGITS || strspn(name, "0123456789") < DIGITS) {
         return ATTUNE_FMA_NONE;
     }
     for (int i = 0; i < DIGITS; i++) {

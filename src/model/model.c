@@ -4,6 +4,7 @@
  * forward pass reads them; gaps are zero. */
 #include "model/parameters.h"
 #include "status/error.h"
+#include "status/path.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -125,7 +126,6 @@ attune_status attune_model_create(attune_model **out, const attune_network *netw
 {
     attune_status status = attune_network_check(network);
     attune_model *model = NULL;
-    const char *slash = strrchr(name, '/');
     *out = NULL;
     if (status) {
         return status;
@@ -135,7 +135,7 @@ attune_status attune_model_create(attune_model **out, const attune_network *netw
         return attune_fail_memory("a model", sizeof(*model));
     }
     model->network = *network;
-    model->name = strdup(slash ? slash + 1 : name);
+    model->name = strdup(attune_file_name(name));
     status = model->name ? place_arrays(model) : attune_fail_memory("a model's name", strlen(name));
     if (status) {
         attune_model_close(model);

@@ -278,6 +278,24 @@ static uint64_t hash_data(const attune_stage_data *data)
     return attune_hash(hash, data->held, data->held_count * sizeof(*data->held));
 }
 
+static void mark_named(bool *wanted, const attune_triplet_set *set)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        const attune_triplet *t = &set->triplets[i];
+        wanted[t->anchor] = wanted[t->positive] = wanted[t->negative] = true;
+    }
+}
+
+static void renumber(attune_triplet_set *set, const uint32_t *number)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        attune_triplet *t = &set->triplets[i];
+        t->anchor = number[t->anchor];
+        t->positive = number[t->positive];
+        t->negative = number[t->negative];
+    }
+}
+
 /* Of a manifest's tracks, those that triplets name. */
 static attune_status keep_named(attune_stage_data *data)
 {
@@ -286,19 +304,13 @@ static attune_status keep_named(attune_stage_data *data)
     uint32_t *number = calloc((size_t)count + 1, sizeof(*number));
     attune_status status =
         wanted && number ? ATTUNE_OK : attune_fail_memory("tracks", count * sizeof(*number));
-    for (int pass = 0; !status && pass < 2; pass++) {
+    if (!status) {
         for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
-            for (uint32_t i = 0; i < data->parts[p].count; i++) {
-                attune_triplet *t = &data->parts[p].triplets[i];
-                uint32_t *three[3] = {&t->anchor, &t->positive, &t->negative};
-                for (int k = 0; k < 3; k++) {
-                    wanted[*three[k]] |= pass == 0;
-                    *three[k] = pass == 0 ? *three[k] : number[*three[k]];
-                }
-            }
+            mark_named(wanted, &data->parts[p]);
         }
-        if (pass == 0) {
-            attune_tracks_keep(data->tracks, wanted, number);
+        attune_tracks_keep(data->tracks, wanted, number);
+        for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+            renumber(&data->parts[p], number);
         }
     }
     free(number);
@@ -316,17 +328,13 @@ static attune_status check_labels(const attune_stage_data *data, const attune_se
                  {"spare", settings->spare},
                  {"mix-label", settings->mix > 0 ? settings->mix_label : 0},
                  {"choose-by", settings->choose_by}};
-    static const char *const words[] = {
-#define ATTUNE_X(name, column) column,
-        ATTUNE_LABELS(ATTUNE_X)
-#undef ATTUNE_X
-    };
     for (size_t i = 0; i < sizeof(named) / sizeof(named[0]); i++) {
         const int64_t label = named[i].label;
         if (label > 0 && attune_tracks_label_count(data->tracks, (attune_label)label) == 0) {
-            return attune_fail(
-                ATTUNE_EINVAL, "%s: no track has a%s %s; give a manifest that has it as a column",
-                named[i].name, strchr("aeiou", words[label][0]) ? "n" : "", words[label]);
+            const char *column = attune_label_column((attune_label)label);
+            return attune_fail(ATTUNE_EINVAL,
+                               "%s: no track has a%s %s; give a manifest that has it as a column",
+                               named[i].name, strchr("aeiou", column[0]) ? "n" : "", column);
         }
     }
     return ATTUNE_OK;

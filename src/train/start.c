@@ -2,6 +2,7 @@
 #include "train/start.h"
 
 #include "status/error.h"
+#include "status/path.h"
 #include "train/unfold.h"
 
 #include <stdio.h>
@@ -78,12 +79,10 @@ attune_status attune_start(attune_checkpoint **out, attune_model **model,
                            const attune_settings *settings)
 {
     const char *from = settings->from;
-    const size_t length = from ? strlen(from) : 0;
     attune_network network;
     *out = NULL;
     *model = NULL;
-    if (from &&
-        (strcmp(from, "default") == 0 || (length > 5 && strcmp(from + length - 5, ".onnx") == 0))) {
+    if (from && (strcmp(from, "default") == 0 || attune_ends_in(from, ".onnx"))) {
         return start_from_model(out, model, settings);
     }
     if (from) {

@@ -5,6 +5,7 @@
 #include "csv/csv.h"
 #include "engine/scan.h"
 #include "status/error.h"
+#include "status/path.h"
 #include "train/names.h"
 
 #include <limits.h>
@@ -30,11 +31,15 @@ struct attune_tracks {
     attune_names missing;
 };
 
-static const char *const label_columns[ATTUNE_LABEL_COUNT] = {
+const char *attune_label_column(attune_label label)
+{
+    static const char *const columns[ATTUNE_LABEL_COUNT] = {
 #define ATTUNE_X(name, column) column,
-    ATTUNE_LABELS(ATTUNE_X)
+        ATTUNE_LABELS(ATTUNE_X)
 #undef ATTUNE_X
-};
+    };
+    return columns[label];
+}
 
 static const char *path_of(const attune_tracks *tracks, uint32_t file)
 {
@@ -60,9 +65,8 @@ static const char *plain_id(const char *id)
 /* A file name's part before its extension; `out` has PATH_MAX bytes. */
 static const char *stem_of(char *out, const char *path)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *dot = strrchr(name, '.');
-    const size_t length = dot && dot != name ? (size_t)(dot - name) : strlen(name);
+    const char *name = attune_file_name(path);
+    const size_t length = attune_stem_length(name);
     snprintf(out, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
     return plain_id(out);
 }
@@ -402,7 +406,7 @@ static int column_called(const char *name)
                   {"album_id", ATTUNE_LABEL_ALBUM},
                   {"genre_top", ATTUNE_LABEL_GENRE}};
     for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
-        if (strcmp(name, label_columns[i]) == 0) {
+        if (strcmp(name, attune_label_column((attune_label)i)) == 0) {
             return i;
         }
     }

@@ -29,6 +29,9 @@ typedef enum attune_label {
         ATTUNE_LABEL_COUNT
 } attune_label;
 
+/* What a manifest calls it: "artist". */
+const char *attune_label_column(attune_label label);
+
 #define ATTUNE_NO_TRACK UINT32_MAX
 
 typedef struct attune_tracks attune_tracks;

@@ -1,6 +1,8 @@
 /* test_cli.c - what a user types and sees: help, versions, mistakes. Needs no model. */
 #include "attune/model.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
+#include "train/settings.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -16,11 +18,7 @@ typedef struct output {
 /* Runs `attune ARGUMENTS` in the temporary folder. */
 static output attune(const char *arguments)
 {
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
+    const char *command = prepare_command();
     output o = {.code = run_command("%s %s >out 2>err </dev/null", command, arguments)};
     o.out = read_file("out", NULL);
     o.err = read_file("err", NULL);
@@ -58,6 +56,42 @@ Test(cli, help_and_version)
     check("info --help", 0, "Usage: attune info", "");
     check("nearest --help", 0, "Usage: attune nearest", "");
     check("", 64, "", "Usage: attune COMMAND");
+}
+
+/* Every run of blanks becomes one space. */
+static void unwrap(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from; from++) {
+        const bool blank = strchr(" \n", *from) != NULL;
+        if (!blank || to == text || to[-1] != ' ') {
+            *to++ = blank ? ' ' : *from;
+        }
+    }
+    *to = '\0';
+}
+
+Test(cli, help_of_train_is_wrapped_between_words)
+{
+    output o = attune("train --help");
+    for (const char *line = o.out; *line; line += strcspn(line, "\n") + 1) {
+        const int length = (int)strcspn(line, "\n");
+        cr_assert(length <= 88 && line[length - (length > 0)] != ' ', "\"%.*s\"", length, line);
+    }
+    unwrap(o.out);
+    for (int i = 0; i < attune_settings_count; i++) {
+        const attune_setting *s = &attune_settings_table[i];
+        char text[600], ending[80] = "";
+        snprintf(text, sizeof(text), "%s%s%s", s->help + (s->name ? 0 : 2),
+                 s->defaults[0] ? " (default: " : "", s->defaults[0] ? s->defaults[0] : "");
+        if (s->kind == ATTUNE_SETTING_SWITCH) {
+            snprintf(ending, sizeof(ending), "); --%s=no: not", s->name);
+        }
+        cr_assert(strstr(o.out, text), "no \"%s\" in: %s", text, o.out);
+        cr_assert(strstr(o.out, ending), "no \"%s\" in: %s", ending, o.out);
+    }
+    free(o.out);
+    free(o.err);
 }
 
 Test(cli, usage_mistakes)
@@ -139,9 +173,6 @@ Test(cli, inputs_that_are_not_there_or_not_what_they_should_be)
 
 Test(cli, full_standard_output_is_an_error)
 {
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
+    const char *command = prepare_command();
     cr_assert_eq(run_command("%s --help >/dev/full 2>/dev/null", command), 74);
 }

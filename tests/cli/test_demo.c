@@ -1,26 +1,21 @@
 /* test_demo.c - attune demo as a user runs it. The table is compared with numpy's
  * (check_demo.py). */
 #include "attune/model.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const char *enter(void)
 {
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
     unsetenv("ATTUNE_MODEL");
     if (!attune_model_has_default()) {
         skip_test("no model is built in");
     }
-    cr_assert_eq(chdir(temporary_folder()), 0);
-    return command;
+    return prepare_command();
 }
 
 /* Two runs in one folder and one in another; and one after a kill, which left half. */

@@ -1,5 +1,6 @@
 /* test_embed.c - `attune embed`, `info` and `nearest` as a user runs them, with the published model
  * on real files. */
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -11,26 +12,6 @@
 #include <unistd.h>
 
 static char *audio; /* the shared audio folder */
-
-/* Names the model in the environment and makes the temporary folder the working one. */
-static const char *prepare(void)
-{
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    char *model = shared_path("models/mecomp/audio_embedding_model.onnx");
-    audio = shared_path("audio");
-    char *real_model = realpath(model, NULL), *real_audio = realpath(audio, NULL);
-    cr_assert(real_model && real_audio);
-    setenv("ATTUNE_MODEL", real_model, 1);
-    free(model);
-    free(real_model);
-    free(audio);
-    audio = real_audio;
-    cr_assert_eq(chdir(temporary_folder()), 0);
-    return command;
-}
 
 static void cleanup(void)
 {
@@ -52,7 +33,7 @@ static void contains(const char *file, const char *text)
 
 Test(embed, embeddings_are_the_same_bytes_however_they_are_made, .timeout = 240, .fini = cleanup)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_published(&audio);
     if (run_command("command -v h5dump >/dev/null") != 0) {
         skip_test("h5dump is not installed");
     }
@@ -107,7 +88,7 @@ Test(embed, embeddings_are_the_same_bytes_however_they_are_made, .timeout = 240,
 
 Test(embed, messages_info_and_nearest, .timeout = 120, .fini = cleanup)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_published(&audio);
     expect(run_command(
                "mkdir -p music/sub && cp '%s'/fmt_furiousfreak.mp3 '%s'/country.mp3 music && "
                "cp '%s'/fmt_furiousfreak.ogg music/sub/ && cp '%s'/flac_faulty_06.flac music && "
@@ -170,7 +151,7 @@ Test(embed, messages_info_and_nearest, .timeout = 120, .fini = cleanup)
 
 Test(embed, refusals_lose_nothing, .timeout = 60, .fini = cleanup)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_published(&audio);
     expect(run_command("mkdir music && cp '%s'/fmt_furiousfreak.mp3 music && echo mine > notes.h5",
                        audio),
            0, "cp");
@@ -212,7 +193,7 @@ static int embed_and_signal(const char *attune, const char *arguments, const cha
 
 Test(embed, interrupt_keeps_what_is_done, .timeout = 120, .fini = cleanup)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_published(&audio);
     expect(
         run_command("mkdir music && for i in $(seq 400); do cp '%s'/country.mp3 music/$i.mp3; done",
                     audio),

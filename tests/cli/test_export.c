@@ -1,5 +1,6 @@
 /* test_export.c - `attune export` as a user runs it; what it writes, Python's libraries read. */
 #include "tests/store/store_support.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -10,23 +11,10 @@
 
 static const char *attune;
 
-static void prepare(void)
-{
-    attune = getenv("ATTUNE_COMMAND");
-    if (!attune) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
-}
-
 /* Runs `attune export ARGUMENTS`: its exit code must be `code`, and stderr hold `text`. */
 static void export(int code, const char *text, const char *arguments)
 {
-    const int ended = run_command("%s export %s 2>err", attune, arguments);
-    char *err = read_file("err", NULL);
-    cr_assert_eq(ended, code, "export %s: exit %d, not %d: %s", arguments, ended, code, err);
-    cr_assert(strstr(err, text), "export %s: no \"%s\" in %s", arguments, text, err);
-    free(err);
+    check_command(code, text, "%s export %s", attune, arguments);
 }
 
 /* Rows of the series, and some with names that CSV has to quote. */
@@ -56,7 +44,7 @@ static void write_output(size_t count)
 
 Test(export, python_reads_what_it_writes)
 {
-    prepare();
+    attune = prepare_command();
     if (run_command("/usr/bin/python3 -c 'import h5py, numpy' 2>/dev/null") != 0) {
         skip_test("python3-h5py is not installed");
     }
@@ -77,7 +65,7 @@ Test(export, python_reads_what_it_writes)
 
 Test(export, small_outputs)
 {
-    prepare();
+    attune = prepare_command();
     write_test_file("one.h5", 8, 1, 1); /* status ok */
     write_test_file("none.h5", 8, 0, 1);
     export(0, "0 rows -> none.npy\n", "none.h5 -o none.npy");
@@ -98,7 +86,7 @@ Test(export, small_outputs)
 
 Test(export, replaces_only_what_it_may)
 {
-    prepare();
+    attune = prepare_command();
     write_output(30);
     write_file("notes.csv", "mine", 4);
     cr_assert_eq(run_command("cp out.h5 copy.h5 && mkdir folder.npy"), 0);
@@ -126,7 +114,7 @@ Test(export, replaces_only_what_it_may)
 
 Test(export, mistakes)
 {
-    prepare();
+    attune = prepare_command();
     write_output(30);
     write_file("notes", "mine", 4);
     static const struct {

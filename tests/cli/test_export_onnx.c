@@ -5,34 +5,21 @@
 #include "store/checkpoint.h"
 #include "tests/model/networks.h"
 #include "tests/store/store_support.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 static const char *attune;
 
-static void prepare(void)
-{
-    attune = getenv("ATTUNE_COMMAND");
-    if (!attune) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
-}
-
 /* Runs `attune ARGUMENTS >out`: its exit code must be `code`, and its messages hold `text`. */
 static void run(int code, const char *text, const char *arguments)
 {
-    const int ended = run_command(">out 2>err %s %s", attune, arguments);
-    char *err = read_file("err", NULL);
-    cr_assert_eq(ended, code, "%s: exit %d, not %d: %s", arguments, ended, code, err);
-    cr_assert(strstr(err, text), "%s: no \"%s\" in %s", arguments, text, err);
-    free(err);
+    check_command(code, text, "%s %s", attune, arguments);
 }
 
 /* best.h5, of random parameters. */
@@ -50,7 +37,7 @@ static attune_checkpoint *write_checkpoint(const char *network, bool with_moment
 
 Test(export_onnx, a_checkpoint_is_exported_folded)
 {
-    prepare();
+    attune = prepare_command();
     for (const char *const *name = (const char *const[]){"tiny", "gru-attention", NULL}; *name;
          name++) {
         attune_checkpoint *c = write_checkpoint(*name, false);
@@ -93,7 +80,7 @@ Test(export_onnx, mistakes)
         {73, "text: exists; --force replaces it", "export best.h5 -F onnx -o text"},
         {73, "there is no folder", "export best.h5 -o no/x.onnx"},
     };
-    prepare();
+    attune = prepare_command();
     attune_checkpoint_close(write_checkpoint("tiny", false));
     write_test_file("out.h5", 4, 3, 3);
     write_file("text", "mine", 4);
@@ -114,7 +101,7 @@ Test(export_onnx, mistakes)
 
 Test(export_onnx, info_shows_a_checkpoint)
 {
-    prepare();
+    attune = prepare_command();
     attune_checkpoint_close(write_checkpoint("tiny", true));
     run(0, "", "info best.h5");
     cr_assert_eq(run_command("grep -qx 'checkpoint      training can go on' out && "
@@ -186,7 +173,7 @@ static void embed(float *out, const attune_model *model)
  * rounding of the folded convolutions, and the same embeddings. */
 Test(export_onnx, a_published_checkpoint_becomes_the_published_model)
 {
-    prepare();
+    attune = prepare_command();
     char *path = shared_path("models/mecomp/audio_embedding_model.onnx");
     const char *python = find_python();
     attune_model *published = NULL, *model = NULL;

@@ -1,6 +1,7 @@
 /* test_fma.c - FMA's commands as a user runs them. */
 #include "attune/model.h"
 #include "tests/fma/tables.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -20,11 +21,7 @@ static const char *prepare(void)
         "    w = wave.open('fma_small/' + n + '.mp3', 'wb')\n"
         "    w.setparams((1, 2, 22050, 0, 'NONE', ''))\n"
         "    w.writeframes(random.Random(n).randbytes(20000))\n";
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
+    const char *command = prepare_command();
     setenv("ATTUNE_MODEL", MODEL, 1);
     attune_fma_close(open_synthetic());
     write_file("make.py", script, strlen(script));
@@ -35,11 +32,7 @@ static const char *prepare(void)
 /* Runs `attune ARGUMENTS`: its exit code must be `code`, its messages hold `text`. */
 static void attune(const char *command, int code, const char *text, const char *arguments)
 {
-    const int ended = run_command("%s %s >out 2>err", command, arguments);
-    char *err = read_file("err", NULL);
-    cr_assert_eq(ended, code, "attune %s: exit %d, not %d: %s", arguments, ended, code, err);
-    cr_assert(strstr(err, text), "attune %s: no \"%s\" in %s", arguments, text, err);
-    free(err);
+    check_command(code, text, "%s %s", command, arguments);
 }
 
 /* The columns of an output, a line a row. */
@@ -189,12 +182,11 @@ static const char share_artists[] =
  * numpy's. */
 Test(fma, from_files_to_figures, .timeout = 120)
 {
-    const char *a = getenv("ATTUNE_COMMAND");
-    if (!a || run_command("ffmpeg -version >/dev/null 2>&1") != 0) {
-        skip_test("the ffmpeg command is not installed, or ctest does not name attune");
+    const char *a = prepare_command();
+    if (run_command("ffmpeg -version >/dev/null 2>&1") != 0) {
+        skip_test("the ffmpeg command is not installed");
     }
     setenv("ATTUNE_MODEL", attune_model_has_default() ? "" : MODEL, 1);
-    cr_assert_eq(chdir(temporary_folder()), 0);
     write_file("share.py", share_artists, strlen(share_artists));
     cr_assert_eq(run_command(MAKE_FMA " fma --tracks 48 --seconds 2 && cd fma && "
                                       "/usr/bin/python3 ../share.py"),

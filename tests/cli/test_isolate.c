@@ -2,6 +2,7 @@
 #include "attune/store.h"
 #include "attune/track.h"
 #include "tests/audio/audio_files.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -12,11 +13,7 @@
 
 static const char *prepare(void)
 {
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
+    const char *command = prepare_command();
     setenv("ATTUNE_MODEL", MODEL, 1);
     /* Signals are to be what they are, and the hooks need not come first. */
     setenv("ASAN_OPTIONS",

@@ -1,23 +1,12 @@
 /* test_merge.c - `attune merge` and the shards of `attune embed`, as a user runs them. */
 #include "tests/store/store_support.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-/* The command; the working folder becomes the temporary one. */
-static const char *prepare(void)
-{
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
-    return command;
-}
 
 /* Writes every `step`-th of the series' rows from `first` on, `count` in all. */
 static void write_output(const char *path, const attune_store_attributes *attributes, size_t first,
@@ -39,11 +28,9 @@ static void write_output(const char *path, const attune_store_attributes *attrib
 /* Runs `attune merge ARGUMENTS`: its exit code must be `code`, its one line hold `text`. */
 static void merge(const char *attune, int code, const char *text, const char *arguments)
 {
-    const int ended = run_command("%s merge %s >out 2>err", attune, arguments);
+    check_command(code, text, "%s merge %s", attune, arguments);
     char *out = read_file("out", NULL), *err = read_file("err", NULL);
-    cr_assert_eq(ended, code, "merge %s: exit %d, not %d: %s", arguments, ended, code, err);
     cr_assert_str_empty(out);
-    cr_assert(strstr(err, text), "merge %s: no \"%s\" in %s", arguments, text, err);
     cr_assert_eq(strcspn(err, "\n") + 1, strlen(err), "merge %s: not one line: %s", arguments, err);
     free(out);
     free(err);
@@ -56,7 +43,7 @@ static void same(const char *one, const char *other)
 
 Test(merge, three_files_give_one)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_command();
     attune_store_attributes attributes = test_attributes(32);
     for (size_t i = 0; i < 3; i++) {
         static const char *const devices[] = {"cuda B", "cuda A", "cuda B"};
@@ -84,7 +71,7 @@ Test(merge, three_files_give_one)
 
 Test(merge, refuses_what_does_not_fit)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_command();
     attune_store_attributes attributes = test_attributes(8);
     const struct {
         size_t offset;
@@ -126,7 +113,7 @@ Test(merge, refuses_what_does_not_fit)
 
 Test(merge, a_missing_shard_is_noticed)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_command();
     const attune_store_attributes attributes = test_attributes(8);
     write_output("a-1-of-3.h5", &attributes, 0, 1, 5);
     write_output("a-3-of-3.h5", &attributes, 5, 1, 5);
@@ -149,7 +136,7 @@ Test(merge, a_missing_shard_is_noticed)
 
 Test(merge, waits_for_jobs)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_command();
     const attune_store_attributes attributes = test_attributes(8);
     char command[200];
     write_output("a.h5", &attributes, 0, 1, 1);
@@ -176,7 +163,7 @@ Test(merge, waits_for_jobs)
 
 Test(shard, mistakes)
 {
-    const char *attune = prepare();
+    const char *attune = prepare_command();
     static const struct {
         const char *environment, *option;
         int code;
@@ -216,16 +203,12 @@ Test(shard, mistakes)
  * file holds what a single run does. */
 Test(shard, shards_merged_are_a_single_run, .timeout = 120)
 {
-    char *model = shared_path("models/mecomp/audio_embedding_model.onnx");
-    char *audio = shared_path("audio"), *real_audio = realpath(audio, NULL);
-    char *real_model = realpath(model, NULL);
-    const char *attune = prepare();
-    cr_assert_not_null(real_audio);
-    setenv("ATTUNE_MODEL", real_model, 1);
+    char *audio = NULL;
+    const char *attune = prepare_published(&audio);
     unsetenv("SLURM_ARRAY_TASK_ID");
     cr_assert_eq(run_command("mkdir -p few/sub && cp '%s'/country.mp3 '%s'/fmt_*.mp3 few && "
                              "cp '%s'/fmt_*.ogg '%s'/flac_faulty_06.flac few/sub",
-                             real_audio, real_audio, real_audio, real_audio),
+                             audio, audio, audio, audio),
                  0);
     cr_assert_eq(run_command("%s embed few -o all.h5 --clip 1:5 -q", attune), 3);
     cr_assert_eq(run_command("for i in 1 2 3 4 5 6 7; do %s embed few -o m.h5 --clip 1:5 "
@@ -267,8 +250,5 @@ Test(shard, shards_merged_are_a_single_run, .timeout = 120)
         attune_store_close(whole);
         attune_store_close(merged);
     }
-    free(model);
     free(audio);
-    free(real_model);
-    free(real_audio);
 }

@@ -1,8 +1,8 @@
 /* test_metrics.c - what `attune embed --metrics` leaves for Prometheus. */
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,24 +10,13 @@
 /* Makes the temporary folder the working one, with two files and one that fails in `music`. */
 static const char *prepare(void)
 {
-    const char *command = getenv("ATTUNE_COMMAND");
-    if (!command) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    char *model = shared_path("models/mecomp/audio_embedding_model.onnx");
-    char *audio = shared_path("audio");
-    char *real_model = realpath(model, NULL), *real_audio = realpath(audio, NULL);
-    cr_assert(real_model && real_audio);
-    setenv("ATTUNE_MODEL", real_model, 1);
-    cr_assert_eq(chdir(temporary_folder()), 0);
+    char *audio = NULL;
+    const char *command = prepare_published(&audio);
     cr_assert_eq(run_command("mkdir music && cp '%s'/country.mp3 '%s'/fmt_furiousfreak.ogg "
                              "'%s'/flac_faulty_06.flac music",
-                             real_audio, real_audio, real_audio),
+                             audio, audio, audio),
                  0);
-    free(model);
     free(audio);
-    free(real_model);
-    free(real_audio);
     return command;
 }
 

@@ -2,6 +2,7 @@
 #include "store/cluster_column.h"
 #include "store/parts.h"
 #include "tests/store/store_support.h"
+#include "tests/support/command.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -10,29 +11,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 enum { E = 8 };
 
 static const char *attune;
 
-static void prepare(void)
-{
-    attune = getenv("ATTUNE_COMMAND");
-    if (!attune) {
-        skip_test("ATTUNE_COMMAND does not name the command; run through ctest");
-    }
-    cr_assert_eq(chdir(temporary_folder()), 0);
-}
-
 /* Runs `attune map ARGUMENTS`: its exit code must be `code`, and stderr hold `text`. */
 static void map(int code, const char *text, const char *arguments)
 {
-    const int ended = run_command("%s map %s 2>err", attune, arguments);
-    char *err = read_file("err", NULL);
-    cr_assert_eq(ended, code, "map %s: exit %d, not %d: %s", arguments, ended, code, err);
-    cr_assert(strstr(err, text), "map %s: no \"%s\" in %s", arguments, text, err);
-    free(err);
+    check_command(code, text, "%s map %s", attune, arguments);
 }
 
 /* Sorted, as bytes. */
@@ -105,7 +92,7 @@ static char *check_page(const char *page)
 
 Test(map, pages_hold_any_name)
 {
-    prepare();
+    attune = prepare_command();
     write_output("a<b&\"@data@.h5", 40, 5, false, true);
     map(0, "40 tracks, 5 rows without a vector left out, 3 clusters in ",
         "'a<b&\"@data@.h5' -o map.html --clusters 3 --iterations 60");
@@ -125,7 +112,7 @@ Test(map, pages_hold_any_name)
 
 Test(map, is_the_same_with_any_number_of_threads)
 {
-    prepare();
+    attune = prepare_command();
     write_output("in.h5", 700, 0, false, false);
     map(0, "700 tracks", "in.h5 -o a.html --clusters 4 --method gmm -j 1 --iterations 40");
     map(0, "", "in.h5 -o b.html --clusters 4 --method gmm -j 4 --iterations 40");
@@ -143,7 +130,7 @@ Test(map, where_the_page_finds_the_music)
                  {"%s/page", "./"},
                  {"%s/page/x#y", "./x%23y/"},
                  {"%s/pa", "./../pa/"}};
-    prepare();
+    attune = prepare_command();
     cr_assert_eq(mkdir("page", 0777), 0);
     char *here = realpath(".", NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -174,7 +161,7 @@ Test(map, where_the_page_finds_the_music)
 
 Test(map, few_tracks_and_equal_ones)
 {
-    prepare();
+    attune = prepare_command();
     for (int n = 1; n <= 12; n += n < 2 ? 1 : 10) {
         for (int equal = 0; equal < 2; equal++) {
             write_output("in.h5", n, equal, equal, false);
@@ -189,7 +176,7 @@ Test(map, few_tracks_and_equal_ones)
 
 Test(map, pictures)
 {
-    prepare();
+    attune = prepare_command();
     if (run_command("command -v gnuplot >gnuplot") != 0) {
         skip_test("gnuplot is not installed");
     }
@@ -212,7 +199,7 @@ Test(map, pictures)
 
 Test(map, writes_clusters_into_the_output)
 {
-    prepare();
+    attune = prepare_command();
     if (run_command("/usr/bin/python3 -c 'import h5py' 2>/dev/null") != 0) {
         skip_test("python3-h5py is not installed");
     }
@@ -246,7 +233,7 @@ Test(map, writes_clusters_into_the_output)
 
 Test(map, does_not_write_where_it_must_not)
 {
-    prepare();
+    attune = prepare_command();
     write_output("in.h5", 31, 4, false, true);
     cr_assert_eq(run_command("cp in.h5 copy.h5"), 0);
     attune_parts *parts = NULL;
@@ -272,7 +259,7 @@ Test(map, does_not_write_where_it_must_not)
 
 Test(map, says_what_is_wrong)
 {
-    prepare();
+    attune = prepare_command();
     write_output("in.h5", 8, 2, false, false);
     write_output("none.h5", 0, 3, false, false);
     write_output("empty.h5", 0, 0, false, false);

@@ -1,0 +1,29 @@
+/* The parts of paths, as users may write them. */
+#include "status/path.h"
+
+#include <criterion/criterion.h>
+
+Test(path, parts)
+{
+    static const struct {
+        const char *path, *name;
+        size_t stem;
+    } cases[] = {
+        {"a/b.c/out.h5", "out.h5", 9}, {"a/b.c/out", "out", 9}, {"a/.out", ".out", 6},
+        {"x.tar.gz", "x.tar.gz", 5},   {"a/", "", 2},           {"", "", 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cr_assert_str_eq(attune_file_name(cases[i].path), cases[i].name);
+        cr_assert_eq(attune_stem_length(cases[i].path), cases[i].stem, "%s", cases[i].path);
+    }
+}
+
+Test(path, endings)
+{
+    cr_assert(attune_ends_in("a.npy", ".npy"));
+    cr_assert(attune_ends_in("a.csv.npy", ".npy"));
+    cr_assert_not(attune_ends_in("a.NPY", ".npy"));
+    cr_assert_not(attune_ends_in("a.npy.csv", ".npy"));
+    cr_assert_not(attune_ends_in(".npy", ".npy"));
+    cr_assert_not(attune_ends_in("npy", ".npy"));
+}
