@@ -5,6 +5,7 @@
 #include "status/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,6 +145,12 @@ attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int
     if (status == ATTUNE_OK) {
         status = attune_gnuplot_run(folder, name, text, size);
         snprintf(path, sizeof(path), "%s/.map.%s.tmp", folder, kind == 0 ? "png" : "svg");
+        if (status == ATTUNE_OK && !attune_gnuplot_is_whole(AT_FDCWD, path, kind)) {
+            status = attune_fail(ATTUNE_EIO,
+                                 "%s: nothing is drawn: the picture is cut short; is "
+                                 "the disk of %s full?",
+                                 name, folder);
+        }
         status = status == ATTUNE_OK ? take(out, path, name) : status;
         unlink(path);
         rmdir(folder);

@@ -68,9 +68,7 @@ static int start(pid_t *process, const char *folder, int script)
     return error;
 }
 
-/* Whether a picture ends as its kind does: on a full disk gnuplot cuts it short, and says nothing.
- */
-static bool is_whole(int directory, const char *name, int kind)
+bool attune_gnuplot_is_whole(int directory, const char *name, int kind)
 {
     static const char *const ends[ATTUNE_PICTURE_KINDS] = {"IEND\xae\x42\x60\x82", "</svg>"};
     char tail[16];
@@ -109,7 +107,7 @@ static attune_status name_pictures(const char *folder, const char *const *pictur
     }
     for (int i = 0; status == ATTUNE_OK && i < all; i++) {
         picture_names(from, to, pictures, i);
-        if (!is_whole(directory, from, i % ATTUNE_PICTURE_KINDS)) {
+        if (!attune_gnuplot_is_whole(directory, from, i % ATTUNE_PICTURE_KINDS)) {
             status = attune_fail(
                 ATTUNE_EIO, "%s: nothing is drawn: %s is cut short; is the disk full?", folder, to);
         }

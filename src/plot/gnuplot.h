@@ -4,6 +4,7 @@
 
 #include "attune/status.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 enum { ATTUNE_PICTURE_KINDS = 2 }; /* png, svg */
@@ -19,6 +20,10 @@ void attune_gnuplot_style(FILE *script);
  * ATTUNE_ENOINPUT; what else goes wrong is ATTUNE_EIO. */
 attune_status attune_gnuplot_draw(const char *folder, const char *script, size_t size,
                                   const char *const *pictures, int count);
+
+/* Whether the picture `name`, below a folder that is open, ends as its kind does: on a full disk
+ * gnuplot cuts it short, and says nothing. */
+bool attune_gnuplot_is_whole(int directory, const char *name, int kind);
 
 /* Runs a script in `folder`, and waits; what it draws is the caller's. The same statuses, of which
  * messages say that they are about `name`. */

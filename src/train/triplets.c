@@ -222,7 +222,10 @@ static attune_status read_rows(attune_triplets *t, attune_tracks *tracks, attune
         }
     }
     if (status == ATTUNE_OK && t->count == 0) {
-        status = attune_csv_refuse(csv, "the file ends here without a triplet");
+        status = attune_csv_refuse(csv, t->unlabelled > 0
+                                            ? "the file ends here, and nobody has judged any of "
+                                              "its threes; attune judge asks"
+                                            : "the file ends here without a triplet");
     }
     for (int i = 1; i <= ATTUNE_PART_COUNT; i++) {
         t->start[i] = t->count;

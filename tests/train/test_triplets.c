@@ -93,6 +93,7 @@ Test(triplets, refuse_every_other_file)
         {"song1,song2,song3,anchor,positive\n1,2,3,1,1\n", "line 2: the anchor \"1\""},
         {"song1,song2,song3,anchor,positive\n1,2,3,1,\n", "line 2: the anchor \"1\""},
         {"song1,song2,song3,anchor,positive\n1,2,3,0,4\n", "line 2: the anchor \"0\""},
+        {"song1,song2,song3,anchor,positive\n1,2,3,,\n1,2,4,,\n", "nobody has judged any of"},
         {"1,2,3\n1,\"2\"2,3\n", "line 2: a quote stands in the middle"},
     };
     char *folder = make_tree("music", TREE);
