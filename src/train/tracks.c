@@ -22,6 +22,8 @@ struct attune_tracks {
     uint32_t *file_of_id;         /* (ids.count): the first file */
     uint32_t *other_of_id;        /* (ids.count): another one, or ATTUNE_NO_TRACK */
     uint32_t *id_of_file;         /* (files) */
+    attune_names given;           /* ids of manifests, of files that they name by path */
+    uint32_t *file_of_given;      /* (files) */
     uint32_t *track_of_file;      /* (files), or ATTUNE_NO_TRACK */
     attune_tracks_entry *entries; /* (capacity) */
     attune_audio_place *places;   /* (capacity) */
@@ -110,9 +112,10 @@ static attune_status index_files(attune_tracks *tracks)
     tracks->file_of_id = malloc(size);
     tracks->other_of_id = malloc(size);
     tracks->id_of_file = malloc(size);
+    tracks->file_of_given = malloc(size);
     tracks->track_of_file = malloc(size);
     if (!tracks->file_of_id || !tracks->other_of_id || !tracks->id_of_file ||
-        !tracks->track_of_file) {
+        !tracks->file_of_given || !tracks->track_of_file) {
         return attune_fail_memory("files", size);
     }
     memset(tracks->file_of_id, 0xff, size); /* ATTUNE_NO_TRACK */
@@ -180,12 +183,14 @@ void attune_tracks_close(attune_tracks *tracks)
         attune_names_free(&tracks->paths);
         attune_names_free(&tracks->ids);
         attune_names_free(&tracks->missing);
+        attune_names_free(&tracks->given);
         for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
             attune_names_free(&tracks->labels[i]);
         }
         free(tracks->file_of_id);
         free(tracks->other_of_id);
         free(tracks->id_of_file);
+        free(tracks->file_of_given);
         free(tracks->track_of_file);
         free(tracks->entries);
         free(tracks->places);
@@ -300,6 +305,11 @@ static attune_status look_up(uint32_t *out, const attune_tracks *tracks, const c
     char stem[PATH_MAX];
     *out = file_at(tracks, name);
     if (*out != ATTUNE_NO_TRACK || !*name || strchr(name, '/')) {
+        return ATTUNE_OK;
+    }
+    const uint32_t given = attune_names_find(&tracks->given, plain_id(name));
+    if (given != ATTUNE_NO_NAME) {
+        *out = tracks->file_of_given[given];
         return ATTUNE_OK;
     }
     const attune_status status = file_called(out, tracks, name);
@@ -475,6 +485,22 @@ static attune_status set_labels(attune_tracks *tracks, uint32_t track, const man
     return status;
 }
 
+/* Files that a manifest names by path have its id, too. */
+static attune_status give_id(attune_tracks *tracks, const attune_csv *csv, const char *id,
+                             uint32_t file)
+{
+    const uint32_t count = tracks->given.count;
+    uint32_t given = 0;
+    const attune_status status = attune_names_add(&given, &tracks->given, plain_id(id));
+    if (status == ATTUNE_OK && given < count) {
+        return attune_csv_refuse(csv, "the id %.60s is listed twice", id);
+    }
+    if (status == ATTUNE_OK) {
+        tracks->file_of_given[given] = file;
+    }
+    return status;
+}
+
 static attune_status add_row(attune_tracks *tracks, const manifest *m, const attune_csv *csv,
                              const attune_csv_row *row)
 {
@@ -487,7 +513,8 @@ static attune_status add_row(attune_tracks *tracks, const manifest *m, const att
         return attune_csv_refuse(csv, "names no track");
     }
     uint32_t file = file_at(tracks, path), track = 0;
-    attune_status status = file == ATTUNE_NO_TRACK ? look_up(&file, tracks, name) : ATTUNE_OK;
+    const bool by_path = file != ATTUNE_NO_TRACK;
+    attune_status status = by_path ? ATTUNE_OK : look_up(&file, tracks, name);
     if (status == ATTUNE_OK && file == ATTUNE_NO_TRACK) {
         return note_missing(tracks, name);
     }
@@ -496,6 +523,9 @@ static attune_status add_row(attune_tracks *tracks, const manifest *m, const att
     }
     if (status == ATTUNE_OK && tracks->listed[track]) {
         return attune_csv_refuse(csv, "the track %.60s is listed twice", name);
+    }
+    if (status == ATTUNE_OK && by_path && *id) {
+        status = give_id(tracks, csv, id, file);
     }
     if (status == ATTUNE_OK) {
         tracks->listed[track] = true;

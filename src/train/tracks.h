@@ -56,7 +56,8 @@ void attune_tracks_close(attune_tracks *tracks); /* NULL-safe */
 /* Adds the tracks of a manifest: a CSV file whose header names the columns `id` (or `track_id`) or
  * `path` or both, and any of the labels' (artist_id, album_id and genre_top are known too); an
  * empty field is a label not known. A path is absolute or below the folder, and comes before the id
- * if it is there. An id that stands in it twice is ATTUNE_EDATA. */
+ * if it is there: the id is then another name of that file. An id that stands in it twice is
+ * ATTUNE_EDATA. */
 attune_status attune_tracks_add_manifest(attune_tracks *tracks, const char *path);
 
 /* Gives a track a label. */

@@ -139,6 +139,30 @@ Test(tracks, of_two_files_are_refused_by_id_and_found_by_path)
     free(folder);
 }
 
+Test(tracks, are_also_found_by_the_id_that_a_manifest_gives_a_path)
+{
+    char *folder = make_tree("music", TREE),
+         *again = make_text("again.csv", "id,path\n07,123/123456.mp3\n"),
+         *manifest = make_text("m.csv", "id,path\n7,Song.ogg\n2,val/odd.name.flac\nx,\n0,\n");
+    attune_tracks *tracks = open_tracks(folder);
+    cr_assert_eq(attune_tracks_add_manifest(tracks, manifest), ATTUNE_OK, "%s",
+                 attune_last_error());
+    cr_assert_eq(attune_tracks_missing(tracks), 1); /* x */
+    cr_assert_str_eq(found(tracks, "007"), "Song.ogg");
+    cr_assert_str_eq(found(tracks, "2"), "val/odd.name.flac");
+    cr_assert_str_eq(found(tracks, "000/000002.mp3"), "000/000002.mp3");
+    cr_assert_str_eq(found(tracks, "odd.name"), "val/odd.name.flac");
+    cr_assert_str_eq(found(tracks, "0"), "0.wav");
+    attune_tracks_close(tracks);
+    tracks = open_tracks(folder);
+    cr_assert_eq(attune_tracks_add_manifest(tracks, manifest), ATTUNE_OK);
+    assert_refused(attune_tracks_add_manifest(tracks, again), ATTUNE_EDATA, "is listed twice");
+    attune_tracks_close(tracks);
+    free(again);
+    free(manifest);
+    free(folder);
+}
+
 Test(tracks, refuse_other_manifests)
 {
     static const struct {
