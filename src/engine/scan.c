@@ -484,9 +484,9 @@ attune_status attune_scan_finish(attune_scan *scan)
     if (status == ATTUNE_OK && scan->files.count == 0) {
         status =
             attune_fail(ATTUNE_ENOINPUT,
-                        "no audio found (%zu other files passed over); name a file or a folder "
-                        "that holds some",
-                        scan->ignored);
+                        "%.300s: no audio found (%zu other files passed over); name a file or a "
+                        "folder that holds some",
+                        scan->root, scan->ignored);
     }
     size_t length = strlen(scan->root);
     while (length > 1 && scan->root[length - 1] == '/') {
