@@ -166,6 +166,25 @@ static attune_status measure(double *divergence, descent *d, attune_repulsion *r
     return status;
 }
 
+/* Turns what has no direction of its own so that it is widest from left to right, as windows are.
+ */
+static void turn(float *positions, uint32_t n)
+{
+    double xx = 0, xy = 0, yy = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double x = (double)positions[2 * i], y = (double)positions[2 * i + 1];
+        xx += x * x;
+        xy += x * y;
+        yy += y * y;
+    }
+    const double angle = atan2(2 * xy, xx - yy) / 2, c = cos(angle), s = sin(angle);
+    for (size_t i = 0; i < n; i++) {
+        const double x = (double)positions[2 * i], y = (double)positions[2 * i + 1];
+        positions[2 * i] = (float)(c * x + s * y);
+        positions[2 * i + 1] = (float)(c * y - s * x);
+    }
+}
+
 static attune_status arrange(float *positions, double *divergence, const attune_affinity *affinity,
                              attune_team *team, const attune_layout_options *options)
 {
@@ -187,6 +206,7 @@ static attune_status arrange(float *positions, double *divergence, const attune_
     }
     if (status == ATTUNE_OK) {
         status = measure(divergence, &d, &repulsion);
+        turn(positions, affinity->n);
     }
     attune_repulsion_close(&repulsion);
     free(d.parts);

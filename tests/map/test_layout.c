@@ -303,6 +303,21 @@ Test(layout, keeps_groups_together)
     cr_assert(divergence > 0 && divergence < 1.2, "divergence %g", divergence);
 }
 
+Test(layout, is_widest_from_left_to_right)
+{
+    enum { N = 240 };
+    float y[2 * N];
+    double xx = 0, xy = 0, yy = 0;
+    lay_out(y, N, 2, 1, 500);
+    for (size_t i = 0; i < N; i++) {
+        xx += (double)y[2 * i] * (double)y[2 * i];
+        xy += (double)y[2 * i] * (double)y[2 * i + 1];
+        yy += (double)y[2 * i + 1] * (double)y[2 * i + 1];
+    }
+    cr_assert_gt(xx, yy);
+    cr_assert_lt(fabs(xy), 1e-4 * xx, "%g and %g", xy, xx);
+}
+
 /* From one row on, and rows that are all equal: numbers, and no two points at one place. */
 Test(layout, few_rows_and_equal_ones)
 {

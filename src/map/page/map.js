@@ -570,7 +570,8 @@ const pick = (i, sound) => {
   picked = i;
   $("detail").hidden = false;
   putName($("name"), i);
-  $("labels").textContent = colourings.map((c, index) => `${c.name}: ${titleOf(index, i)}`)
+  $("labels").textContent = colourings.map((c, index) => [c.name, titleOf(index, i)])
+    .map(([name, title]) => (title.split(" ").includes(name) ? title : `${name}: ${title}`))
     .filter((text) => !text.endsWith("not known")).join(" \u00b7 ");
   const list = $("neighbours");
   list.textContent = "";
