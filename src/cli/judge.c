@@ -394,8 +394,10 @@ static attune_status open_session(service *s, const judge_arguments *a)
             s->threes.judged > 0 && !a->again ? "; what it has judged is asked with --again" : "");
     }
     if (!a->quiet) {
-        message("%u threes to ask of %u, %llu answers by %u listeners so far -> %s", found.asked,
-                s->threes.count, (unsigned long long)found.answers, found.listeners, a->output);
+        message("%u of %u three%s to ask, %llu answer%s by %u listener%s so far -> %s", found.asked,
+                s->threes.count, s->threes.count == 1 ? "" : "s", (unsigned long long)found.answers,
+                found.answers == 1 ? "" : "s", found.listeners, found.listeners == 1 ? "" : "s",
+                a->output);
     }
     return ATTUNE_OK;
 }
