@@ -18,21 +18,19 @@ struct attune_teacher {
     int B;
 };
 
-/* The track that a row's name is of: a path below the teacher's root, or what a triplet file may
- * call a track. */
+/* The track that a row's name is of: in an output of attune a path below its root, else what a
+ * triplet file may call a track. */
 static attune_status track_of(uint32_t *out, const attune_tracks *tracks, const attune_space *space,
                               const char *name)
 {
     char path[PATH_MAX];
-    attune_status status = ATTUNE_OK;
-    *out = ATTUNE_NO_TRACK;
-    if (space->root && name[0] != '/') {
-        const int length = snprintf(path, sizeof(path), "%s/%s", space->root, name);
-        status = length > 0 && (size_t)length < sizeof(path)
-                     ? attune_tracks_look_up(out, tracks, path)
-                     : ATTUNE_OK;
+    if (!space->root || name[0] == '/') {
+        return attune_tracks_look_up(out, tracks, name);
     }
-    return status || *out != ATTUNE_NO_TRACK ? status : attune_tracks_look_up(out, tracks, name);
+    const int length = snprintf(path, sizeof(path), "%s/%s", space->root, name);
+    *out = ATTUNE_NO_TRACK;
+    return length > 0 && (size_t)length < sizeof(path) ? attune_tracks_look_up(out, tracks, path)
+                                                       : ATTUNE_OK;
 }
 
 static attune_status take_rows(attune_teacher *teacher, attune_space *space,

@@ -1,5 +1,6 @@
 /* test_teacher.c - a teacher's rows reach the tracks that they are of, whatever file they are in.
  */
+#include "tests/store/store_support.h"
 #include "tests/support/support.h"
 #include "tests/train/audio_tree.h"
 #include "train/teacher.h"
@@ -76,6 +77,53 @@ Test(teacher, is_found_by_id_and_by_path_in_csv_and_npy)
     cr_assert_eq(attune_tracks_count(tracks), 4);
     cr_assert_eq(attune_tracks_missing(tracks), 0);
     attune_tracks_close(tracks);
+    free(folder);
+}
+
+/* An output of attune whose rows are below `root`. */
+static char *write_output(const char *name, const char *root, const char *const *paths)
+{
+    char *file = temporary_path(name);
+    attune_store_attributes attributes = test_attributes(D);
+    attune_store_writer *writer = NULL;
+    attune_rows *out = NULL;
+    attributes.root = root;
+    assert_ok(attune_rows_create(&out, D));
+    for (int i = 0; i < TRACKS; i++) {
+        const attune_row row = {
+            .path = paths[i], .embedding = rows[i], .status = ATTUNE_TRACK_OK, .error = ""};
+        assert_ok(attune_rows_append(out, &row));
+    }
+    assert_ok(attune_store_create(&writer, file, &attributes));
+    assert_ok(attune_store_append(writer, out));
+    assert_ok(attune_store_commit(writer));
+    attune_store_writer_close(writer);
+    attune_rows_free(out);
+    return file;
+}
+
+/* Rows of another folder are of other files, whatever they are called. */
+Test(teacher, of_an_output_is_of_the_same_files)
+{
+    static const char *const paths[] = {"a.mp3", "000/000007.mp3", "d.wav"};
+    char *folder = make_tree("music", "a.mp3 000/000007.mp3 c.ogg d.wav"),
+         *other = temporary_path("other"), *own = write_output("own.h5", folder, paths),
+         *foreign = write_output("foreign.h5", other, paths);
+    attune_tracks *tracks = open_tracks(folder);
+    attune_teacher *teacher = NULL;
+    for (uint32_t i = 0, track; i < 4; i++) {
+        assert_ok(attune_tracks_find(&track, tracks, (const char *[]){"a", "7", "c", "d"}[i]));
+    }
+    assert_ok(attune_teacher_open(&teacher, own, tracks));
+    cr_assert_eq(attune_teacher_count(teacher), 3);
+    check_loss(teacher);
+    attune_teacher_close(teacher);
+    assert_refused(attune_teacher_open(&teacher, foreign, tracks), ATTUNE_EDATA,
+                   "none of its rows is of a track");
+    attune_tracks_close(tracks);
+    free(foreign);
+    free(own);
+    free(other);
     free(folder);
 }
 
