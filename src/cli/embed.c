@@ -367,7 +367,7 @@ static void count_strangers(cli_log *log, const attune_scan *scan, const attune_
 {
     const size_t all = attune_scan_count(scan);
     size_t strangers = 0;
-    for (size_t i = 0; fma && i < all; i++) {
+    for (size_t i = 0; i < all; i++) {
         strangers += !attune_fma_find_file(fma, attune_scan_path(scan, i));
     }
     if (strangers > 0) {
@@ -469,7 +469,9 @@ static int run(embed_arguments *a, int argc, char **argv)
         a->job.user = &l;
         stop_on_signals();
         take_shard(&l.log, scan, a->shard);
-        count_strangers(&l.log, scan, l.fma);
+        if (l.fma) {
+            count_strangers(&l.log, scan, l.fma);
+        }
         log_start(&l.log, scan, a->job.output, name);
         status = attune_job_run(&a->job, &progress);
     }
