@@ -182,11 +182,13 @@ export class Clip {
     if (position !== undefined) this.#audio.currentTime = position % this.#seconds;
     this.starts += 1;
     this.#audio.play().catch(() => this.#rest()); // its error event says why
+    this.#label(); // at once: the event that tells of it comes later
     return true;
   }
 
   pause() {
     this.#audio.pause();
+    this.#label();
   }
 
   seek(position) {
