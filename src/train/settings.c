@@ -87,8 +87,8 @@ const attune_setting attune_settings_table[] = {
     INTEGER("embedding", embedding, 1, 1024, D("32"), "components of the embedding"),
     REAL("dropout", dropout, 0, 0.95, D("0.1"), "between GRU layers, and in the projection"),
     TEXT("from", from, "FILE",
-         "begin with the network of a checkpoint, or of a model (.onnx; default: the built-in "
-         "one), instead of a random one"),
+         "begin with the network of a checkpoint or of a model (.onnx), or with the built-in "
+         "model (the word default), instead of a random one"),
     SWITCH("freeze", freeze, D("no"), "leave the front end as it is"),
 
     HEADING("Loss"),

@@ -29,7 +29,9 @@ const sequence_shape sequence_large[SEQUENCE_LARGE] = {
     {TINY, MEAN, 80, 2, 0, 128, 128, 25, 33, 0, 0},
     {GRU, LAST, 128, 2, 0, 128, 32, 9, 60, 0.1f, 0.1f},
     {TINY, ATTENTION, 256, 1, 100, 64, 16, 3, 200, 0, 0},
+    {TINY, ATTENTION, 400, 2, 96, 300, 20, 5, 11, 0.1f, 0.1f},
 };
+
 static double *allocate(size_t count)
 {
     double *memory = calloc(count, sizeof(double));

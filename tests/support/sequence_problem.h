@@ -13,7 +13,7 @@ typedef struct sequence_shape {
     float layer_drop, head_drop;
 } sequence_shape;
 
-enum { SEQUENCE_SMALL = 8, SEQUENCE_LARGE = 4 };
+enum { SEQUENCE_SMALL = 8, SEQUENCE_LARGE = 5 };
 extern const sequence_shape sequence_small[SEQUENCE_SMALL], sequence_large[SEQUENCE_LARGE];
 
 /* All that goes in and comes out, in double. */
