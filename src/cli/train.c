@@ -208,14 +208,16 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
             return fail(status);
         }
     }
-    const attune_settings *first = &a->stages[ATTUNE_STAGE_SYNTHETIC];
+    const attune_settings *first = &a->stages[ATTUNE_STAGE_SYNTHETIC],
+                          *second = &a->stages[ATTUNE_STAGE_HUMAN];
+    const bool triplets = first->triplets.count + second->triplets.count > 0;
     if (!a->run || !*a->run) {
         return usage_error("train", "no output: name a folder with -o RUN");
     }
-    if (!first->audio && !a->unlabelled) {
+    if (!first->audio && !second->audio && !a->unlabelled) {
         return usage_error("train", "no audio: name a folder with --audio or --unlabelled");
     }
-    if (a->unlabelled ? first->triplets.count > 0 : first->triplets.count == 0) {
+    if ((a->unlabelled != NULL) == triplets) {
         return usage_error("train", a->unlabelled ? "--unlabelled takes no triplets"
                                                   : "no triplets: name a file with --triplets, or "
                                                     "learn without any by --unlabelled");
@@ -354,10 +356,15 @@ static attune_status train_both(train_arguments *a, listener *l)
             "let each have its own",
             kept[0].keep_seconds, kept[1].keep_seconds);
     }
+    kept[1].from = from;
+    attune_status status = attune_stage_data_check(&kept[1], ATTUNE_STAGE_HUMAN);
+    if (status) {
+        return status;
+    }
     if (mkdir(a->run, 0777) != 0 && errno != EEXIST) {
         return attune_fail(ATTUNE_ECREATE, "%s: %s", a->run, strerror(errno));
     }
-    attune_status status = train_stage(a, ATTUNE_STAGE_SYNTHETIC, first, NULL, l);
+    status = train_stage(a, ATTUNE_STAGE_SYNTHETIC, first, NULL, l);
     status = status ? status : train_stage(a, ATTUNE_STAGE_HUMAN, second, from, l);
     snprintf(from, sizeof(from), "%s/best.h5", second);
     status = status ? status : attune_checkpoint_read(&checkpoint, from);
@@ -366,18 +373,33 @@ static attune_status train_both(train_arguments *a, listener *l)
     return status;
 }
 
-/* Which of the stages, as bits, the triplet files are for. */
+/* Which of the stages, as bits, the triplet files are for, those of a stage's own section too. */
 static attune_status find_stages(const train_arguments *a, unsigned *stages)
 {
-    const attune_list *files = &a->stages[ATTUNE_STAGE_SYNTHETIC].triplets;
     *stages = 0;
-    for (int i = 0; i < files->count; i++) {
-        bool human = false;
-        attune_status status = attune_triplets_is_human(&human, files->items[i]);
-        if (status) {
-            return status;
+    for (int stage = 0; stage <= ATTUNE_STAGE_HUMAN; stage++) {
+        const attune_list *files = &a->stages[stage].triplets;
+        for (int i = 0; i < files->count; i++) {
+            bool human = false;
+            attune_status status = attune_triplets_is_human(&human, files->items[i]);
+            if (status) {
+                return status;
+            }
+            *stages |= 1u << (human ? ATTUNE_STAGE_HUMAN : ATTUNE_STAGE_SYNTHETIC);
         }
-        *stages |= 1u << (human ? ATTUNE_STAGE_HUMAN : ATTUNE_STAGE_SYNTHETIC);
+    }
+    return ATTUNE_OK;
+}
+
+/* What a section of the configuration may have left to another. */
+static attune_status check_stages(const train_arguments *a, unsigned stages)
+{
+    for (int stage = 0; stage <= ATTUNE_STAGE_HUMAN; stage++) {
+        const attune_settings *settings = &a->stages[stage];
+        if (stages >> stage & 1 && (!settings->audio || settings->triplets.count == 0)) {
+            return attune_fail(ATTUNE_EINVAL, "stage %s has no %s", attune_stage_name(stage),
+                               settings->audio ? "triplets" : "audio");
+        }
     }
     return ATTUNE_OK;
 }
@@ -397,6 +419,7 @@ static attune_status train(train_arguments *a, listener *l)
                  : strcmp(a->stage, "human") == 0   ? human
                                                     : synthetic | human;
     }
+    status = status ? status : check_stages(a, stages);
     if (status) {
         return status;
     }

@@ -363,6 +363,16 @@ attune_status attune_stage_data_open(attune_stage_data *out, const attune_settin
     } else if (!status) {
         status = attune_tracks_check(out->tracks);
     }
+    return status || unlabelled ? status : check_triplets(out, stage);
+}
+
+attune_status attune_stage_data_check(const attune_settings *settings, attune_stage stage)
+{
+    static const attune_train_events silent = {0};
+    attune_stage_data data = {0};
+    attune_status status = attune_settings_check(settings, stage);
+    status = status ? status : attune_stage_data_open(&data, settings, stage, &silent);
+    attune_stage_data_close(&data);
     return status;
 }
 

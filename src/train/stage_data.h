@@ -51,6 +51,9 @@ typedef struct attune_stage_data {
 attune_status attune_stage_data_open(attune_stage_data *out, const attune_settings *settings,
                                      attune_stage stage, const attune_train_events *events);
 
+/* Opens and closes it without a word, so that mistakes in a later stage show before the first. */
+attune_status attune_stage_data_check(const attune_settings *settings, attune_stage stage);
+
 /* Decodes what was found, splits it, and says what there is. Broken files are ATTUNE_EDATA with a
  * list, unless settings say that they are skipped; in stage unlabelled they are skipped, and said.
  */

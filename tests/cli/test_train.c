@@ -208,6 +208,39 @@ Test(train, a_model_is_unfolded)
         0);
 }
 
+/* A configuration whose sections each name their stage's triplets. */
+Test(train, sections_name_the_stages_files)
+{
+    make_music();
+    char *human = temporary_path("human.csv"), *configuration = temporary_path("both.toml"),
+         *half = temporary_path("half.toml");
+    char rows[2048] = "song1,song2,song3,anchor,positive\n";
+    for (int i = 0; i < 12; i++) {
+        snprintf(rows + strlen(rows), 100, "t%d,t%d,t%d,%d,%d\n", i % TRACKS, (i + 2) % TRACKS,
+                 (i + 1) % TRACKS, 1, 2);
+    }
+    const char *both = "audio = \"audio\"\nseconds = 2\nepochs = 1\nbatch = 2\n"
+                       "[synthetic]\ntriplets = [\"triplets.csv\"]\n"
+                       "[human]\ntriplets = [\"human.csv\"]\nrate = 1e-5\n",
+               *other = "[synthetic]\naudio = \"audio\"\ntriplets = [\"triplets.csv\"]\n"
+                        "[human]\ntriplets = [\"human.csv\"]\n";
+    write_file(human, rows, strlen(rows));
+    write_file(configuration, both, strlen(both));
+    write_file(half, other, strlen(other));
+    cr_assert_eq(train("-o run both.toml"), 0, "%s", errors());
+    cr_assert(has_file("run/synthetic/best.h5") && has_file("run/human/best.h5"), "%s", errors());
+    cr_assert(are_same("run/best.h5", "run/human/best.h5"));
+    cr_assert_eq(train("-o other half.toml"), 64, "%s", errors());
+    cr_assert(strstr(errors(), "stage human has no audio"), "%s", errors());
+    write_file(human, rows, strlen(rows) / 2); /* in the middle of a line */
+    cr_assert_eq(train("-o third both.toml"), 65, "%s", errors());
+    cr_assert(strstr(errors(), "human.csv, line 6"), "%s", errors());
+    cr_assert(!has_file("third/synthetic/log.csv"), "the first stage ran for nothing");
+    free(half);
+    free(configuration);
+    free(human);
+}
+
 struct wrong {
     char arguments[160];
     int code;
