@@ -39,7 +39,7 @@ static const char help[] =
     "also without its artist's other albums, groups without its artist.\n"
     "\n"
     "Exit: 0 ok, 64 usage, 65 bad data, 66 not there, 73 cannot create the folder, 74 I/O\n"
-    "error, or a disk that is full.\n";
+    "error, or a disk that is full, 78 no gnuplot for --plots.\n";
 
 enum {
     OPTION_TRIPLETS = 256,

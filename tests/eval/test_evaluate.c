@@ -268,7 +268,7 @@ Test(evaluate, same_names_and_no_gnuplot)
     free(text);
     cr_assert_eq(run_command("PATH=/nowhere \"$ATTUNE_COMMAND\" eval a/v.csv --triplets a/t.csv "
                              "--plots p >out 2>err"),
-                 66);
+                 78);
     cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err"), 0);
 }
 
