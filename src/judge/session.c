@@ -19,9 +19,10 @@ struct attune_session {
     pthread_mutex_t mutex; /* of all below */
     attune_panel panel;
     attune_journal *journal;
-    bool changed; /* since the file of what was judged was written */
-    bool *lost;   /* (rows): given up, because a clip could not be cut */
-    uint32_t lost_count, tried_row;
+    bool changed;        /* since the file of what was judged was written */
+    bool *lost;          /* (rows): a clip could not be cut when that was tried last */
+    uint32_t lost_count; /* of them those given up: they are not asked */
+    uint32_t tried_row;
     double tried; /* when one of them was tried again, in attune_seconds */
     attune_session_news news;
 };
@@ -134,6 +135,11 @@ static uint32_t number_of(const attune_session *s, attune_task task)
     return task.row + 1 + (task.repeat ? s->panel.threes->count : 0);
 }
 
+static uint32_t row_of(const attune_session *s, uint32_t number)
+{
+    return (number - 1) % s->panel.threes->count;
+}
+
 /* False for the number of no task. */
 static bool task_of(attune_task *out, const attune_session *s, uint32_t number)
 {
@@ -141,7 +147,7 @@ static bool task_of(attune_task *out, const attune_session *s, uint32_t number)
     if (number < 1 || number > 2 * rows) {
         return false;
     }
-    *out = (attune_task){(number - 1) % rows, number > rows};
+    *out = (attune_task){row_of(s, number), number > rows};
     return true;
 }
 
@@ -216,18 +222,20 @@ static bool choose_lost(uint32_t *row, attune_session *s)
     }
     do {
         s->tried_row = (s->tried_row + 1) % s->panel.threes->count;
-    } while (!s->lost[s->tried_row]);
+    } while (!s->lost[s->tried_row] || s->panel.asked[s->tried_row]);
     s->tried = attune_seconds();
     *row = s->tried_row;
     return true;
 }
 
-/* Asks all rows that were given up; those that still cannot be played are given up again. */
-static void ask_lost(attune_session *s)
+/* Asks all rows that were given up, now that one of them can be played; those that still cannot are
+ * given up again. */
+static void ask_lost(attune_session *s, uint32_t playable)
 {
+    s->lost[playable] = false;
+    s->panel.asked[playable] = true;
     for (uint32_t r = 0; r < s->panel.threes->count; r++) {
         s->panel.asked[r] |= s->lost[r];
-        s->lost[r] = false;
     }
     s->lost_count = 0;
 }
@@ -251,9 +259,11 @@ static attune_status look_ahead(attune_session *s, attune_offer *out, uint32_t l
     }
     pthread_mutex_lock(&s->mutex);
     if (again) {
-        ask_lost(s);
+        ask_lost(s, row);
     } else if (status == ATTUNE_EDATA) {
         give_up(s, out->task);
+    } else if (status == ATTUNE_OK) {
+        s->lost[row_of(s, out->task)] = false;
     }
     pthread_mutex_unlock(&s->mutex);
     return again ? ATTUNE_EDATA : status;
@@ -435,6 +445,18 @@ void attune_session_look(attune_session *session,
     pthread_mutex_lock(&session->mutex);
     look(user, &session->panel, session->options.active);
     pthread_mutex_unlock(&session->mutex);
+}
+
+uint32_t attune_session_unplayed(attune_session *session)
+{
+    const attune_panel *panel = &session->panel;
+    uint32_t count = 0;
+    pthread_mutex_lock(&session->mutex);
+    for (uint32_t r = 0; r < panel->threes->count; r++) {
+        count += session->lost[r] && attune_panel_votes(panel, r) < panel->options.votes;
+    }
+    pthread_mutex_unlock(&session->mutex);
+    return count;
 }
 
 void attune_session_hear(attune_session *session, attune_session_news *out)

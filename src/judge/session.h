@@ -96,6 +96,9 @@ void attune_session_look(attune_session *session,
                          void (*look)(void *user, const attune_panel *panel, attune_active *active),
                          void *user);
 
+/* Rows short of votes whose clips could not be cut when that was tried last. */
+uint32_t attune_session_unplayed(attune_session *session);
+
 /* What the one who runs it should know. */
 typedef struct attune_session_news {
     uint32_t lost;     /* rows given up because a clip could not be cut */

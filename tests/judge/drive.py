@@ -55,15 +55,17 @@ class Server:
         else:
             raise SystemExit("the server did not start: " + "".join(self.said))
         self.port = int(found[2])
-        threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True).start()
+        self.hearing = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
+        self.hearing.start()
 
     def kill(self):
         self.process.kill()
         self.process.wait()
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=signal.SIGTERM, code=0):
         self.process.send_signal(number)
-        assert self.process.wait(30) == 0, (self.process.returncode, self.said)
+        assert self.process.wait(30) == code, (self.process.returncode, self.said)
+        self.hearing.join()
 
     def is_alive(self):
         return self.process.poll() is None
@@ -509,6 +511,11 @@ def broken():
     assert client.ask("GET", f"/api/clip/{names.index('4') + 1}")[0] == 404 and client.ask("GET", f"/api/clip/{names.index('5') + 1}")[0] == 404
     time.sleep(1.2)
     assert any("cannot be played" in line for line in server.said), server.said
+    server.stop(code=3)
+    assert sum(f"{reply['lost']} threes could not be played; the same command asks them again" in line for line in server.said) == 1, server.said
+    server = Server("--skip-missing", "--repeat", "0", port=server.port)
+    client = Client(server.port)
+    assert client.next(ann)["lost"] == reply["lost"]
     shutil.copy(path("audio/000003.wav"), path("audio/000004.wav")) # it can be played after all, and is asked
     deadline, back = time.time() + 30, 0
     while time.time() < deadline and back < reply["lost"]:
