@@ -426,6 +426,9 @@ static attune_status open_service(service *s, const judge_arguments *a)
     if (status == ATTUNE_OK) {
         status = attune_clips_create(&s->clips, s->sources, s->threes.songs.count, &a->clips);
     }
+    if (status == ATTUNE_OK) { /* before the work, and before anything is written */
+        status = attune_web_start(&s->web, &a->web);
+    }
     if (status == ATTUNE_OK && a->active) {
         status = open_active(s, a);
     }
@@ -435,11 +438,14 @@ static attune_status open_service(service *s, const judge_arguments *a)
     if (status == ATTUNE_OK) { /* before anybody is told of the page */
         status = attune_session_save(s->session);
     }
-    if (status == ATTUNE_OK) {
+    if (status != ATTUNE_OK) {
+        attune_session_discard(s->session);
+        s->session = NULL;
+    } else {
         s->api = (attune_judge_api){
             .session = s->session, .clips = s->clips, .songs = s->threes.songs.count};
         name_study(s->api.study, &s->threes, a->output);
-        status = attune_web_start(&s->web, &a->web, attune_judge_handle, &s->api);
+        attune_web_serve(s->web, attune_judge_handle, &s->api);
     }
     return status;
 }

@@ -106,7 +106,7 @@ attune_status attune_session_open(attune_session **out, attune_session_found *fo
         status = found->asked > 0 ? open_journal(s, found) : ATTUNE_OK; /* else nobody is asked */
     }
     if (status != ATTUNE_OK) {
-        attune_session_close(s);
+        attune_session_discard(s);
         *out = NULL;
     }
     return status;
@@ -120,6 +120,15 @@ void attune_session_close(attune_session *session)
         free(session->lost);
         pthread_mutex_destroy(&session->mutex);
         free(session);
+    }
+}
+
+void attune_session_discard(attune_session *session)
+{
+    if (session) {
+        attune_journal_discard(session->journal);
+        session->journal = NULL;
+        attune_session_close(session);
     }
 }
 

@@ -37,6 +37,9 @@ attune_status attune_session_open(attune_session **out, attune_session_found *fo
                                   const attune_session_options *options);
 void attune_session_close(attune_session *session); /* NULL-safe; saves nothing */
 
+/* Closes it, and removes the journal if opening made it: for a start that failed. NULL-safe. */
+void attune_session_discard(attune_session *session);
+
 /* Sets which rows are asked: those of which the file says nothing, or all, if their songs have
  * files. `sources` may be NULL: all have. */
 void attune_session_ask(attune_panel *panel, const attune_sources *sources, bool again);

@@ -13,6 +13,7 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ typedef struct connection {
 struct attune_web {
     struct MHD_Daemon *daemon;
     attune_gate *gate;
-    attune_web_handler handler;
+    _Atomic(attune_web_handler) handler; /* NULL: not ready */
     void *user;
     double patience;
     char url[ATTUNE_WEB_URL_SIZE];
@@ -336,8 +337,13 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *handle, con
                                         .body = e->body,
                                         .body_size = e->size,
                                         .connection = handle};
+    const attune_web_handler handler = atomic_load(&web->handler);
     attune_web_reply reply = {0};
-    web->handler(web->user, &reply, &request);
+    if (!handler) {
+        return refuse(handle, path, MHD_HTTP_SERVICE_UNAVAILABLE,
+                      "not ready yet; try again in a moment", "Retry-After", "1");
+    }
+    handler(web->user, &reply, &request);
     return send_reply(handle, &reply);
 }
 
@@ -372,8 +378,7 @@ static attune_status start_daemon(attune_web *web, int fd)
                                      MHD_get_version());
 }
 
-attune_status attune_web_start(attune_web **out, const attune_web_options *options,
-                               attune_web_handler handler, void *user)
+attune_status attune_web_start(attune_web **out, const attune_web_options *options)
 {
     int fd = -1;
     attune_web *web = *out = calloc(1, sizeof(*web));
@@ -382,8 +387,6 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
     }
     pthread_mutex_init(&web->mutex, NULL);
     web->connections.next = web->connections.previous = &web->connections;
-    web->handler = handler;
-    web->user = user;
     web->patience = options->patience;
     attune_status status = attune_gate_create(&web->gate, options->token, options->rate);
     if (status == ATTUNE_OK) {
@@ -400,6 +403,12 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
         *out = NULL;
     }
     return status;
+}
+
+void attune_web_serve(attune_web *web, attune_web_handler handler, void *user)
+{
+    web->user = user;
+    atomic_store(&web->handler, handler);
 }
 
 const char *attune_web_url(const attune_web *web)

@@ -351,7 +351,12 @@ def http_details():
     assert len(wave_form["peaks"]) == 600 and 0.2 < max(wave_form["peaks"]) <= 1 and min(wave_form["peaks"]) >= 0 and wave_form["seconds"] == 1
     assert client.get("/api/results")[1]["triplets"]["total"] == 10
     busy = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "-o", path("other.csv"), "--port", str(server.port)], capture_output=True, text=True)
-    assert busy.returncode == 73 and "in use" in busy.stderr and busy.stderr.count("\n") <= 2, busy.stderr
+    assert busy.returncode == 73 and "in use" in busy.stderr and busy.stderr.count("\n") == 1, busy.stderr
+    os.mkdir(path("folder.csv"))
+    refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "-o", path("folder.csv"), "--force", "--port", "0"], capture_output=True, text=True)
+    assert refused.returncode == 73 and "folder.csv" in refused.stderr, refused.stderr
+    os.rmdir(path("folder.csv"))
+    assert sorted(os.listdir(FOLDER)) == ["audio", "t-judged.csv", "t-judged.jsonl", "t.csv"], "a failed start leaves nothing"
     second = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert second.returncode == 75 and "another attune judge" in second.stderr, second.stderr
     for output, code in (("t.csv", 64), ("t.jsonl", 64), ("no/such/folder.csv", 73)):

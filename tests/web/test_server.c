@@ -35,14 +35,20 @@ static void answer(void *user, attune_web_reply *reply, const attune_web_request
                                 .release = count_release};
 }
 
-static attune_web *start(double patience)
+static attune_web *start_unready(double patience)
 {
     attune_web *web = NULL;
     attune_web_options options;
     attune_web_options_default(&options);
     options.patience = patience;
-    cr_assert_eq(attune_web_start(&web, &options, answer, NULL), ATTUNE_OK, "%s",
-                 attune_last_error());
+    cr_assert_eq(attune_web_start(&web, &options), ATTUNE_OK, "%s", attune_last_error());
+    return web;
+}
+
+static attune_web *start(double patience)
+{
+    attune_web *web = start_unready(patience);
+    attune_web_serve(web, answer, NULL);
     return web;
 }
 
@@ -95,6 +101,24 @@ Test(server, replies)
     cr_assert(strstr(reply, "200 OK") && strstr(reply, "\r\n\r\n{}"), "%s", reply);
     attune_web_stop(web);
     cr_assert_eq(released, 5, "%d of 5 released", released);
+}
+
+/* The port is taken before there is anybody to answer. */
+Test(server, ready_later)
+{
+    attune_web *web = start_unready(40), *other = NULL;
+    attune_web_options options;
+    char reply[4096];
+    attune_web_options_default(&options);
+    cr_assert_eq(sscanf(attune_web_url(web), "http://127.0.0.1:%d/", &options.port), 1);
+    cr_assert_eq(attune_web_start(&other, &options), ATTUNE_ECREATE);
+    cr_assert_null(other);
+    ask(web, reply, GET "\r\n");
+    cr_assert(strstr(reply, " 503 ") && strstr(reply, "Retry-After: 1"), "%s", reply);
+    attune_web_serve(web, answer, NULL);
+    ask(web, reply, GET "\r\n");
+    cr_assert(strstr(reply, "200 OK"), "%s", reply);
+    attune_web_stop(web);
 }
 
 /* A byte now and then, and none at all: both are sent away after the time that a request may take,
