@@ -29,8 +29,6 @@ enum {
     ANSWERING = 600,          /* seconds for a reply to be taken */
 };
 
-static const char cookie_name[] = "attune";
-
 typedef struct connection {
     struct connection *next, *previous;
     int fd;
@@ -45,6 +43,7 @@ struct attune_web {
     void *user;
     double patience;
     char url[ATTUNE_WEB_URL_SIZE];
+    char cookie[24];        /* its name */
     pthread_mutex_t mutex;  /* of the connections */
     connection connections; /* the head of a ring */
 };
@@ -224,7 +223,7 @@ static enum MHD_Result welcome(const attune_web *web, struct MHD_Connection *han
                                "content=\"0; url=/\"><title>attune</title><a href=/>attune</a>\n";
     char cookie[256];
     snprintf(cookie, sizeof(cookie), "%s=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000",
-             cookie_name, attune_gate_cookie(web->gate));
+             web->cookie, attune_gate_cookie(web->gate));
     const attune_web_reply reply = {.status = MHD_HTTP_OK,
                                     .type = "text/html; charset=utf-8",
                                     .bytes = page,
@@ -238,7 +237,7 @@ static bool pass_gate(enum MHD_Result *result, const attune_web *web, struct MHD
 {
     const attune_gate *gate = web->gate;
     const char *token = MHD_lookup_connection_value(handle, MHD_GET_ARGUMENT_KIND, "token");
-    const char *cookie = MHD_lookup_connection_value(handle, MHD_COOKIE_KIND, cookie_name);
+    const char *cookie = MHD_lookup_connection_value(handle, MHD_COOKIE_KIND, web->cookie);
     if (!attune_gate_has_token(gate)) {
         const bool own = attune_gate_host_is_own(header_of(handle, "Host"));
         *result =
@@ -391,6 +390,9 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
     attune_status status = attune_gate_create(&web->gate, options->token, options->rate);
     if (status == ATTUNE_OK) {
         status = attune_web_listen(&fd, web->url, options->address, options->port);
+    }
+    if (status == ATTUNE_OK) {
+        snprintf(web->cookie, sizeof(web->cookie), "attune-%d", atoi(strrchr(web->url, ':') + 1));
     }
     if (status == ATTUNE_OK) {
         status = start_daemon(web, fd);

@@ -380,7 +380,7 @@ def token():
     status, headers, body = anybody.ask("GET", "/")
     assert headers["Content-Type"].startswith("text/plain") and b"link" in body and headers["WWW-Authenticate"] == "Bearer"
     assert anybody.get("/api/results")[1]["error"]
-    for headers in ({"Cookie": "attune=" + "0" * 64}, {"Cookie": "attune="}, {"Cookie": "attune=" + secret}, {"Authorization": "Bearer x"}, {"Authorization": secret}):
+    for headers in ({"Cookie": f"attune-{server.port}=" + "0" * 64}, {"Cookie": f"attune-{server.port}="}, {"Cookie": f"attune-{server.port}={secret}"}, {"Authorization": "Bearer x"}, {"Authorization": secret}):
         assert anybody.ask("GET", "/api/results", headers=headers)[0] == 401, headers
     assert anybody.ask("POST", "/api/listener", '{"name": "Eve"}', JSON)[0] == 401
     status, headers, body = anybody.ask("GET", f"/?token={secret}")
@@ -390,6 +390,12 @@ def token():
     assert known.ask("GET", "/")[0] == 200 and known.listener("Ann") == "1"
     assert Client(server.port, {"Authorization": "Bearer " + secret}).get("/api/results")[0] == 200
     assert known.ask("GET", "/", headers={"Host": "any.example"})[0] == 200
+    other = Server("--token", "another-" + secret, "--listen", "0.0.0.0", "-o", path("other.csv")) # a browser has one jar for both
+    beside = Client(other.port).ask("GET", f"/?token=another-{secret}")[1]["Set-Cookie"]
+    jar = dict(given.split(";")[0].split("=") for given in (cookie, beside))
+    for one in (server, other):
+        assert Client(one.port, {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}).ask("GET", "/")[0] == 200
+    other.stop()
     server.stop()
     assert [record["record"] for record in journal()] == ["attune judgements", "listener"]
     print("a token is needed, and enough")
