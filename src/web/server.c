@@ -13,7 +13,6 @@
 
 #include <microhttpd.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,13 +38,15 @@ typedef struct connection {
 struct attune_web {
     struct MHD_Daemon *daemon;
     attune_gate *gate;
-    _Atomic(attune_web_handler) handler; /* NULL: not ready */
-    void *user;
     double patience;
     char url[ATTUNE_WEB_URL_SIZE];
-    char cookie[24];        /* its name */
-    pthread_mutex_t mutex;  /* of the connections */
-    connection connections; /* the head of a ring */
+    char cookie[24];            /* its name */
+    pthread_mutex_t mutex;      /* of all below */
+    connection connections;     /* the head of a ring */
+    attune_web_handler handler; /* NULL: requests wait */
+    void *user;
+    bool ending;
+    pthread_cond_t changed; /* the handler or `ending` */
 };
 
 /* A request while it arrives. */
@@ -306,6 +307,18 @@ static void collect(exchange *e, const char *bytes, size_t size)
     e->size += size;
 }
 
+/* False if the server ends before there is one. */
+static bool wait_for_handler(attune_web *web)
+{
+    pthread_mutex_lock(&web->mutex);
+    while (!web->handler && !web->ending) {
+        pthread_cond_wait(&web->changed, &web->mutex);
+    }
+    const bool ready = web->handler;
+    pthread_mutex_unlock(&web->mutex);
+    return ready;
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *handle, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **context)
@@ -336,13 +349,11 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *handle, con
                                         .body = e->body,
                                         .body_size = e->size,
                                         .connection = handle};
-    const attune_web_handler handler = atomic_load(&web->handler);
     attune_web_reply reply = {0};
-    if (!handler) {
-        return refuse(handle, path, MHD_HTTP_SERVICE_UNAVAILABLE,
-                      "not ready yet; try again in a moment", "Retry-After", "1");
+    if (!wait_for_handler(web)) {
+        return refuse(handle, path, MHD_HTTP_SERVICE_UNAVAILABLE, "the server ends", NULL, NULL);
     }
-    handler(web->user, &reply, &request);
+    web->handler(web->user, &reply, &request);
     return send_reply(handle, &reply);
 }
 
@@ -385,6 +396,7 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
         return attune_fail_memory("a server", sizeof(*web));
     }
     pthread_mutex_init(&web->mutex, NULL);
+    pthread_cond_init(&web->changed, NULL);
     web->connections.next = web->connections.previous = &web->connections;
     web->patience = options->patience;
     attune_status status = attune_gate_create(&web->gate, options->token, options->rate);
@@ -409,8 +421,11 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
 
 void attune_web_serve(attune_web *web, attune_web_handler handler, void *user)
 {
+    pthread_mutex_lock(&web->mutex);
+    web->handler = handler;
     web->user = user;
-    atomic_store(&web->handler, handler);
+    pthread_cond_broadcast(&web->changed);
+    pthread_mutex_unlock(&web->mutex);
 }
 
 const char *attune_web_url(const attune_web *web)
@@ -421,10 +436,15 @@ const char *attune_web_url(const attune_web *web)
 void attune_web_stop(attune_web *web)
 {
     if (web) {
+        pthread_mutex_lock(&web->mutex);
+        web->ending = true;
+        pthread_cond_broadcast(&web->changed);
+        pthread_mutex_unlock(&web->mutex);
         if (web->daemon) {
             MHD_stop_daemon(web->daemon); /* closes the socket */
         }
         attune_gate_free(web->gate);
+        pthread_cond_destroy(&web->changed);
         pthread_mutex_destroy(&web->mutex);
         free(web);
     }

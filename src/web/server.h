@@ -50,9 +50,9 @@ typedef struct attune_web_options {
 /* This machine alone, any port, no token, 50 requests a second, 40 seconds. */
 void attune_web_options_default(attune_web_options *options);
 
-/* Takes the port, and answers that it is not ready until attune_web_serve: so what a server keeps
- * on the disk need not be touched where it cannot be had. ATTUNE_ECREATE when the port is in use.
- * On failure *out is NULL. */
+/* Takes the port; requests wait until attune_web_serve. So what a server keeps on the disk need not
+ * be touched where the port cannot be had. ATTUNE_ECREATE when it is in use. On failure *out is
+ * NULL. */
 attune_status attune_web_start(attune_web **out, const attune_web_options *options);
 
 /* Has the handler answer from now on. To be called once. */
