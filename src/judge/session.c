@@ -19,11 +19,11 @@ struct attune_session {
     pthread_mutex_t mutex; /* of all below */
     attune_panel panel;
     attune_journal *journal;
-    bool changed;        /* since the file of what was judged was written */
-    bool *lost;          /* (rows): a clip could not be cut when that was tried last */
-    uint32_t lost_count; /* of them those given up: they are not asked */
-    uint32_t tried_row;
-    double tried; /* when one of them was tried again, in attune_seconds */
+    bool changed;                  /* since the file of what was judged was written */
+    bool *lost;                    /* (rows): a clip could not be cut when that was tried last */
+    uint32_t lost_count;           /* of them those given up: they are not asked */
+    uint32_t tried_row, swept_row; /* looked at last, by choose_lost and sweep */
+    double tried;                  /* when one of them was tried again, in attune_seconds */
     attune_session_news news;
 };
 
@@ -208,17 +208,43 @@ static attune_status cut(attune_session *s, double seconds[3], const uint32_t so
     return status;
 }
 
-/* Gives up the row of a task that cannot be played. */
-static void give_up(attune_session *s, uint32_t number)
+/* Gives up a row whose clips could not be cut, and remembers of another that they could; unless
+ * somebody has given it up meanwhile. */
+static void note_cut(attune_session *s, uint32_t row, attune_status status)
 {
-    attune_task task;
-    if (task_of(&task, s, number) && s->panel.asked[task.row]) {
+    if (!s->panel.asked[row]) {
+        return;
+    }
+    if (status == ATTUNE_OK) {
+        s->lost[row] = false;
+    } else if (status == ATTUNE_EDATA) {
         s->news.lost++;
         note_trouble(s);
-        s->panel.asked[task.row] = false;
-        s->lost[task.row] = true;
+        s->panel.asked[row] = false;
+        s->lost[row] = true;
         s->lost_count++;
         s->tried = attune_seconds();
+    }
+}
+
+/* Gives up what cannot be played of the rows that are wanted, from where it stopped last on to one
+ * that can: when a folder has gone, looking for what is next after each would take rows^2. */
+static void sweep(attune_session *s)
+{
+    const uint32_t rows = s->panel.threes->count;
+    attune_status status = ATTUNE_EDATA;
+    double seconds[3];
+    for (uint32_t i = 0; status == ATTUNE_EDATA && i < rows; i++) {
+        pthread_mutex_lock(&s->mutex);
+        const uint32_t row = s->swept_row = (s->swept_row + 1) % rows;
+        const bool wanted = attune_panel_is_wanted(&s->panel, row);
+        pthread_mutex_unlock(&s->mutex);
+        if (wanted) {
+            status = cut(s, seconds, s->panel.threes->rows[row].song);
+            pthread_mutex_lock(&s->mutex);
+            note_cut(s, row, status);
+            pthread_mutex_unlock(&s->mutex);
+        }
     }
 }
 
@@ -269,10 +295,8 @@ static attune_status look_ahead(attune_session *s, attune_offer *out, uint32_t l
     pthread_mutex_lock(&s->mutex);
     if (again) {
         ask_lost(s, row);
-    } else if (status == ATTUNE_EDATA) {
-        give_up(s, out->task);
-    } else if (status == ATTUNE_OK) {
-        s->lost[row_of(s, out->task)] = false;
+    } else {
+        note_cut(s, row_of(s, out->task), status);
     }
     pthread_mutex_unlock(&s->mutex);
     return again ? ATTUNE_EDATA : status;
@@ -280,15 +304,15 @@ static attune_status look_ahead(attune_session *s, attune_offer *out, uint32_t l
 
 attune_judged attune_session_next(attune_session *session, attune_offer *out, uint32_t listener)
 {
-    attune_status status = ATTUNE_EDATA;
+    attune_status status = ATTUNE_OK;
     pthread_mutex_lock(&session->mutex);
     const bool known = is_listener(session, listener);
     pthread_mutex_unlock(&session->mutex);
     if (!known) {
         return ATTUNE_JUDGED_NOBODY;
     }
-    while (status == ATTUNE_EDATA) {
-        status = look_ahead(session, out, listener);
+    while ((status = look_ahead(session, out, listener)) == ATTUNE_EDATA) {
+        sweep(session);
     }
     return status == ATTUNE_OK ? ATTUNE_JUDGED : ATTUNE_JUDGED_NOT_KEPT;
 }

@@ -567,6 +567,22 @@ def broken():
     print(f"{asked} of 10 can be played; {kept} answers fit the disk")
 
 
+def vanished():
+    """The folder of the songs goes away under a hundred thousand threes; the one who asks next need not wait for long."""
+    songs, rows = 90, 100000
+    make_songs(songs, 0)
+    with open(path("t.csv"), "w") as out:
+        out.write("song1,song2,song3,anchor,positive\n")
+        out.writelines(f"{a},{b},{c},,\n" for a, b, c in itertools.islice(itertools.combinations(range(songs), 3), rows))
+    server = Server()
+    os.rename(path("audio"), path("away"))
+    client = Client(server.port) # waits for a minute
+    reply = client.next(client.listener("Ann"))
+    assert reply["finished"] and reply["lost"] == rows and reply["left"] == 0, reply
+    server.stop(code=3)
+    print(f"{rows} threes were given up at once")
+
+
 def asks_first():
     """With embeddings, the rows with the nearest call come first, and expected gains fall."""
     make_songs(40, 1)
@@ -602,4 +618,4 @@ def asks_first():
     print(f"leads {early:.3f} at first, {late:.3f} at last; gain {gains[0]:.1f} bits, then {gains[100]:.1f}")
 
 
-{"listeners": listeners, "hostile": hostile, "http": http_details, "token": token, "tasks": tasks, "broken": broken, "active": asks_first}[SCENARIO]()
+{"listeners": listeners, "hostile": hostile, "http": http_details, "token": token, "tasks": tasks, "broken": broken, "vanished": vanished, "active": asks_first}[SCENARIO]()
