@@ -38,8 +38,9 @@ static const char help[] =
     "Intervals are of 95 %. Artists are found again also without the track's own album, albums\n"
     "also without its artist's other albums, groups without its artist.\n"
     "\n"
-    "Exit: 0 ok, 64 usage, 65 bad data, 66 not there, 73 cannot create the folder, 74 I/O\n"
-    "error, or a disk that is full, 78 no gnuplot for --plots.\n";
+    "Exit: 0 ok, 64 usage, 65 bad data, or no triplet with vectors of its tracks, 66 not there,\n"
+    "73 cannot create the folder, 74 I/O error, or a disk that is full, 78 no gnuplot for\n"
+    "--plots.\n";
 
 enum {
     OPTION_TRIPLETS = 256,
@@ -226,6 +227,7 @@ static int run(const eval_arguments *a)
     if (status == ATTUNE_OK && a->plots) {
         status = attune_evaluation_draw(&evaluation, a->plots);
     }
+    status = status ? status : attune_evaluation_check_triplets(&evaluation);
     attune_evaluation_free(&evaluation);
     return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }

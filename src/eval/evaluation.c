@@ -258,6 +258,9 @@ attune_status attune_evaluate(attune_evaluation *out, const attune_evaluation_op
         attune_team_open(&out->team, options->threads > 0 ? options->threads : attune_processors());
     status = status ? status : attune_evaluation_load(out);
     status = status ? status : attune_evaluation_load_triplets(out);
+    if (!status && !options->labels && !options->fma_metadata) { /* nothing else is asked for */
+        status = attune_evaluation_check_triplets(out);
+    }
     for (uint32_t s = 0; !status && s < out->space_count; s++) {
         status = evaluate_space(out, s);
     }

@@ -119,6 +119,7 @@ static attune_status load_file(attune_evaluation *e, uint32_t file, bool *seen)
         qsort(t.triplets, t.count, sizeof(*t.triplets), by_row);
     }
     status = status ? status : keep_part(e, f, &t, seen);
+    f->left_out = t.skipped;
     if (!status && t.skipped > 0) {
         status = attune_report_note(&e->report,
                                     "%s: %u of all triplets are left out: a track of theirs "
@@ -145,6 +146,29 @@ attune_status attune_evaluation_load_triplets(attune_evaluation *evaluation)
     }
     free(seen);
     return status;
+}
+
+attune_status attune_evaluation_check_triplets(const attune_evaluation *evaluation)
+{
+    const attune_evaluation_options *o = &evaluation->options;
+    unsigned long long left_out = 0;
+    char why[80] = "";
+    for (uint32_t i = 0; i < o->triplet_count; i++) {
+        if (evaluation->files[i].count > 0) {
+            return ATTUNE_OK;
+        }
+        left_out += evaluation->files[i].left_out;
+    }
+    if (left_out > 0) {
+        snprintf(why, sizeof(why), "; %llu %s left out, as a track of theirs has no vector",
+                 left_out, left_out == 1 ? "is" : "are");
+    }
+    return o->triplet_count == 0
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_EDATA, "%s%s: no triplet%s%s can be evaluated%s",
+                             o->triplets[0], o->triplet_count > 1 ? " and the others" : "",
+                             o->part < 0 ? "" : " of the part ",
+                             o->part < 0 ? "" : part_names[o->part], why);
 }
 
 /* ---- figures ---- */

@@ -126,7 +126,7 @@ Test(evaluate, comparisons_are_those_of_numpy_and_scipy)
 /* ---- input of any kind ---- */
 
 struct input {
-    char text[160], arguments[64], wanted[96];
+    char text[96], arguments[80], wanted[128];
     int code;
 };
 
@@ -161,6 +161,15 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"z,1,2\n", "--labels three.csv", "3 tracks of three.csv are not among the rows", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abc.csv --triplets abz.csv",
          "1 of all triplets are left out", 0},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abz.csv",
+         "attune: abz.csv: no triplet can be evaluated; 1 is left out, as a track of theirs has "
+         "no vector\n",
+         65},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abz.csv --triplets abz.csv --labels three.csv",
+         "abz.csv and the others: no triplet can be evaluated; 2 are left out", 65},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abz.csv --labels three.csv", "genre, each track", 65},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets human.csv --split test",
+         "human.csv: no triplet of the part test can be evaluated\n", 65},
     };
     return cr_make_param_array(struct input, inputs, sizeof(inputs) / sizeof(inputs[0]));
 }
@@ -175,7 +184,8 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
                  {"abc.csv", "a,b,c\n"},
                  {"none.txt", "id,artist\n"},
                  {"cut.csv", "anchor,positive,negative,why\na,b,c,d\na,c,b\n"},
-                 {"abz.csv", "a,b,z\n"}};
+                 {"abz.csv", "a,b,z\n"},
+                 {"human.csv", "song1,song2,song3,anchor,positive\na,b,c,1,2\n"}};
     char *path = temporary_path("in.csv"), *out = temporary_path("out");
     write_file(path, input->text, strlen(input->text));
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
