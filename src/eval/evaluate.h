@@ -108,10 +108,12 @@ double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, co
                                const char *name, const uint32_t *clusters, uint32_t count,
                                bool is_right);
 
-/* Draws the pictures into a folder, which is there: see attune_pictures_folder. pictures.c */
-attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const char *folder);
+/* Draws the pictures, *count of them, into a folder, which is there: see attune_pictures_folder.
+ * pictures.c */
+attune_status attune_evaluation_draw(int *count, const attune_evaluation *evaluation,
+                                     const char *folder);
 
-/* Makes the folder if it is not there. ATTUNE_ECREATE where that cannot be. */
-attune_status attune_pictures_folder(const char *folder);
+/* Makes the folder if it is not there, and *made says so. ATTUNE_ECREATE where that cannot be. */
+attune_status attune_pictures_folder(bool *made, const char *folder);
 
 #endif

@@ -279,7 +279,13 @@ Test(evaluate, same_names_and_no_gnuplot)
     cr_assert_eq(run_command("PATH=/nowhere \"$ATTUNE_COMMAND\" eval a/v.csv --triplets a/t.csv "
                              "--plots p >out 2>err"),
                  78);
-    cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err"), 0);
+    cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err && "
+                             "[ ! -e p ]"),
+                 0);
+    cr_assert_eq(run_command("mkdir there && for p in p there; do \"$ATTUNE_COMMAND\" eval a/v.csv "
+                             "--plots $p >out 2>err && grep -q \"^attune: $p: there is nothing to "
+                             "draw\" err || exit 9; done; [ ! -e p ] && [ -d there ]"),
+                 0);
 }
 
 /* gnuplot ends with 0 on a full disk, and leaves pictures that are cut short: the older ones stay.
