@@ -2,6 +2,7 @@
  * that is not as it should be. */
 #include "csv/csv.h"
 
+#include "eval/report.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -153,6 +154,7 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,1,2\nc,1,2\n", "--labels one.csv", "genres: 3 tracks of 1", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "artist: no two tracks share one", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "5 nearest: there are only 2 to vote", 0},
+        {"a,1,0\nb,-0.00001,1\n", "", "median cosine                 0.0000 ", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels odd.csv",
          "2 tracks are of no split: \"later\" is not training, validation or test", 0},
         {"a,1,2\nb,3,4\n", "--labels none.txt", "line 1: the file ends here without a track", 65},
@@ -205,6 +207,35 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
     free(text);
     free(out);
     free(path);
+}
+
+/* Neither -0 nor what rounds to it has a sign; what does not, has. */
+Test(evaluate, zeros_have_no_sign)
+{
+    static const double values[] = {-0.0, -0.00004, -0.00006};
+    static const char *const titles[] = {"a", "b", "c"};
+    attune_report r = {.titles = titles, .spaces = 3};
+    char *text = NULL;
+    size_t size = 0;
+    for (uint32_t s = 0; s < 3; s++) {
+        const attune_interval interval = {values[s], values[s]};
+        cr_assert_eq(attune_report_put(&r, s, "s", "f", values[s], ATTUNE_NO_INTERVAL), ATTUNE_OK);
+        cr_assert_eq(attune_report_put(&r, s, "s", "i", values[s], interval), ATTUNE_OK);
+    }
+    FILE *out = open_memstream(&text, &size);
+    attune_report_text(&r, out);
+    attune_report_csv(&r, out);
+    json_t *json = attune_report_json(&r);
+    json_dumpf(json, out, 0);
+    cr_assert_eq(fclose(out), 0);
+    cr_assert(strstr(text, " 0.0000                0.0000                -0.0001\n"), "%s", text);
+    cr_assert(strstr(text, " 0.0000 [0.000, 0.000] 0.0000 [0.000, 0.000] -0.0001 [0.000, 0.000]"),
+              "%s", text);
+    cr_assert(!strstr(text, "-0,") && !strstr(text, "-0.0,") && !strstr(text, "-0.0000"), "%s",
+              text);
+    json_decref(json);
+    free(text);
+    attune_report_free(&r);
 }
 
 /* Arrays of numpy and the names of their rows: what is wrong with either, and where. */
