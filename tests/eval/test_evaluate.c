@@ -138,7 +138,9 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,nan,1\nb,nan,nan\n", "", "holds no vector (2 rows without one)", 65},
         {"a,1,2\nb,3\n", "", "line 2: has 2 fields", 65},
         {"a,1,2\nb,3,x\n", "", "line 2: the component \"x\" is no number", 65},
-        {"a,1,2\na,3,4\n", "", "in.csv: a: stands in the embeddings twice", 65},
+        {"z,nan,0\na,1,2\ny,,\na,3,4\n", "",
+         "in.csv: a: stands in the embeddings twice, as row 2 and row 4;", 65},
+        {"x/7.mp3,1,2\nb,3,4\n", "two.csv", "two.csv: rows 2 and 4 are one track, x/7.mp3", 65},
         {"a,1,2\nb,3,4\n", "--split some", "not one of all, train", 64},
         {"a,1,2\nb,3,4\n", "--split test", "--split is of triplets", 64},
         {"a,1,2\nb,3,4\n", "--margin 0.3", "--margin is of triplets", 64},
@@ -187,6 +189,7 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
                  {"none.txt", "id,artist\n"},
                  {"cut.csv", "anchor,positive,negative,why\na,b,c,d\na,c,b\n"},
                  {"abz.csv", "a,b,z\n"},
+                 {"two.csv", "z,0,nan\n7,1,2\nb,,\nx/7.mp3,1,2\n"},
                  {"human.csv", "song1,song2,song3,anchor,positive\na,b,c,1,2\n"}};
     char *path = temporary_path("in.csv"), *out = temporary_path("out");
     write_file(path, input->text, strlen(input->text));
