@@ -161,6 +161,14 @@ Test(fma, triplets, .timeout = 60)
     attune(a, 73, "one/t-test.csv: exists; --force replaces it",
            "triplets --fma-metadata fma_metadata -o one/t.csv --disjoint tracks");
     cr_assert_eq(run_command("[ \"$(ls one)\" = t-test.csv ] && grep -qx mine one/t-test.csv"), 0);
+    cr_assert_eq(run_command("mkdir -p old/t-test.csv && echo mine | tee old/t-train.csv "
+                             ">old/t-validation.csv"),
+                 0);
+    attune(a, 73, "old/t-test.csv",
+           "triplets --fma-metadata fma_metadata -o old/t.csv --disjoint tracks -f");
+    cr_assert_eq(run_command("grep -qx mine old/t-train.csv && grep -qx mine old/t-validation.csv "
+                             "&& [ \"$(ls -A old | wc -l)\" = 3 ]"),
+                 0);
     attune(a, 0, "", "triplets --report t.csv --json");
     attune(a, 0, "", "triplets --report t-train.csv t-test.csv --json");
     cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
