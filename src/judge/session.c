@@ -19,9 +19,9 @@ struct attune_session {
     pthread_mutex_t mutex; /* of all below */
     attune_panel panel;
     attune_journal *journal;
-    bool changed;                  /* since the file of what was judged was written */
-    bool *lost;                    /* (rows): a clip could not be cut when that was tried last */
-    uint32_t lost_count;           /* of them those given up: they are not asked */
+    bool changed; /* since the file of what was judged was written */
+    bool *lost;   /* (rows): given up, because a clip could not be cut */
+    uint32_t lost_count;
     uint32_t tried_row, swept_row; /* looked at last, by choose_lost and sweep */
     double tried;                  /* when one of them was tried again, in attune_seconds */
     attune_session_news news;
@@ -208,16 +208,10 @@ static attune_status cut(attune_session *s, double seconds[3], const uint32_t so
     return status;
 }
 
-/* Gives up a row whose clips could not be cut, and remembers of another that they could; unless
- * somebody has given it up meanwhile. */
-static void note_cut(attune_session *s, uint32_t row, attune_status status)
+/* Gives up a row that cannot be played. */
+static void give_up(attune_session *s, uint32_t row)
 {
-    if (!s->panel.asked[row]) {
-        return;
-    }
-    if (status == ATTUNE_OK) {
-        s->lost[row] = false;
-    } else if (status == ATTUNE_EDATA) {
+    if (s->panel.asked[row]) {
         s->news.lost++;
         note_trouble(s);
         s->panel.asked[row] = false;
@@ -239,10 +233,10 @@ static void sweep(attune_session *s)
         const uint32_t row = s->swept_row = (s->swept_row + 1) % rows;
         const bool wanted = attune_panel_is_wanted(&s->panel, row);
         pthread_mutex_unlock(&s->mutex);
-        if (wanted) {
-            status = cut(s, seconds, s->panel.threes->rows[row].song);
+        status = wanted ? cut(s, seconds, s->panel.threes->rows[row].song) : status;
+        if (wanted && status == ATTUNE_EDATA) {
             pthread_mutex_lock(&s->mutex);
-            note_cut(s, row, status);
+            give_up(s, row);
             pthread_mutex_unlock(&s->mutex);
         }
     }
@@ -257,20 +251,18 @@ static bool choose_lost(uint32_t *row, attune_session *s)
     }
     do {
         s->tried_row = (s->tried_row + 1) % s->panel.threes->count;
-    } while (!s->lost[s->tried_row] || s->panel.asked[s->tried_row]);
+    } while (!s->lost[s->tried_row]);
     s->tried = attune_seconds();
     *row = s->tried_row;
     return true;
 }
 
-/* Asks all rows that were given up, now that one of them can be played; those that still cannot are
- * given up again. */
-static void ask_lost(attune_session *s, uint32_t playable)
+/* Asks all rows that were given up; those that still cannot be played are given up again. */
+static void ask_lost(attune_session *s)
 {
-    s->lost[playable] = false;
-    s->panel.asked[playable] = true;
     for (uint32_t r = 0; r < s->panel.threes->count; r++) {
         s->panel.asked[r] |= s->lost[r];
+        s->lost[r] = false;
     }
     s->lost_count = 0;
 }
@@ -294,9 +286,9 @@ static attune_status look_ahead(attune_session *s, attune_offer *out, uint32_t l
     }
     pthread_mutex_lock(&s->mutex);
     if (again) {
-        ask_lost(s, row);
-    } else {
-        note_cut(s, row_of(s, out->task), status);
+        ask_lost(s);
+    } else if (status == ATTUNE_EDATA) {
+        give_up(s, row_of(s, out->task));
     }
     pthread_mutex_unlock(&s->mutex);
     return again ? ATTUNE_EDATA : status;

@@ -99,7 +99,7 @@ void attune_session_look(attune_session *session,
                          void (*look)(void *user, const attune_panel *panel, attune_active *active),
                          void *user);
 
-/* Rows short of votes whose clips could not be cut when that was tried last. */
+/* Rows short of votes that are given up, because a clip cannot be cut. */
 uint32_t attune_session_unplayed(attune_session *session);
 
 /* What the one who runs it should know. */
