@@ -1,6 +1,7 @@
 /* with_triplets.c - triplet files as they were published, split as they were, and what they leak.
  */
 #include "eval/evaluate.h"
+#include "fma/leaks.h"
 #include "status/error.h"
 
 #include <stdio.h>
@@ -26,42 +27,25 @@ static attune_status mark_seen(bool *seen, const attune_triplets *t)
     attune_status status = rows ? attune_split_rows(rows, start, t->count, &split)
                                 : attune_fail_memory("a split", t->count * sizeof(*rows));
     for (uint32_t i = 0; status == ATTUNE_OK && i < start[1]; i++) {
-        const attune_triplet *triplet = &t->triplets[rows[i]];
-        const uint32_t tracks[3] = {triplet->anchor, triplet->positive, triplet->negative};
-        for (int k = 0; k < 3; k++) {
-            if (tracks[k] != ATTUNE_NO_TRACK) {
-                seen[tracks[k]] = true;
-            }
-        }
+        attune_leaks_mark(seen, &t->triplets[rows[i]]);
     }
     free(rows);
     return status;
 }
 
-/* Says how many tracks and triplets of the part training has seen. */
-static attune_status note_leak(attune_evaluation *e, const attune_triplet_file *f, const bool *seen)
+/* Says how many tracks and triplets (count) of the part training has seen. */
+static attune_status note_leak(attune_evaluation *e, const char *section, const bool *seen,
+                               const attune_triplet *triplets, uint32_t count)
 {
-    bool *met = calloc((size_t)e->n + 1, sizeof(*met));
-    uint32_t tracks = 0, known = 0, clean = 0;
-    if (!met) {
-        return attune_fail_memory("tracks", e->n);
-    }
-    for (uint32_t i = 0; i < f->count; i++) {
-        const uint32_t three[3] = {f->triplets[i].anchor, f->triplets[i].positive,
-                                   f->triplets[i].negative};
-        clean += f->clean[i];
-        for (int k = 0; k < 3; k++) {
-            tracks += !met[three[k]];
-            known += !met[three[k]] && seen[three[k]];
-            met[three[k]] = true;
-        }
-    }
-    free(met);
-    return attune_report_note(
-        &e->report,
-        "%s: %u of its %u tracks occur in training triplets; %u of %u triplets "
-        "have no such track",
-        f->section, known, tracks, clean, f->count);
+    const int p = e->options.part;
+    attune_leaks leaks;
+    const attune_status status = attune_leaks_count(&leaks, p, seen, e->n, triplets, count);
+    return status ? status
+                  : attune_report_note(&e->report,
+                                       "%s: %u of its %u tracks occur in training triplets; %u of "
+                                       "%u triplets have no such track",
+                                       section, leaks.seen[p], leaks.tracks[p],
+                                       leaks.without_seen[p], leaks.triplets[p]);
 }
 
 static attune_status keep_part(attune_evaluation *e, attune_triplet_file *f,
@@ -77,11 +61,13 @@ static attune_status keep_part(attune_evaluation *e, attune_triplet_file *f,
     }
     for (uint32_t i = first; i < end; i++) {
         const attune_triplet *from = &t->triplets[i];
-        f->clean[f->count] = !seen[from->anchor] && !seen[from->positive] && !seen[from->negative];
+        f->clean[f->count] = !attune_leaks_has_seen(seen, from);
         f->triplets[f->count++] =
             (attune_triplet_rows){from->anchor, from->positive, from->negative};
     }
-    return part > ATTUNE_PART_TRAIN && f->count > 0 ? note_leak(e, f, seen) : ATTUNE_OK;
+    return part > ATTUNE_PART_TRAIN && f->count > 0
+               ? note_leak(e, f->section, seen, t->triplets + first, f->count)
+               : ATTUNE_OK;
 }
 
 static int by_row(const void *a, const void *b)
