@@ -90,6 +90,7 @@ double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, co
             memcpy(p->clusters, clusters, count * sizeof(*clusters));
         }
     }
+    free(p->scores[space]); /* of a file that is given twice */
     p->scores[space] = malloc(((size_t)count + 1) * sizeof(double));
     return p->scores[space];
 }
