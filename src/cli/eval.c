@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] =
     "Usage: attune eval EMBEDDINGS... [--triplets FILE]... [--fma-metadata DIR | --labels FILE]\n"
@@ -38,8 +39,9 @@ static const char help[] =
     "Intervals are of 95 %. Artists are found again also without the track's own album, albums\n"
     "also without its artist's other albums, groups without its artist.\n"
     "\n"
-    "Exit: 0 ok, 64 usage, 65 bad data, 66 not there, 73 cannot create the folder, 74 I/O\n"
-    "error, or a disk that is full.\n";
+    "Exit: 0 ok, 64 usage, 65 bad data, or no triplet with vectors of its tracks, 66 not there,\n"
+    "73 cannot create the folder, 74 I/O error, or a disk that is full, 78 no gnuplot for\n"
+    "--plots.\n";
 
 enum {
     OPTION_TRIPLETS = 256,
@@ -209,12 +211,25 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
     return EXIT_OK;
 }
 
+static attune_status draw(const attune_evaluation *evaluation, const char *folder)
+{
+    int count = 0;
+    const attune_status status = attune_evaluation_draw(&count, evaluation, folder);
+    if (status == ATTUNE_OK && count == 0) {
+        message("%s: there is nothing to draw: pictures are of triplets, genres, artists, albums "
+                "and groups",
+                folder);
+    }
+    return status;
+}
+
 /* The folder is made before the work, and drawn in when the figures are out, which it does not keep
- * back. */
+ * back; one in which nothing was drawn is removed. */
 static int run(const eval_arguments *a)
 {
     attune_evaluation evaluation = {0};
-    attune_status status = a->plots ? attune_pictures_folder(a->plots) : ATTUNE_OK;
+    bool made = false;
+    attune_status status = a->plots ? attune_pictures_folder(&made, a->plots) : ATTUNE_OK;
     status = status ? status : attune_evaluate(&evaluation, &a->options);
     if (status == ATTUNE_OK && a->csv) {
         attune_report_csv(&evaluation.report, stdout);
@@ -224,8 +239,12 @@ static int run(const eval_arguments *a)
         attune_report_text(&evaluation.report, stdout);
     }
     if (status == ATTUNE_OK && a->plots) {
-        status = attune_evaluation_draw(&evaluation, a->plots);
+        status = draw(&evaluation, a->plots);
     }
+    if (made) {
+        rmdir(a->plots); /* if it is empty */
+    }
+    status = status ? status : attune_evaluation_check_triplets(&evaluation);
     attune_evaluation_free(&evaluation);
     return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }

@@ -5,6 +5,7 @@
 #include "status/error.h"
 #include "status/json.h"
 #include "status/path.h"
+#include "train/names.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,7 @@ static const char help[] =
     "  empty       it has zero bytes\n"
     "  damaged     its SHA-1 is not what the list `checksums` says, which each archive has;\n"
     "              or that of fma_small.zip and the like beside DIR, or of fma_metadata.zip,\n"
-    "              is not the published one\n"
+    "              is not the published one; or a line of that list is no sum and name\n"
     "  bad_clip    one of six clips that are short or without audio in every copy\n"
     "  unknown     a file that belongs to no track of the subset\n"
     "\n"
@@ -206,24 +207,55 @@ static void summarise(const attune_fma_check *check)
 
 /* ---- checking ---- */
 
+typedef struct checking {
+    attune_fma_check check;
+    attune_names seen; /* trees and archives: what is named twice is looked at once */
+} checking;
+
+/* *fresh: what a path leads to has not been looked at as `what`. */
+static attune_status enter(bool *fresh, checking *c, const char *path, const char *what)
+{
+    char *real = realpath(path, NULL), *name = NULL;
+    uint32_t number = 0;
+    const uint32_t before = c->seen.count;
+    attune_status status = make_path(&name, "%s %s", what, real ? real : path);
+    if (status == ATTUNE_OK) {
+        status = attune_names_add(&number, &c->seen, name);
+    }
+    *fresh = c->seen.count > before;
+    free(name);
+    free(real);
+    return status;
+}
+
+static attune_status check_archive(checking *c, const char *path)
+{
+    bool fresh = false;
+    const attune_status status = enter(&fresh, c, path, "archive");
+    return status == ATTUNE_OK && fresh ? attune_fma_check_archive(&c->check, path) : status;
+}
+
 /* A tree, and the archive beside it. */
-static attune_status check_tree(attune_fma_check *check, const char *folder,
-                                attune_fma_subset subset)
+static attune_status check_tree(checking *c, const char *folder, attune_fma_subset subset)
 {
     char *archive = NULL;
+    bool fresh = false;
     attune_status status = make_path(&archive, "%s.zip", folder, NULL);
     if (status == ATTUNE_OK) {
-        status = attune_fma_check_tree(check, folder, subset);
+        status = enter(&fresh, c, folder, attune_fma_subset_name(subset));
+    }
+    if (status == ATTUNE_OK && fresh) {
+        status = attune_fma_check_tree(&c->check, folder, subset);
     }
     if (status == ATTUNE_OK) {
-        status = attune_fma_check_archive(check, archive);
+        status = check_archive(c, archive);
     }
     free(archive);
     return status;
 }
 
 /* What a folder holds of fma_small to fma_full, unpacked or not; *any says whether something. */
-static attune_status check_held(attune_fma_check *check, const char *folder, bool *any)
+static attune_status check_held(checking *c, const char *folder, bool *any)
 {
     attune_status status = ATTUNE_OK;
     *any = false;
@@ -236,10 +268,10 @@ static attune_status check_held(attune_fma_check *check, const char *folder, boo
         }
         if (status == ATTUNE_OK && access(tree, F_OK) == 0) {
             *any = true;
-            status = check_tree(check, tree, (attune_fma_subset)s);
+            status = check_tree(c, tree, (attune_fma_subset)s);
         } else if (status == ATTUNE_OK && access(archive, F_OK) == 0) {
             *any = true;
-            status = attune_fma_check_archive(check, archive);
+            status = check_archive(c, archive);
         }
         free(tree);
         free(archive);
@@ -247,15 +279,14 @@ static attune_status check_held(attune_fma_check *check, const char *folder, boo
     return status;
 }
 
-static attune_status check_folder(attune_fma_check *check, const fma_arguments *a,
-                                  const char *folder)
+static attune_status check_folder(checking *c, const fma_arguments *a, const char *folder)
 {
     attune_fma_subset subset = a->subset;
     bool any = false;
     if (subset != ATTUNE_FMA_SUBSET_COUNT || subset_of(&subset, folder)) {
-        return check_tree(check, folder, subset);
+        return check_tree(c, folder, subset);
     }
-    const attune_status status = check_held(check, folder, &any);
+    const attune_status status = check_held(c, folder, &any);
     return status == ATTUNE_OK && !any
                ? attune_fail(ATTUNE_ENOINPUT,
                              "%s: is not called fma_small or the like and holds none of them; say "
@@ -265,21 +296,21 @@ static attune_status check_folder(attune_fma_check *check, const fma_arguments *
 }
 
 /* The tables: their own list of sums, and the archive beside them. */
-static attune_status check_metadata(attune_fma_check *check, const char *folder)
+static attune_status check_metadata(checking *c, const char *folder)
 {
     char *archive = NULL;
     attune_status status = make_path(&archive, "%s.zip", folder, NULL);
     if (status == ATTUNE_OK) {
-        status = attune_fma_check_sums(check, folder);
+        status = attune_fma_check_sums(&c->check, folder);
     }
     if (status == ATTUNE_OK) {
-        status = attune_fma_check_archive(check, archive);
+        status = check_archive(c, archive);
     }
     free(archive);
     return status;
 }
 
-static attune_status run(attune_fma_check *check, const fma_arguments *a, char **folders, int count)
+static attune_status run(checking *c, const fma_arguments *a, char **folders, int count)
 {
     char *metadata = NULL, *folder = NULL;
     attune_fma *fma = NULL;
@@ -290,19 +321,20 @@ static attune_status run(attune_fma_check *check, const fma_arguments *a, char *
     if (status == ATTUNE_OK) {
         status = attune_fma_open(&fma, metadata);
     }
-    check->fma = fma;
+    c->check.fma = fma;
     if (status == ATTUNE_OK) {
-        status = check_metadata(check, metadata);
+        status = check_metadata(c, metadata);
     }
     for (int i = 0; status == ATTUNE_OK && i < count; i++) {
         free(folder);
         status = real_folder(&folder, folders[i]);
         if (status == ATTUNE_OK) {
-            status = check_folder(check, a, folder);
+            status = check_folder(c, a, folder);
         }
     }
     free(folder);
     free(metadata);
+    attune_names_free(&c->seen);
     attune_fma_close(fma);
     return status;
 }
@@ -319,21 +351,23 @@ int command_fma(int argc, char **argv)
         return code;
     }
     json_t *findings = a.json ? json_array() : NULL;
-    attune_fma_check check = {
-        .quick = a.quick, .on_finding = a.json ? list_finding : print_finding, .user = findings};
-    attune_status status = run(&check, &a, argv + optind + 1, argc - optind - 1);
+    checking c = {.check = {.quick = a.quick,
+                            .on_finding = a.json ? list_finding : print_finding,
+                            .user = findings}};
+    const attune_fma_check *check = &c.check;
+    attune_status status = run(&c, &a, argv + optind + 1, argc - optind - 1);
     if (status == ATTUNE_OK && a.json) {
-        status = print_json(check_json(&check, findings));
+        status = print_json(check_json(check, findings));
     }
     json_decref(findings);
     if (status != ATTUNE_OK) {
         return fail(status);
     }
     if (!a.quiet) {
-        summarise(&check);
+        summarise(check);
     }
-    return check.found[ATTUNE_FMA_MISSING] + check.found[ATTUNE_FMA_EMPTY] +
-                       check.found[ATTUNE_FMA_DAMAGED] >
+    return check->found[ATTUNE_FMA_MISSING] + check->found[ATTUNE_FMA_EMPTY] +
+                       check->found[ATTUNE_FMA_DAMAGED] >
                    0
                ? EXIT_SOME_FAILED
                : EXIT_OK;

@@ -52,9 +52,9 @@ static const char help[] =
     "  -q, --quiet              say nothing unless the command cannot go on\n"
     "  -h, --help               this text\n"
     "\n"
-    "SIGINT or SIGTERM ends it. Exit: 0 ok, 64 usage, 65 bad triplets or judgements, 66 not\n"
-    "there, 73 cannot create, or the port is in use, 74 I/O error, 75 another attune judge\n"
-    "writes OUT.\n";
+    "SIGINT or SIGTERM ends it. Exit: 0 ok, 3 some threes could not be played, 64 usage, 65 bad\n"
+    "triplets or judgements, 66 not there, 73 cannot create, or the port is in use, 74 I/O\n"
+    "error, 75 another attune judge writes OUT.\n";
 
 enum {
     OPTION_AUDIO = 256,
@@ -426,6 +426,9 @@ static attune_status open_service(service *s, const judge_arguments *a)
     if (status == ATTUNE_OK) {
         status = attune_clips_create(&s->clips, s->sources, s->threes.songs.count, &a->clips);
     }
+    if (status == ATTUNE_OK) { /* before the work, and before anything is written */
+        status = attune_web_start(&s->web, &a->web);
+    }
     if (status == ATTUNE_OK && a->active) {
         status = open_active(s, a);
     }
@@ -435,11 +438,14 @@ static attune_status open_service(service *s, const judge_arguments *a)
     if (status == ATTUNE_OK) { /* before anybody is told of the page */
         status = attune_session_save(s->session);
     }
-    if (status == ATTUNE_OK) {
+    if (status != ATTUNE_OK) {
+        attune_session_discard(s->session);
+        s->session = NULL;
+    } else {
         s->api = (attune_judge_api){
             .session = s->session, .clips = s->clips, .songs = s->threes.songs.count};
         name_study(s->api.study, &s->threes, a->output);
-        status = attune_web_start(&s->web, &a->web, attune_judge_handle, &s->api);
+        attune_web_serve(s->web, attune_judge_handle, &s->api);
     }
     return status;
 }
@@ -489,7 +495,18 @@ static attune_status watch(service *s, const char *journal)
     return attune_session_save(s->session);
 }
 
-static attune_status serve(const judge_arguments *a)
+/* Says how many threes nobody could judge, once it is over. */
+static int tell_unplayed(attune_session *session)
+{
+    const uint32_t count = attune_session_unplayed(session);
+    if (count > 0) {
+        message("%u three%s could not be played; the same command asks %s again", count,
+                count == 1 ? "" : "s", count == 1 ? "it" : "them");
+    }
+    return count > 0 ? EXIT_SOME_FAILED : EXIT_OK;
+}
+
+static int serve(const judge_arguments *a)
 {
     service s = {0};
     stop_on_signals();
@@ -501,8 +518,9 @@ static attune_status serve(const judge_arguments *a)
     if (status == ATTUNE_OK) {
         status = watch(&s, a->journal);
     }
+    const int code = status == ATTUNE_OK ? tell_unplayed(s.session) : fail(status);
     close_service(&s);
-    return status;
+    return code;
 }
 
 /* ---- the report ---- */
@@ -555,10 +573,10 @@ int command_judge(int argc, char **argv)
         fputs(help, stdout);
     } else if (code == EXIT_OK) {
         attune_status status = name_files(&a);
-        if (status == ATTUNE_OK) {
-            status = a.report ? report(&a) : serve(&a);
+        if (status == ATTUNE_OK && a.report) {
+            status = report(&a);
         }
-        code = status == ATTUNE_OK ? EXIT_OK : fail(status);
+        code = status != ATTUNE_OK ? fail(status) : a.report ? EXIT_OK : serve(&a);
     }
     free(a.output);
     free(a.journal);

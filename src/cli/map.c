@@ -35,7 +35,7 @@ static const char help[] =
     "  -h, --help                this text\n"
     "\n"
     "Exit: 0 ok, 64 usage, 65 bad data, 66 not there, 73 cannot create, 74 cannot write,\n"
-    "75 another job writes OUT.h5, 78 no such labels.\n";
+    "75 another job writes OUT.h5, 78 no such labels, or no gnuplot for a picture.\n";
 
 enum {
     OPTION_CLUSTERS = 256,

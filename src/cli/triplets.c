@@ -257,27 +257,47 @@ static attune_status part_path(char **out, const char *path, const char *part)
     return ATTUNE_OK;
 }
 
-static attune_status write_part(const triplets_arguments *a, const attune_fma *fma,
-                                const attune_fma_triplets *t, int part)
+static void tell_written(const triplets_arguments *a, const attune_fma_triplets *t, int part,
+                         const char *path)
 {
-    char *path = NULL;
-    const uint32_t first = t->start[part], count = t->start[part + 1] - first;
-    const bool whole = a->draw.disjoint == ATTUNE_FMA_WHOLE;
-    attune_status status = part_path(&path, a->output, part_names[part]);
-    const char *name = whole ? a->output : path;
-    if (status == ATTUNE_OK) {
-        status = attune_fma_write_triplets(name, fma, t->triplets + first, count, a->replace);
+    const uint32_t count = t->start[part + 1] - t->start[part];
+    char kinds[100] = "";
+    if (a->draw.likeness == ATTUNE_FMA_BY_GENRE) {
+        snprintf(kinds, sizeof(kinds), " (%u by top genre, %u of any three)", t->by_genre[part],
+                 count - t->by_genre[part]);
     }
+    message("%u triplet%s%s of %u tracks -> %s", count, count == 1 ? "" : "s", kinds,
+            t->tracks[part], path);
+}
+
+static attune_status write_whole(const triplets_arguments *a, const attune_fma *fma,
+                                 const attune_fma_triplets *t)
+{
+    const attune_status status =
+        attune_fma_write_triplets(a->output, fma, t->triplets, t->count, a->replace);
     if (status == ATTUNE_OK && !a->quiet) {
-        char kinds[100] = "";
-        if (a->draw.likeness == ATTUNE_FMA_BY_GENRE) {
-            snprintf(kinds, sizeof(kinds), " (%u by top genre, %u of any three)", t->by_genre[part],
-                     count - t->by_genre[part]);
-        }
-        message("%u triplet%s%s of %u tracks -> %s", count, count == 1 ? "" : "s", kinds,
-                t->tracks[part], name);
+        tell_written(a, t, 0, a->output);
     }
-    free(path);
+    return status;
+}
+
+static attune_status write_parts(const triplets_arguments *a, const attune_fma *fma,
+                                 const attune_fma_triplets *t)
+{
+    char *paths[ATTUNE_PART_COUNT] = {NULL};
+    attune_status status = ATTUNE_OK;
+    for (int p = 0; status == ATTUNE_OK && p < ATTUNE_PART_COUNT; p++) {
+        status = part_path(&paths[p], a->output, part_names[p]);
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_fma_write_parts(paths, fma, t, a->replace);
+    }
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        if (status == ATTUNE_OK && !a->quiet) {
+            tell_written(a, t, p, paths[p]);
+        }
+        free(paths[p]);
+    }
     return status;
 }
 
@@ -341,10 +361,10 @@ static attune_status draw(const triplets_arguments *a)
             message("%u threes to judge -> %s", triplets.count, a->output);
         }
     } else if (status == ATTUNE_OK) {
-        const int parts = a->draw.disjoint == ATTUNE_FMA_WHOLE ? 1 : ATTUNE_PART_COUNT;
         status = attune_fma_generate(&triplets, fma, &a->draw);
-        for (int p = 0; status == ATTUNE_OK && p < parts; p++) {
-            status = write_part(a, fma, &triplets, p);
+        if (status == ATTUNE_OK) {
+            status = a->draw.disjoint == ATTUNE_FMA_WHOLE ? write_whole(a, fma, &triplets)
+                                                          : write_parts(a, fma, &triplets);
         }
     }
     attune_fma_triplets_free(&triplets);

@@ -48,6 +48,7 @@ typedef struct attune_triplet_file {
     attune_triplet_rows *triplets; /* (count) */
     bool *clean;                   /* (count): none of its tracks occurs in training */
     uint32_t count;
+    uint32_t left_out; /* of all parts: a track of theirs has no vector */
     uint32_t batch;
 } attune_triplet_file;
 
@@ -74,8 +75,12 @@ typedef struct attune_evaluation {
     attune_report report;
 } attune_evaluation;
 
-/* Evaluates; the figures are in out->report. On failure there is nothing to free. */
+/* Evaluates; the figures are in out->report. Without labels to evaluate by, triplets of which none
+ * is left are ATTUNE_EDATA. On failure there is nothing to free. */
 attune_status attune_evaluate(attune_evaluation *out, const attune_evaluation_options *options);
+
+/* ATTUNE_EDATA if triplets were to be evaluated and none is left. */
+attune_status attune_evaluation_check_triplets(const attune_evaluation *evaluation);
 void attune_evaluation_free(attune_evaluation *evaluation); /* NULL-safe; also of {0} */
 
 /* The parts of it. */
@@ -103,10 +108,12 @@ double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, co
                                const char *name, const uint32_t *clusters, uint32_t count,
                                bool is_right);
 
-/* Draws the pictures into a folder, which is there: see attune_pictures_folder. pictures.c */
-attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const char *folder);
+/* Draws the pictures, *count of them, into a folder, which is there: see attune_pictures_folder.
+ * pictures.c */
+attune_status attune_evaluation_draw(int *count, const attune_evaluation *evaluation,
+                                     const char *folder);
 
-/* Makes the folder if it is not there. ATTUNE_ECREATE where that cannot be. */
-attune_status attune_pictures_folder(const char *folder);
+/* Makes the folder if it is not there, and *made says so. ATTUNE_ECREATE where that cannot be. */
+attune_status attune_pictures_folder(bool *made, const char *folder);
 
 #endif

@@ -90,6 +90,7 @@ double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, co
             memcpy(p->clusters, clusters, count * sizeof(*clusters));
         }
     }
+    free(p->scores[space]); /* of a file that is given twice */
     p->scores[space] = malloc(((size_t)count + 1) * sizeof(double));
     return p->scores[space];
 }
@@ -258,6 +259,9 @@ attune_status attune_evaluate(attune_evaluation *out, const attune_evaluation_op
         attune_team_open(&out->team, options->threads > 0 ? options->threads : attune_processors());
     status = status ? status : attune_evaluation_load(out);
     status = status ? status : attune_evaluation_load_triplets(out);
+    if (!status && !options->labels && !options->fma_metadata) { /* nothing else is asked for */
+        status = attune_evaluation_check_triplets(out);
+    }
     for (uint32_t s = 0; !status && s < out->space_count; s++) {
         status = evaluate_space(out, s);
     }

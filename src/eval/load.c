@@ -54,7 +54,8 @@ static attune_status match(uint32_t *row_of, attune_tracks *tracks, const attune
         if (status == ATTUNE_OK && track != ATTUNE_NO_TRACK) {
             if (row_of[track] != ATTUNE_NO_ROW) {
                 return attune_fail(ATTUNE_EDATA, "%s: rows %u and %u are one track, %s",
-                                   other->title, row_of[track] + 1, i + 1, first->names[track]);
+                                   other->title, other->rows[row_of[track]], other->rows[i],
+                                   first->names[track]);
             }
             row_of[track] = i;
         }
@@ -65,7 +66,7 @@ static attune_status match(uint32_t *row_of, attune_tracks *tracks, const attune
 /* Opens the rows of the first file; what is wrong with them is said with its name. */
 static attune_status open_rows(attune_tracks **out, const attune_space *space)
 {
-    const attune_status status = attune_tracks_open_rows(out, space->names, space->n);
+    const attune_status status = attune_tracks_open_rows(out, space->names, space->rows, space->n);
     return status == ATTUNE_EDATA ? attune_fail(status, "%s: %s", space->title, attune_last_error())
                                   : status;
 }
@@ -303,7 +304,7 @@ static attune_status copy_labels(attune_evaluation *e)
 
 static attune_status load_labels(attune_evaluation *e)
 {
-    attune_status status = attune_tracks_open_rows(&e->tracks, e->spaces[0].names, e->n);
+    attune_status status = attune_tracks_open_rows(&e->tracks, e->spaces[0].names, NULL, e->n);
     status = status ? status : take_own_labels(e);
     if (!status && e->options.fma_metadata) {
         status = read_fma_labels(e);

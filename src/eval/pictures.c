@@ -247,10 +247,11 @@ static attune_status draw_all(album *a)
     return status;
 }
 
-attune_status attune_pictures_folder(const char *folder)
+attune_status attune_pictures_folder(bool *made, const char *folder)
 {
     struct stat info;
-    if (mkdir(folder, 0777) == 0) {
+    *made = mkdir(folder, 0777) == 0;
+    if (*made) {
         return ATTUNE_OK;
     }
     const int error = errno; /* stat would say that it is not there */
@@ -264,7 +265,8 @@ attune_status attune_pictures_folder(const char *folder)
                            : strerror(error));
 }
 
-attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const char *folder)
+attune_status attune_evaluation_draw(int *count, const attune_evaluation *evaluation,
+                                     const char *folder)
 {
     char *text = NULL;
     size_t size = 0;
@@ -288,6 +290,7 @@ attune_status attune_evaluation_draw(const attune_evaluation *evaluation, const 
     if (!status && a.count > 0) {
         status = attune_gnuplot_draw(folder, text, size, names, a.count);
     }
+    *count = a.count;
     free(names);
     free(a.names);
     free(text);

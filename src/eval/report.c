@@ -67,8 +67,8 @@ attune_status attune_report_put(attune_report *report, uint32_t space, const cha
     if (!figure) {
         return attune_fail_memory("a table", sizeof(*figure));
     }
-    figure->values[space] = value;
-    figure->intervals[space] = interval;
+    figure->values[space] = value + 0.0; /* of -0 it makes 0 */
+    figure->intervals[space] = (attune_interval){interval.low + 0.0, interval.high + 0.0};
     return ATTUNE_OK;
 }
 
@@ -144,6 +144,12 @@ static bool is_count(const char *name)
     return false;
 }
 
+/* The value, or 0 where its digits would be zeros behind a sign; `half` is half of the last one. */
+static double unsigned_zero(double value, double half)
+{
+    return fabs(value) < half ? 0 : value;
+}
+
 /* "0.6592 [0.635, 0.682]", "1608", "-". */
 static void print_value(char *out, size_t size, const char *name, double value,
                         attune_interval interval)
@@ -151,11 +157,12 @@ static void print_value(char *out, size_t size, const char *name, double value,
     if (isnan(value)) {
         snprintf(out, size, "-");
     } else if (!isnan(interval.low)) {
-        snprintf(out, size, "%.4f [%.3f, %.3f]", value, interval.low, interval.high);
+        snprintf(out, size, "%.4f [%.3f, %.3f]", unsigned_zero(value, 0.00005),
+                 unsigned_zero(interval.low, 0.0005), unsigned_zero(interval.high, 0.0005));
     } else if (is_count(name)) {
         snprintf(out, size, "%.0f", value);
     } else {
-        snprintf(out, size, "%.4f", value);
+        snprintf(out, size, "%.4f", unsigned_zero(value, 0.00005));
     }
 }
 
@@ -207,7 +214,8 @@ static void print_comparisons(const attune_report *r, FILE *out)
         before = c;
         fputs("  ", out);
         print_padded(out, c->name, NAME - 2);
-        fprintf(out, " %+.4f     [%+.4f, %+.4f]", c->difference, c->interval.low, c->interval.high);
+        fprintf(out, " %+.4f     [%+.4f, %+.4f]", unsigned_zero(c->difference, 0.00005),
+                unsigned_zero(c->interval.low, 0.00005), unsigned_zero(c->interval.high, 0.00005));
         if (!isnan(c->p)) {
             fprintf(out, "  %.0f, %.0f, %.3g", c->only_first, c->only_second, c->p);
         }

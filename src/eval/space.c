@@ -18,9 +18,11 @@ static attune_status grow(attune_space *s)
     s->vectors = vectors ? vectors : s->vectors;
     char **names = realloc(s->names, capacity * sizeof(*names));
     s->names = names ? names : s->names;
+    uint32_t *rows = realloc(s->rows, capacity * sizeof(*rows));
+    s->rows = rows ? rows : s->rows;
     attune_labels *labels = realloc(s->labels, capacity * sizeof(*labels));
     s->labels = labels ? labels : s->labels;
-    if (!vectors || !names || !labels || capacity > INT32_MAX) {
+    if (!vectors || !names || !rows || !labels || capacity > INT32_MAX) {
         return attune_fail_memory("embeddings", capacity * (E * sizeof(*vectors) + 64));
     }
     s->capacity = (uint32_t)capacity;
@@ -46,6 +48,7 @@ attune_status attune_space_add(attune_space *space, const char *name, const floa
     }
     memcpy(space->vectors + (size_t)space->n * space->E, vector, space->E * sizeof(*vector));
     space->labels[space->n] = labels ? *labels : ATTUNE_NO_LABELS;
+    space->rows[space->n] = space->n + space->left_out + 1;
     space->names[space->n++] = copy;
     return ATTUNE_OK;
 }
@@ -158,6 +161,7 @@ void attune_space_free(attune_space *space)
             free(space->names[i]);
         }
         free(space->names);
+        free(space->rows);
         free(space->vectors);
         free(space->labels);
         free(space->title);
@@ -172,8 +176,9 @@ attune_status attune_space_select(attune_space *space, const uint32_t *rows, uin
     attune_space to = {.E = space->E, .n = count, .capacity = count, .left_out = space->left_out};
     to.vectors = malloc(((size_t)count * E + 1) * sizeof(*to.vectors));
     to.names = malloc(((size_t)count + 1) * sizeof(*to.names));
+    to.rows = malloc(((size_t)count + 1) * sizeof(*to.rows));
     to.labels = malloc(((size_t)count + 1) * sizeof(*to.labels));
-    if (!to.vectors || !to.names || !to.labels) {
+    if (!to.vectors || !to.names || !to.rows || !to.labels) {
         to.n = 0;
         attune_space_free(&to);
         return attune_fail_memory("embeddings", (unsigned long long)count * (E * 4 + 64));
@@ -181,6 +186,7 @@ attune_status attune_space_select(attune_space *space, const uint32_t *rows, uin
     for (size_t i = 0; i < count; i++) {
         memcpy(to.vectors + i * E, space->vectors + rows[i] * E, E * sizeof(*to.vectors));
         to.labels[i] = space->labels[rows[i]];
+        to.rows[i] = space->rows[rows[i]];
         to.names[i] = space->names[rows[i]];
         space->names[rows[i]] = NULL;
     }

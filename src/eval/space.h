@@ -18,6 +18,7 @@ typedef struct attune_space {
     char *title;           /* what it is called in tables */
     float *vectors;        /* (n, E) */
     char **names;          /* (n) */
+    uint32_t *rows;        /* (n): their numbers in the file, from 1, with those left out */
     char *root;            /* of an output of attune: what names without a / before are below */
     attune_labels *labels; /* (n), or NULL where the file has none */
     uint32_t n, E, capacity;

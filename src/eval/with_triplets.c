@@ -1,6 +1,7 @@
 /* with_triplets.c - triplet files as they were published, split as they were, and what they leak.
  */
 #include "eval/evaluate.h"
+#include "fma/leaks.h"
 #include "status/error.h"
 
 #include <stdio.h>
@@ -26,42 +27,25 @@ static attune_status mark_seen(bool *seen, const attune_triplets *t)
     attune_status status = rows ? attune_split_rows(rows, start, t->count, &split)
                                 : attune_fail_memory("a split", t->count * sizeof(*rows));
     for (uint32_t i = 0; status == ATTUNE_OK && i < start[1]; i++) {
-        const attune_triplet *triplet = &t->triplets[rows[i]];
-        const uint32_t tracks[3] = {triplet->anchor, triplet->positive, triplet->negative};
-        for (int k = 0; k < 3; k++) {
-            if (tracks[k] != ATTUNE_NO_TRACK) {
-                seen[tracks[k]] = true;
-            }
-        }
+        attune_leaks_mark(seen, &t->triplets[rows[i]]);
     }
     free(rows);
     return status;
 }
 
-/* Says how many tracks and triplets of the part training has seen. */
-static attune_status note_leak(attune_evaluation *e, const attune_triplet_file *f, const bool *seen)
+/* Says how many tracks and triplets (count) of the part training has seen. */
+static attune_status note_leak(attune_evaluation *e, const char *section, const bool *seen,
+                               const attune_triplet *triplets, uint32_t count)
 {
-    bool *met = calloc((size_t)e->n + 1, sizeof(*met));
-    uint32_t tracks = 0, known = 0, clean = 0;
-    if (!met) {
-        return attune_fail_memory("tracks", e->n);
-    }
-    for (uint32_t i = 0; i < f->count; i++) {
-        const uint32_t three[3] = {f->triplets[i].anchor, f->triplets[i].positive,
-                                   f->triplets[i].negative};
-        clean += f->clean[i];
-        for (int k = 0; k < 3; k++) {
-            tracks += !met[three[k]];
-            known += !met[three[k]] && seen[three[k]];
-            met[three[k]] = true;
-        }
-    }
-    free(met);
-    return attune_report_note(
-        &e->report,
-        "%s: %u of its %u tracks occur in training triplets; %u of %u triplets "
-        "have no such track",
-        f->section, known, tracks, clean, f->count);
+    const int p = e->options.part;
+    attune_leaks leaks;
+    const attune_status status = attune_leaks_count(&leaks, p, seen, e->n, triplets, count);
+    return status ? status
+                  : attune_report_note(&e->report,
+                                       "%s: %u of its %u tracks occur in training triplets; %u of "
+                                       "%u triplets have no such track",
+                                       section, leaks.seen[p], leaks.tracks[p],
+                                       leaks.without_seen[p], leaks.triplets[p]);
 }
 
 static attune_status keep_part(attune_evaluation *e, attune_triplet_file *f,
@@ -77,11 +61,13 @@ static attune_status keep_part(attune_evaluation *e, attune_triplet_file *f,
     }
     for (uint32_t i = first; i < end; i++) {
         const attune_triplet *from = &t->triplets[i];
-        f->clean[f->count] = !seen[from->anchor] && !seen[from->positive] && !seen[from->negative];
+        f->clean[f->count] = !attune_leaks_has_seen(seen, from);
         f->triplets[f->count++] =
             (attune_triplet_rows){from->anchor, from->positive, from->negative};
     }
-    return part > ATTUNE_PART_TRAIN && f->count > 0 ? note_leak(e, f, seen) : ATTUNE_OK;
+    return part > ATTUNE_PART_TRAIN && f->count > 0
+               ? note_leak(e, f->section, seen, t->triplets + first, f->count)
+               : ATTUNE_OK;
 }
 
 static int by_row(const void *a, const void *b)
@@ -119,6 +105,7 @@ static attune_status load_file(attune_evaluation *e, uint32_t file, bool *seen)
         qsort(t.triplets, t.count, sizeof(*t.triplets), by_row);
     }
     status = status ? status : keep_part(e, f, &t, seen);
+    f->left_out = t.skipped;
     if (!status && t.skipped > 0) {
         status = attune_report_note(&e->report,
                                     "%s: %u of all triplets are left out: a track of theirs "
@@ -145,6 +132,29 @@ attune_status attune_evaluation_load_triplets(attune_evaluation *evaluation)
     }
     free(seen);
     return status;
+}
+
+attune_status attune_evaluation_check_triplets(const attune_evaluation *evaluation)
+{
+    const attune_evaluation_options *o = &evaluation->options;
+    unsigned long long left_out = 0;
+    char why[80] = "";
+    for (uint32_t i = 0; i < o->triplet_count; i++) {
+        if (evaluation->files[i].count > 0) {
+            return ATTUNE_OK;
+        }
+        left_out += evaluation->files[i].left_out;
+    }
+    if (left_out > 0) {
+        snprintf(why, sizeof(why), "; %llu %s left out, as a track of theirs has no vector",
+                 left_out, left_out == 1 ? "is" : "are");
+    }
+    return o->triplet_count == 0
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_EDATA, "%s%s: no triplet%s%s can be evaluated%s",
+                             o->triplets[0], o->triplet_count > 1 ? " and the others" : "",
+                             o->part < 0 ? "" : " of the part ",
+                             o->part < 0 ? "" : part_names[o->part], why);
 }
 
 /* ---- figures ---- */

@@ -147,7 +147,7 @@ attune_status attune_fma_check_tree(attune_fma_check *check, const char *folder,
 
 /* ---- sums ---- */
 
-enum { SHA1_TEXT = 40 };
+enum { SHA1_TEXT = 40, LINE = 1024 };
 
 /* Compares a file that is there. */
 static attune_status compare(attune_fma_check *check, const char *path, const char *expected)
@@ -166,10 +166,24 @@ static attune_status compare(attune_fma_check *check, const char *path, const ch
     return status;
 }
 
+/* The next line, without its end; one that is too long is cut to nothing. False behind the last. */
+static bool next_line(char line[LINE], FILE *stream)
+{
+    size_t length = 0;
+    int c = 0;
+    while ((c = getc(stream)) != EOF && c != '\n') {
+        if (length < LINE) {
+            line[length++] = (char)c;
+        }
+    }
+    line[length < LINE ? length : 0] = '\0';
+    return c != EOF || length > 0;
+}
+
 /* A line as sha1sum writes it: the sum, two spaces, the name. */
 static bool split_line(char *line, const char **name)
 {
-    line[strcspn(line, "\r\n")] = '\0';
+    line[strcspn(line, "\r")] = '\0';
     if (strspn(line, "0123456789abcdef") != SHA1_TEXT || line[SHA1_TEXT] != ' ' ||
         !strchr(" *", line[SHA1_TEXT + 1]) || !line[SHA1_TEXT + 1] || !line[SHA1_TEXT + 2]) {
         return false;
@@ -183,16 +197,17 @@ static bool split_line(char *line, const char **name)
 static attune_status compare_listed(attune_fma_check *check, const char *folder, const char *list,
                                     FILE *stream)
 {
-    char line[1024];
+    char line[LINE], why[100];
     attune_status status = ATTUNE_OK;
-    for (size_t number = 1; status == ATTUNE_OK && fgets(line, sizeof(line), stream); number++) {
+    for (size_t number = 1; status == ATTUNE_OK && next_line(line, stream); number++) {
         const char *name = NULL;
         char *path = NULL;
         struct stat info;
         if (!split_line(line, &name)) {
-            return attune_fail(ATTUNE_EDATA,
-                               "%s, line %zu: is no SHA-1 sum and a name, as sha1sum writes them",
-                               list, number);
+            snprintf(why, sizeof(why),
+                     "line %zu is no SHA-1 sum and a name, as sha1sum writes them", number);
+            report(check, ATTUNE_FMA_DAMAGED, list, why);
+            continue;
         }
         status = join(&path, folder, name);
         if (status == ATTUNE_OK && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&

@@ -39,7 +39,7 @@ attune_status attune_fma_check_tree(attune_fma_check *check, const char *folder,
                                     attune_fma_subset subset);
 
 /* Compares the files of a folder that its list `checksums` names, if it is there. Of no effect when
- * quick. ATTUNE_EDATA if it is no list of SHA-1 sums. */
+ * quick. A line of the list that is no SHA-1 sum and a name is damage. */
 attune_status attune_fma_check_sums(attune_fma_check *check, const char *folder);
 
 /* Compares an archive, called as it was published, with the sum that was published with it. Of no

@@ -62,13 +62,13 @@ static void write_triplet(FILE *stream, const attune_fma_genre *genres, const at
     fputc('\n', stream);
 }
 
-static attune_status write_all(const char *path, const attune_fma_genre *genres,
-                               const attune_fma_triplet *triplets, uint32_t count, bool replace)
+/* The whole file; malloc'ed. Candidates have no `genres`. */
+static attune_status make_text(char **text, size_t *size, const attune_fma_genre *genres,
+                               const attune_fma_triplet *triplets, uint32_t count)
 {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *stream = open_memstream(&text, &size);
+    FILE *stream = open_memstream(text, size);
     if (!stream) {
+        *text = NULL;
         return attune_fail_memory("a file of triplets", count);
     }
     if (genres) {
@@ -85,9 +85,19 @@ static attune_status write_all(const char *path, const attune_fma_genre *genres,
         }
     }
     const bool written = !ferror(stream);
-    const attune_status status = fclose(stream) == 0 && written
-                                     ? attune_new_file_write(path, text, size, replace)
-                                     : attune_fail_memory("a file of triplets", size);
+    return fclose(stream) == 0 && written ? ATTUNE_OK
+                                          : attune_fail_memory("a file of triplets", *size);
+}
+
+static attune_status write_all(const char *path, const attune_fma_genre *genres,
+                               const attune_fma_triplet *triplets, uint32_t count, bool replace)
+{
+    char *text = NULL;
+    size_t size = 0;
+    attune_status status = make_text(&text, &size, genres, triplets, count);
+    if (status == ATTUNE_OK) {
+        status = attune_new_file_write(path, text, size, replace);
+    }
     free(text);
     return status;
 }
@@ -97,6 +107,32 @@ attune_status attune_fma_write_triplets(const char *path, const attune_fma *fma,
                                         bool replace)
 {
     return write_all(path, attune_fma_genres_of(fma), triplets, count, replace);
+}
+
+attune_status attune_fma_write_parts(char *const paths[ATTUNE_PART_COUNT], const attune_fma *fma,
+                                     const attune_fma_triplets *triplets, bool replace)
+{
+    attune_new_file files[ATTUNE_PART_COUNT];
+    attune_status status = ATTUNE_OK;
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        const uint32_t first = triplets->start[p];
+        char *text = NULL;
+        size_t size = 0;
+        files[p] = ATTUNE_NEW_FILE_CLOSED;
+        if (status == ATTUNE_OK) {
+            status = make_text(&text, &size, attune_fma_genres_of(fma), triplets->triplets + first,
+                               triplets->start[p + 1] - first);
+        }
+        if (status == ATTUNE_OK) {
+            status = attune_new_file_fill(&files[p], paths[p], text, size, replace);
+        }
+        free(text);
+    }
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        status = status == ATTUNE_OK ? attune_new_file_publish(&files[p]) : status;
+        attune_new_file_close(&files[p]);
+    }
+    return status;
 }
 
 attune_status attune_fma_write_candidates(const char *path, const attune_fma_triplet *triplets,

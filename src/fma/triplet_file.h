@@ -13,6 +13,11 @@
 attune_status attune_fma_write_triplets(const char *path, const attune_fma *fma,
                                         const attune_fma_triplet *triplets, uint32_t count,
                                         bool replace);
+
+/* The parts of a split, each as the first, and all of them or none. */
+attune_status attune_fma_write_parts(char *const paths[ATTUNE_PART_COUNT], const attune_fma *fma,
+                                     const attune_fma_triplets *triplets, bool replace);
+
 attune_status attune_fma_write_candidates(const char *path, const attune_fma_triplet *triplets,
                                           uint32_t count, bool replace);
 

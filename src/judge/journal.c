@@ -16,6 +16,7 @@ struct attune_journal {
     const char *path;
     int fd;
     off_t size;  /* of its whole lines */
+    bool made;   /* by opening it */
     bool broken; /* what the disk holds is not known */
 };
 
@@ -106,7 +107,12 @@ attune_status attune_journal_open(attune_journal **out, const char *path, attune
     }
     journal->path = path;
     /* O_NONBLOCK: a FIFO must not wait. On files it does nothing. */
-    journal->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+    const int flags = O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK;
+    journal->fd = open(path, flags);
+    const bool missing = journal->fd < 0 && errno == ENOENT;
+    if (missing) {
+        journal->fd = open(path, flags | O_CREAT, 0666);
+    }
     if (journal->fd < 0) {
         status = fail_at(ATTUNE_ECREATE, path, "cannot be opened to write");
     } else if (flock(journal->fd, LOCK_EX | LOCK_NB) != 0) {
@@ -117,6 +123,7 @@ attune_status attune_journal_open(attune_journal **out, const char *path, attune
                                    path)
                      : fail_at(ATTUNE_EIO, path, "cannot be locked");
     }
+    journal->made = missing && status == ATTUNE_OK; /* without the lock it may be another's */
     if (status == ATTUNE_OK) {
         status = attune_folder_sync(path);
     }
@@ -124,7 +131,7 @@ attune_status attune_journal_open(attune_journal **out, const char *path, attune
         status = replay(journal, line, user, torn);
     }
     if (status != ATTUNE_OK) {
-        attune_journal_close(journal);
+        attune_journal_discard(journal);
         *out = NULL;
     }
     return status;
@@ -212,4 +219,12 @@ void attune_journal_close(attune_journal *journal)
         }
         free(journal);
     }
+}
+
+void attune_journal_discard(attune_journal *journal)
+{
+    if (journal && journal->made) {
+        unlink(journal->path);
+    }
+    attune_journal_close(journal);
 }

@@ -35,4 +35,7 @@ bool attune_journal_is_empty(const attune_journal *journal);
 
 void attune_journal_close(attune_journal *journal); /* NULL-safe */
 
+/* Closes it, and removes the file if opening made it: for a start that failed. NULL-safe. */
+void attune_journal_discard(attune_journal *journal);
+
 #endif

@@ -21,8 +21,9 @@ struct attune_session {
     attune_journal *journal;
     bool changed; /* since the file of what was judged was written */
     bool *lost;   /* (rows): given up, because a clip could not be cut */
-    uint32_t lost_count, tried_row;
-    double tried; /* when one of them was tried again, in attune_seconds */
+    uint32_t lost_count;
+    uint32_t tried_row, swept_row; /* looked at last, by choose_lost and sweep */
+    double tried;                  /* when one of them was tried again, in attune_seconds */
     attune_session_news news;
 };
 
@@ -105,7 +106,7 @@ attune_status attune_session_open(attune_session **out, attune_session_found *fo
         status = found->asked > 0 ? open_journal(s, found) : ATTUNE_OK; /* else nobody is asked */
     }
     if (status != ATTUNE_OK) {
-        attune_session_close(s);
+        attune_session_discard(s);
         *out = NULL;
     }
     return status;
@@ -122,6 +123,15 @@ void attune_session_close(attune_session *session)
     }
 }
 
+void attune_session_discard(attune_session *session)
+{
+    if (session) {
+        attune_journal_discard(session->journal);
+        session->journal = NULL;
+        attune_session_close(session);
+    }
+}
+
 /* ---- tasks ---- */
 
 static bool is_listener(const attune_session *s, uint32_t listener)
@@ -134,6 +144,11 @@ static uint32_t number_of(const attune_session *s, attune_task task)
     return task.row + 1 + (task.repeat ? s->panel.threes->count : 0);
 }
 
+static uint32_t row_of(const attune_session *s, uint32_t number)
+{
+    return (number - 1) % s->panel.threes->count;
+}
+
 /* False for the number of no task. */
 static bool task_of(attune_task *out, const attune_session *s, uint32_t number)
 {
@@ -141,7 +156,7 @@ static bool task_of(attune_task *out, const attune_session *s, uint32_t number)
     if (number < 1 || number > 2 * rows) {
         return false;
     }
-    *out = (attune_task){(number - 1) % rows, number > rows};
+    *out = (attune_task){row_of(s, number), number > rows};
     return true;
 }
 
@@ -193,17 +208,37 @@ static attune_status cut(attune_session *s, double seconds[3], const uint32_t so
     return status;
 }
 
-/* Gives up the row of a task that cannot be played. */
-static void give_up(attune_session *s, uint32_t number)
+/* Gives up a row that cannot be played. */
+static void give_up(attune_session *s, uint32_t row)
 {
-    attune_task task;
-    if (task_of(&task, s, number) && s->panel.asked[task.row]) {
+    if (s->panel.asked[row]) {
         s->news.lost++;
         note_trouble(s);
-        s->panel.asked[task.row] = false;
-        s->lost[task.row] = true;
+        s->panel.asked[row] = false;
+        s->lost[row] = true;
         s->lost_count++;
         s->tried = attune_seconds();
+    }
+}
+
+/* Gives up what cannot be played of the rows that are wanted, from where it stopped last on to one
+ * that can: when a folder has gone, looking for what is next after each would take rows^2. */
+static void sweep(attune_session *s)
+{
+    const uint32_t rows = s->panel.threes->count;
+    attune_status status = ATTUNE_EDATA;
+    double seconds[3];
+    for (uint32_t i = 0; status == ATTUNE_EDATA && i < rows; i++) {
+        pthread_mutex_lock(&s->mutex);
+        const uint32_t row = s->swept_row = (s->swept_row + 1) % rows;
+        const bool wanted = attune_panel_is_wanted(&s->panel, row);
+        pthread_mutex_unlock(&s->mutex);
+        status = wanted ? cut(s, seconds, s->panel.threes->rows[row].song) : status;
+        if (wanted && status == ATTUNE_EDATA) {
+            pthread_mutex_lock(&s->mutex);
+            give_up(s, row);
+            pthread_mutex_unlock(&s->mutex);
+        }
     }
 }
 
@@ -253,7 +288,7 @@ static attune_status look_ahead(attune_session *s, attune_offer *out, uint32_t l
     if (again) {
         ask_lost(s);
     } else if (status == ATTUNE_EDATA) {
-        give_up(s, out->task);
+        give_up(s, row_of(s, out->task));
     }
     pthread_mutex_unlock(&s->mutex);
     return again ? ATTUNE_EDATA : status;
@@ -261,15 +296,15 @@ static attune_status look_ahead(attune_session *s, attune_offer *out, uint32_t l
 
 attune_judged attune_session_next(attune_session *session, attune_offer *out, uint32_t listener)
 {
-    attune_status status = ATTUNE_EDATA;
+    attune_status status = ATTUNE_OK;
     pthread_mutex_lock(&session->mutex);
     const bool known = is_listener(session, listener);
     pthread_mutex_unlock(&session->mutex);
     if (!known) {
         return ATTUNE_JUDGED_NOBODY;
     }
-    while (status == ATTUNE_EDATA) {
-        status = look_ahead(session, out, listener);
+    while ((status = look_ahead(session, out, listener)) == ATTUNE_EDATA) {
+        sweep(session);
     }
     return status == ATTUNE_OK ? ATTUNE_JUDGED : ATTUNE_JUDGED_NOT_KEPT;
 }
@@ -435,6 +470,18 @@ void attune_session_look(attune_session *session,
     pthread_mutex_lock(&session->mutex);
     look(user, &session->panel, session->options.active);
     pthread_mutex_unlock(&session->mutex);
+}
+
+uint32_t attune_session_unplayed(attune_session *session)
+{
+    const attune_panel *panel = &session->panel;
+    uint32_t count = 0;
+    pthread_mutex_lock(&session->mutex);
+    for (uint32_t r = 0; r < panel->threes->count; r++) {
+        count += session->lost[r] && attune_panel_votes(panel, r) < panel->options.votes;
+    }
+    pthread_mutex_unlock(&session->mutex);
+    return count;
 }
 
 void attune_session_hear(attune_session *session, attune_session_news *out)

@@ -37,6 +37,9 @@ attune_status attune_session_open(attune_session **out, attune_session_found *fo
                                   const attune_session_options *options);
 void attune_session_close(attune_session *session); /* NULL-safe; saves nothing */
 
+/* Closes it, and removes the journal if opening made it: for a start that failed. NULL-safe. */
+void attune_session_discard(attune_session *session);
+
 /* Sets which rows are asked: those of which the file says nothing, or all, if their songs have
  * files. `sources` may be NULL: all have. */
 void attune_session_ask(attune_panel *panel, const attune_sources *sources, bool again);
@@ -95,6 +98,9 @@ attune_status attune_session_save(attune_session *session);
 void attune_session_look(attune_session *session,
                          void (*look)(void *user, const attune_panel *panel, attune_active *active),
                          void *user);
+
+/* Rows short of votes that are given up, because a clip cannot be cut. */
+uint32_t attune_session_unplayed(attune_session *session);
 
 /* What the one who runs it should know. */
 typedef struct attune_session_news {

@@ -64,7 +64,8 @@ static attune_status read_output(attune_sources *s, const char *path)
     }
     attune_rows_free(rows);
     attune_store_close(store);
-    return status == ATTUNE_OK ? attune_tracks_open_rows(&s->tracks, s->names, s->rows) : status;
+    return status == ATTUNE_OK ? attune_tracks_open_rows(&s->tracks, s->names, NULL, s->rows)
+                               : status;
 }
 
 static attune_status open_tracks(attune_sources *s, const attune_sources_options *options)

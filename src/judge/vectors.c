@@ -27,7 +27,7 @@ static attune_status match(float *out, uint32_t *missing, const attune_names *so
                            const attune_space *space, const char *path)
 {
     attune_tracks *tracks = NULL;
-    attune_status status = attune_tracks_open_rows(&tracks, space->names, space->n);
+    attune_status status = attune_tracks_open_rows(&tracks, space->names, space->rows, space->n);
     *missing = 0;
     for (uint32_t i = 0; status == ATTUNE_OK && i < songs->count; i++) {
         uint32_t row = ATTUNE_NO_TRACK;

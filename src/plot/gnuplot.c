@@ -137,7 +137,7 @@ attune_status attune_gnuplot_run(const char *folder, const char *name, const cha
     const int error = start(&process, folder, file);
     close(file);
     if (error == ENOENT) {
-        return attune_fail(ATTUNE_ENOINPUT,
+        return attune_fail(ATTUNE_ECONFIG,
                            "%s: nothing is drawn: gnuplot is not installed (package gnuplot-nox)",
                            name);
     }

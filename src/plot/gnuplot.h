@@ -17,7 +17,7 @@ void attune_gnuplot_style(FILE *script);
 
 /* Runs a script (size bytes) in `folder`, and waits. Pictures (count) are the names given to
  * attune_gnuplot_output; each replaces an old one only when all are whole. Without gnuplot
- * ATTUNE_ENOINPUT; what else goes wrong is ATTUNE_EIO. */
+ * ATTUNE_ECONFIG; what else goes wrong is ATTUNE_EIO. */
 attune_status attune_gnuplot_draw(const char *folder, const char *script, size_t size,
                                   const char *const *pictures, int count);
 

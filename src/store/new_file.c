@@ -228,24 +228,31 @@ static attune_status write_standard(const void *bytes, size_t size)
                : attune_fail(ATTUNE_EIO, "standard output: cannot write: %s", strerror(errno));
 }
 
-attune_status attune_new_file_write(const char *path, const void *bytes, size_t size, bool replace)
+attune_status attune_new_file_fill(attune_new_file *file, const char *path, const void *bytes,
+                                   size_t size, bool replace)
 {
-    if (strcmp(path, "-") == 0) {
-        return write_standard(bytes, size);
-    }
-    attune_new_file file;
     attune_new_file_sweep(path);
-    attune_status status = attune_new_file_open_other(&file, path, replace);
-    if (status != ATTUNE_OK) {
-        return status;
-    }
+    attune_status status = attune_new_file_open_other(file, path, replace);
     for (size_t done = 0; status == ATTUNE_OK && done < size;) {
-        const ssize_t put = write(file.fd, (const char *)bytes + done, size - done);
+        const ssize_t put = write(file->fd, (const char *)bytes + done, size - done);
         if (put < 0 && errno != EINTR) {
             status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
         }
         done += put > 0 ? (size_t)put : 0;
     }
+    if (status == ATTUNE_OK && fsync(file->fd) != 0) {
+        status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
+    }
+    return status;
+}
+
+attune_status attune_new_file_write(const char *path, const void *bytes, size_t size, bool replace)
+{
+    if (strcmp(path, "-") == 0) {
+        return write_standard(bytes, size);
+    }
+    attune_new_file file = ATTUNE_NEW_FILE_CLOSED;
+    attune_status status = attune_new_file_fill(&file, path, bytes, size, replace);
     if (status == ATTUNE_OK) {
         status = attune_new_file_publish(&file);
     }

@@ -44,6 +44,12 @@ attune_status attune_new_file_open_checkpoint(attune_new_file *file, const char 
  * an attune output or a checkpoint. */
 attune_status attune_new_file_open_other(attune_new_file *file, const char *path, bool replace);
 
+/* Opens such a file, writes `size` bytes to it and makes them durable: only its name is missing,
+ * which publishing gives it. Of several that belong together all are filled before one is
+ * published. */
+attune_status attune_new_file_fill(attune_new_file *file, const char *path, const void *bytes,
+                                   size_t size, bool replace);
+
 /* Writes `size` bytes to such a file, whole or not at all; "-" is standard output. */
 attune_status attune_new_file_write(const char *path, const void *bytes, size_t size, bool replace);
 

@@ -32,7 +32,7 @@ void attune_plot_row(attune_plot *plot, bool is_epoch, int64_t step, int epoch,
 
 /* Draws loss.png, loss.svg, accuracy.png and accuracy.svg in `folder`, each replaced only by a
  * whole one; those of which there is nothing to show are left out. Waits for gnuplot. Without one
- * ATTUNE_ENOINPUT; what else goes wrong is ATTUNE_EIO. */
+ * ATTUNE_ECONFIG; what else goes wrong is ATTUNE_EIO. */
 attune_status attune_plot_draw(const attune_plot *plot, const char *folder);
 
 #endif

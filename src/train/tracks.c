@@ -14,8 +14,9 @@
 #include <string.h>
 
 struct attune_tracks {
-    attune_scan *scan;  /* NULL: rows of `names`, or names alone */
-    char *const *names; /* (files), borrowed, or NULL */
+    attune_scan *scan;    /* NULL: rows of `names`, or names alone */
+    char *const *names;   /* (files), borrowed, or NULL */
+    const uint32_t *rows; /* (files), borrowed: their numbers for messages; NULL: from 1 */
     size_t files;
     attune_names paths;           /* number i is file i of the scan */
     attune_names ids;             /* of all files */
@@ -81,10 +82,11 @@ static attune_status index_file(attune_tracks *tracks, uint32_t file)
     uint32_t number = 0, id = 0;
     attune_status status = attune_names_add(&number, &tracks->paths, path);
     if (status == ATTUNE_OK && number != file) {
+        const uint32_t *rows = tracks->rows;
         status = attune_fail(ATTUNE_EDATA,
                              "%.300s: stands in the embeddings twice, as row %u and "
                              "row %u; each row wants a name of its own",
-                             path, number + 1, file + 1);
+                             path, rows ? rows[number] : number + 1, rows ? rows[file] : file + 1);
     }
     if (status == ATTUNE_OK) {
         status = attune_names_add(&id, &tracks->ids, stem_of(stem, path));
@@ -151,13 +153,15 @@ attune_status attune_tracks_open(attune_tracks **out, const char *folder)
     return status;
 }
 
-attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, uint32_t count)
+attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, const uint32_t *rows,
+                                      uint32_t count)
 {
     attune_tracks *tracks = *out = calloc(1, sizeof(*tracks));
     if (!tracks) {
         return attune_fail_memory("tracks", sizeof(*tracks));
     }
     tracks->names = names;
+    tracks->rows = rows;
     tracks->files = count;
     attune_status status = index_files(tracks);
     if (status == ATTUNE_OK) {

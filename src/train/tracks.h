@@ -46,8 +46,10 @@ typedef struct attune_tracks_entry {
  */
 attune_status attune_tracks_open(attune_tracks **out, const char *folder);
 /* The same over names instead of files: ids or paths (count), borrowed, of which none is looked for
- * on disk; track i is name i, and all are there. A name that stands there twice is ATTUNE_EDATA. */
-attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, uint32_t count);
+ * on disk; track i is name i, and all are there. A name that stands there twice is ATTUNE_EDATA,
+ * with its numbers in `rows` (count, borrowed; NULL: from 1). */
+attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, const uint32_t *rows,
+                                      uint32_t count);
 /* A table without files, for what asks of names alone: every name that is looked for is a track, an
  * id without leading zeros or a path's file name, and has no path. Takes no manifest. */
 attune_status attune_tracks_open_names(attune_tracks **out);

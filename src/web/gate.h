@@ -1,9 +1,10 @@
 /* gate.h - who may ask, and how often.
  *
  * With a token, every request must bring it: in a cookie, which opening /?token=T sets, or as
- * Authorization: Bearer T. The cookie holds the token's SHA-256. Without a token, the name in the
- * Host header must be this machine's own: a page of some other site that had its name point to
- * 127.0.0.1 could otherwise ask on the reader's behalf.
+ * Authorization: Bearer T. The cookie holds the token's SHA-256, its name the port: browsers send
+ * the cookies of a host to all its ports. Without a token, the name in the Host header must be this
+ * machine's own: a page of some other site that had its name point to 127.0.0.1 could otherwise ask
+ * on the reader's behalf.
  *
  * Each address has a bucket of requests that fills again at the rate. Loopback has none: there, a
  * server that forwards requests brings those of all addresses. */

@@ -28,8 +28,6 @@ enum {
     ANSWERING = 600,          /* seconds for a reply to be taken */
 };
 
-static const char cookie_name[] = "attune";
-
 typedef struct connection {
     struct connection *next, *previous;
     int fd;
@@ -40,12 +38,15 @@ typedef struct connection {
 struct attune_web {
     struct MHD_Daemon *daemon;
     attune_gate *gate;
-    attune_web_handler handler;
-    void *user;
     double patience;
     char url[ATTUNE_WEB_URL_SIZE];
-    pthread_mutex_t mutex;  /* of the connections */
-    connection connections; /* the head of a ring */
+    char cookie[24];            /* its name */
+    pthread_mutex_t mutex;      /* of all below */
+    connection connections;     /* the head of a ring */
+    attune_web_handler handler; /* NULL: requests wait */
+    void *user;
+    bool ending;
+    pthread_cond_t changed; /* the handler or `ending` */
 };
 
 /* A request while it arrives. */
@@ -223,7 +224,7 @@ static enum MHD_Result welcome(const attune_web *web, struct MHD_Connection *han
                                "content=\"0; url=/\"><title>attune</title><a href=/>attune</a>\n";
     char cookie[256];
     snprintf(cookie, sizeof(cookie), "%s=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000",
-             cookie_name, attune_gate_cookie(web->gate));
+             web->cookie, attune_gate_cookie(web->gate));
     const attune_web_reply reply = {.status = MHD_HTTP_OK,
                                     .type = "text/html; charset=utf-8",
                                     .bytes = page,
@@ -237,7 +238,7 @@ static bool pass_gate(enum MHD_Result *result, const attune_web *web, struct MHD
 {
     const attune_gate *gate = web->gate;
     const char *token = MHD_lookup_connection_value(handle, MHD_GET_ARGUMENT_KIND, "token");
-    const char *cookie = MHD_lookup_connection_value(handle, MHD_COOKIE_KIND, cookie_name);
+    const char *cookie = MHD_lookup_connection_value(handle, MHD_COOKIE_KIND, web->cookie);
     if (!attune_gate_has_token(gate)) {
         const bool own = attune_gate_host_is_own(header_of(handle, "Host"));
         *result =
@@ -306,6 +307,18 @@ static void collect(exchange *e, const char *bytes, size_t size)
     e->size += size;
 }
 
+/* False if the server ends before there is one. */
+static bool wait_for_handler(attune_web *web)
+{
+    pthread_mutex_lock(&web->mutex);
+    while (!web->handler && !web->ending) {
+        pthread_cond_wait(&web->changed, &web->mutex);
+    }
+    const bool ready = web->handler;
+    pthread_mutex_unlock(&web->mutex);
+    return ready;
+}
+
 static enum MHD_Result on_request(void *user, struct MHD_Connection *handle, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_size, void **context)
@@ -337,6 +350,9 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *handle, con
                                         .body_size = e->size,
                                         .connection = handle};
     attune_web_reply reply = {0};
+    if (!wait_for_handler(web)) {
+        return refuse(handle, path, MHD_HTTP_SERVICE_UNAVAILABLE, "the server ends", NULL, NULL);
+    }
     web->handler(web->user, &reply, &request);
     return send_reply(handle, &reply);
 }
@@ -372,8 +388,7 @@ static attune_status start_daemon(attune_web *web, int fd)
                                      MHD_get_version());
 }
 
-attune_status attune_web_start(attune_web **out, const attune_web_options *options,
-                               attune_web_handler handler, void *user)
+attune_status attune_web_start(attune_web **out, const attune_web_options *options)
 {
     int fd = -1;
     attune_web *web = *out = calloc(1, sizeof(*web));
@@ -381,13 +396,15 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
         return attune_fail_memory("a server", sizeof(*web));
     }
     pthread_mutex_init(&web->mutex, NULL);
+    pthread_cond_init(&web->changed, NULL);
     web->connections.next = web->connections.previous = &web->connections;
-    web->handler = handler;
-    web->user = user;
     web->patience = options->patience;
     attune_status status = attune_gate_create(&web->gate, options->token, options->rate);
     if (status == ATTUNE_OK) {
         status = attune_web_listen(&fd, web->url, options->address, options->port);
+    }
+    if (status == ATTUNE_OK) {
+        snprintf(web->cookie, sizeof(web->cookie), "attune-%d", atoi(strrchr(web->url, ':') + 1));
     }
     if (status == ATTUNE_OK) {
         status = start_daemon(web, fd);
@@ -402,6 +419,15 @@ attune_status attune_web_start(attune_web **out, const attune_web_options *optio
     return status;
 }
 
+void attune_web_serve(attune_web *web, attune_web_handler handler, void *user)
+{
+    pthread_mutex_lock(&web->mutex);
+    web->handler = handler;
+    web->user = user;
+    pthread_cond_broadcast(&web->changed);
+    pthread_mutex_unlock(&web->mutex);
+}
+
 const char *attune_web_url(const attune_web *web)
 {
     return web->url;
@@ -410,10 +436,15 @@ const char *attune_web_url(const attune_web *web)
 void attune_web_stop(attune_web *web)
 {
     if (web) {
+        pthread_mutex_lock(&web->mutex);
+        web->ending = true;
+        pthread_cond_broadcast(&web->changed);
+        pthread_mutex_unlock(&web->mutex);
         if (web->daemon) {
             MHD_stop_daemon(web->daemon); /* closes the socket */
         }
         attune_gate_free(web->gate);
+        pthread_cond_destroy(&web->changed);
         pthread_mutex_destroy(&web->mutex);
         free(web);
     }

@@ -50,9 +50,13 @@ typedef struct attune_web_options {
 /* This machine alone, any port, no token, 50 requests a second, 40 seconds. */
 void attune_web_options_default(attune_web_options *options);
 
-/* ATTUNE_ECREATE when the port is in use. On failure *out is NULL. */
-attune_status attune_web_start(attune_web **out, const attune_web_options *options,
-                               attune_web_handler handler, void *user);
+/* Takes the port; requests wait until attune_web_serve. So what a server keeps on the disk need not
+ * be touched where the port cannot be had. ATTUNE_ECREATE when it is in use. On failure *out is
+ * NULL. */
+attune_status attune_web_start(attune_web **out, const attune_web_options *options);
+
+/* Has the handler answer from now on. To be called once. */
+void attune_web_serve(attune_web *web, attune_web_handler handler, void *user);
 
 /* Where it can be reached: "http://127.0.0.1:8080/". */
 const char *attune_web_url(const attune_web *web);

@@ -131,6 +131,25 @@ class Browser(contextlib.AbstractContextManager):
             check(not bad, f"{where}: " + "; ".join(
                 f"{violation['id']}: {violation['help']}: {violation['nodes'][0]['html']}" for violation in bad))
 
+    def brightest(self, selector):
+        """Of what an element shows, the brightest pixel (0 to 255) of its columns, the first and the last: their ground."""
+        picture = self.find(selector).screenshot_as_base64
+        here = self.driver.current_window_handle
+        self.driver.switch_to.new_window("tab")  # an empty one, whose policy lets a picture be looked at
+        ends = self.driver.execute_async_script(
+            """const [picture, done] = arguments, image = new Image();
+            image.onload = () => {
+              const canvas = document.createElement("canvas"), paper = canvas.getContext("2d");
+              [canvas.width, canvas.height] = [image.width, image.height];
+              paper.drawImage(image, 0, 0);
+              const column = (x) => Math.max(...paper.getImageData(x, 0, 1, image.height).data.filter((_, i) => i % 4 === 1));
+              done([column(1), column(image.width - 2)]);
+            };
+            image.src = "data:image/png;base64," + picture;""", picture)
+        self.driver.close()
+        self.driver.switch_to.window(here)
+        return ends
+
     def violations(self):
         """What axe-core finds; nothing where axe-core is missing."""
         if AXE is None:

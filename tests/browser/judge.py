@@ -293,6 +293,15 @@ def results(page, server):
     judged = page.text("#judged")
     check(page.js("const bar = document.getElementById('voted'); return `${bar.value} of ${bar.max}`") == judged, f"the bar is not at {judged}")
     page.inspect("results")
+    page.window("narrow", "light")
+    check(page.js("const table = document.querySelector('.scroll'); return table.scrollWidth > table.clientWidth"), "the table fits")
+    first, last = page.brightest(".scroll")
+    check(first == 255 and last < 240, f"more to the right is shown by {first} and {last}")
+    page.js("document.querySelector('.scroll').scrollLeft = 1e6")
+    first, last = page.brightest(".scroll")
+    check(first < 240 and last == 255, f"more to the left is shown by {first} and {last}")
+    page.window("wide", "light")
+    check(page.brightest(".scroll") == [255, 255], "a table that fits has a shade")
 
 
 def token(page, server):

@@ -99,8 +99,11 @@ Test(fma, check)
     cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "
                              "assert r['missing'] == 316 and len(r['findings']) == 318\""),
                  0);
-    cr_assert_eq(run_command("echo x >fma_small.zip"), 0);
-    attune(a, 3, "1 damaged", "fma check fma_small");
+    cr_assert_eq(run_command("echo x >fma_small.zip && echo x >fma_small/checksums"), 0);
+    attune(a, 3, "320 tracks, 316 missing, 0 empty, 2 damaged", "fma check fma_small");
+    attune(a, 3, "320 tracks, 316 missing, 0 empty, 2 damaged",
+           "fma check fma_small ../$(basename $PWD)/fma_small/ . fma_small");
+    cr_assert_eq(run_command("grep -q 'fma_small/checksums\tline 1 is no SHA-1' out"), 0);
 }
 
 Test(fma, triplets, .timeout = 60)
@@ -158,6 +161,14 @@ Test(fma, triplets, .timeout = 60)
     attune(a, 73, "one/t-test.csv: exists; --force replaces it",
            "triplets --fma-metadata fma_metadata -o one/t.csv --disjoint tracks");
     cr_assert_eq(run_command("[ \"$(ls one)\" = t-test.csv ] && grep -qx mine one/t-test.csv"), 0);
+    cr_assert_eq(run_command("mkdir -p old/t-test.csv && echo mine | tee old/t-train.csv "
+                             ">old/t-validation.csv"),
+                 0);
+    attune(a, 73, "old/t-test.csv",
+           "triplets --fma-metadata fma_metadata -o old/t.csv --disjoint tracks -f");
+    cr_assert_eq(run_command("grep -qx mine old/t-train.csv && grep -qx mine old/t-validation.csv "
+                             "&& [ \"$(ls -A old | wc -l)\" = 3 ]"),
+                 0);
     attune(a, 0, "", "triplets --report t.csv --json");
     attune(a, 0, "", "triplets --report t-train.csv t-test.csv --json");
     cr_assert_eq(run_command("/usr/bin/python3 -c \"import json; r = json.load(open('out')); "

@@ -2,6 +2,7 @@
  * that is not as it should be. */
 #include "csv/csv.h"
 
+#include "eval/report.h"
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
@@ -126,7 +127,7 @@ Test(evaluate, comparisons_are_those_of_numpy_and_scipy)
 /* ---- input of any kind ---- */
 
 struct input {
-    char text[160], arguments[64], wanted[96];
+    char text[96], arguments[80], wanted[128];
     int code;
 };
 
@@ -137,7 +138,9 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,nan,1\nb,nan,nan\n", "", "holds no vector (2 rows without one)", 65},
         {"a,1,2\nb,3\n", "", "line 2: has 2 fields", 65},
         {"a,1,2\nb,3,x\n", "", "line 2: the component \"x\" is no number", 65},
-        {"a,1,2\na,3,4\n", "", "in.csv: a: stands in the embeddings twice", 65},
+        {"z,nan,0\na,1,2\ny,,\na,3,4\n", "",
+         "in.csv: a: stands in the embeddings twice, as row 2 and row 4;", 65},
+        {"x/7.mp3,1,2\nb,3,4\n", "two.csv", "two.csv: rows 2 and 4 are one track, x/7.mp3", 65},
         {"a,1,2\nb,3,4\n", "--split some", "not one of all, train", 64},
         {"a,1,2\nb,3,4\n", "--split test", "--split is of triplets", 64},
         {"a,1,2\nb,3,4\n", "--margin 0.3", "--margin is of triplets", 64},
@@ -153,6 +156,7 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,1,2\nc,1,2\n", "--labels one.csv", "genres: 3 tracks of 1", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "artist: no two tracks share one", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels three.csv", "5 nearest: there are only 2 to vote", 0},
+        {"a,1,0\nb,-0.00001,1\n", "", "median cosine                 0.0000 ", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels odd.csv",
          "2 tracks are of no split: \"later\" is not training, validation or test", 0},
         {"a,1,2\nb,3,4\n", "--labels none.txt", "line 1: the file ends here without a track", 65},
@@ -161,6 +165,15 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"z,1,2\n", "--labels three.csv", "3 tracks of three.csv are not among the rows", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abc.csv --triplets abz.csv",
          "1 of all triplets are left out", 0},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abz.csv",
+         "attune: abz.csv: no triplet can be evaluated; 1 is left out, as a track of theirs has "
+         "no vector\n",
+         65},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abz.csv --triplets abz.csv --labels three.csv",
+         "abz.csv and the others: no triplet can be evaluated; 2 are left out", 65},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets abz.csv --labels three.csv", "genre, each track", 65},
+        {"a,1,2\nb,3,4\nc,5,6\n", "--triplets human.csv --split test",
+         "human.csv: no triplet of the part test can be evaluated\n", 65},
     };
     return cr_make_param_array(struct input, inputs, sizeof(inputs) / sizeof(inputs[0]));
 }
@@ -175,7 +188,9 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
                  {"abc.csv", "a,b,c\n"},
                  {"none.txt", "id,artist\n"},
                  {"cut.csv", "anchor,positive,negative,why\na,b,c,d\na,c,b\n"},
-                 {"abz.csv", "a,b,z\n"}};
+                 {"abz.csv", "a,b,z\n"},
+                 {"two.csv", "z,0,nan\n7,1,2\nb,,\nx/7.mp3,1,2\n"},
+                 {"human.csv", "song1,song2,song3,anchor,positive\na,b,c,1,2\n"}};
     char *path = temporary_path("in.csv"), *out = temporary_path("out");
     write_file(path, input->text, strlen(input->text));
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -195,6 +210,35 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
     free(text);
     free(out);
     free(path);
+}
+
+/* Neither -0 nor what rounds to it has a sign; what does not, has. */
+Test(evaluate, zeros_have_no_sign)
+{
+    static const double values[] = {-0.0, -0.00004, -0.00006};
+    static const char *const titles[] = {"a", "b", "c"};
+    attune_report r = {.titles = titles, .spaces = 3};
+    char *text = NULL;
+    size_t size = 0;
+    for (uint32_t s = 0; s < 3; s++) {
+        const attune_interval interval = {values[s], values[s]};
+        cr_assert_eq(attune_report_put(&r, s, "s", "f", values[s], ATTUNE_NO_INTERVAL), ATTUNE_OK);
+        cr_assert_eq(attune_report_put(&r, s, "s", "i", values[s], interval), ATTUNE_OK);
+    }
+    FILE *out = open_memstream(&text, &size);
+    attune_report_text(&r, out);
+    attune_report_csv(&r, out);
+    json_t *json = attune_report_json(&r);
+    json_dumpf(json, out, 0);
+    cr_assert_eq(fclose(out), 0);
+    cr_assert(strstr(text, " 0.0000                0.0000                -0.0001\n"), "%s", text);
+    cr_assert(strstr(text, " 0.0000 [0.000, 0.000] 0.0000 [0.000, 0.000] -0.0001 [0.000, 0.000]"),
+              "%s", text);
+    cr_assert(!strstr(text, "-0,") && !strstr(text, "-0.0,") && !strstr(text, "-0.0000"), "%s",
+              text);
+    json_decref(json);
+    free(text);
+    attune_report_free(&r);
 }
 
 /* Arrays of numpy and the names of their rows: what is wrong with either, and where. */
@@ -268,8 +312,14 @@ Test(evaluate, same_names_and_no_gnuplot)
     free(text);
     cr_assert_eq(run_command("PATH=/nowhere \"$ATTUNE_COMMAND\" eval a/v.csv --triplets a/t.csv "
                              "--plots p >out 2>err"),
-                 66);
-    cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err"), 0);
+                 78);
+    cr_assert_eq(run_command("grep -q 'right, ties half' out && grep -q 'gnuplot-nox' err && "
+                             "[ ! -e p ]"),
+                 0);
+    cr_assert_eq(run_command("mkdir there && for p in p there; do \"$ATTUNE_COMMAND\" eval a/v.csv "
+                             "--plots $p >out 2>err && grep -q \"^attune: $p: there is nothing to "
+                             "draw\" err || exit 9; done; [ ! -e p ] && [ -d there ]"),
+                 0);
 }
 
 /* gnuplot ends with 0 on a full disk, and leaves pictures that are cut short: the older ones stay.

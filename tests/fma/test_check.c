@@ -82,11 +82,30 @@ Test(check, compares_sums)
            "missing t/000/000003.mp3: No such file or director\n"
            "missing t/000/000004.mp3: No such file or director\n"
            "unknown t/000004.mp3: is not where its track s\n");
-    write_file("t/checksums", "rubbish\n", 8);
-    attune_fma_check check = {.fma = fma, .on_finding = note};
-    cr_assert_eq(attune_fma_check_tree(&check, "t", ATTUNE_FMA_SMALL), ATTUNE_EDATA);
-    cr_assert(strstr(attune_last_error(), "t/checksums, line 1: is no SHA-1 sum"), "%s",
-              attune_last_error());
+    attune_fma_close(fma);
+}
+
+/* A list that is damaged itself: each bad line is said, and the others are compared. */
+Test(check, goes_on_behind_a_bad_line)
+{
+    attune_fma *fma =
+        open_tables(GENRES_HEADER "10,0,0,A,10\n", TRACKS_HEADER "2,1,1,test,small,A,[10],[10]\n"
+                                                                 "3,1,1,test,small,A,[10],[10]\n");
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p t/000 && cd t && echo a >000/000002.mp3 && "
+                             "echo b >000/000003.mp3 && sha1sum 000/*2.mp3 >checksums && "
+                             "echo rubbish >>checksums && head -c 5000 /dev/zero >>checksums && "
+                             "echo >>checksums && sha1sum 000/*3.mp3 >>checksums && "
+                             "printf \"$(printf %%05000d 0)\n1\" >>checksums && "
+                             "echo c >000/000003.mp3"),
+                 0);
+    expect(fma, ATTUNE_FMA_SMALL, false, 2,
+           "damaged t/checksums: line 2 is no SHA-1 sum a\n"
+           "damaged t/checksums: line 3 is no SHA-1 sum a\n"
+           "damaged t/000/000003.mp3: its SHA-1 is 2b66fd261ee\n"
+           "damaged t/checksums: line 5 is no SHA-1 sum a\n"
+           "damaged t/checksums: line 6 is no SHA-1 sum a\n");
+    expect(fma, ATTUNE_FMA_SMALL, true, 0, "");
     attune_fma_close(fma);
 }
 

@@ -55,15 +55,17 @@ class Server:
         else:
             raise SystemExit("the server did not start: " + "".join(self.said))
         self.port = int(found[2])
-        threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True).start()
+        self.hearing = threading.Thread(target=lambda: self.said.extend(self.process.stderr), daemon=True)
+        self.hearing.start()
 
     def kill(self):
         self.process.kill()
         self.process.wait()
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self, number=signal.SIGTERM, code=0):
         self.process.send_signal(number)
-        assert self.process.wait(30) == 0, (self.process.returncode, self.said)
+        assert self.process.wait(30) == code, (self.process.returncode, self.said)
+        self.hearing.join()
 
     def is_alive(self):
         return self.process.poll() is None
@@ -349,7 +351,12 @@ def http_details():
     assert len(wave_form["peaks"]) == 600 and 0.2 < max(wave_form["peaks"]) <= 1 and min(wave_form["peaks"]) >= 0 and wave_form["seconds"] == 1
     assert client.get("/api/results")[1]["triplets"]["total"] == 10
     busy = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "-o", path("other.csv"), "--port", str(server.port)], capture_output=True, text=True)
-    assert busy.returncode == 73 and "in use" in busy.stderr and busy.stderr.count("\n") <= 2, busy.stderr
+    assert busy.returncode == 73 and "in use" in busy.stderr and busy.stderr.count("\n") == 1, busy.stderr
+    os.mkdir(path("folder.csv"))
+    refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "-o", path("folder.csv"), "--force", "--port", "0"], capture_output=True, text=True)
+    assert refused.returncode == 73 and "folder.csv" in refused.stderr, refused.stderr
+    os.rmdir(path("folder.csv"))
+    assert sorted(os.listdir(FOLDER)) == ["audio", "t-judged.csv", "t-judged.jsonl", "t.csv"], "a failed start leaves nothing"
     second = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert second.returncode == 75 and "another attune judge" in second.stderr, second.stderr
     for output, code in (("t.csv", 64), ("t.jsonl", 64), ("no/such/folder.csv", 73)):
@@ -373,7 +380,7 @@ def token():
     status, headers, body = anybody.ask("GET", "/")
     assert headers["Content-Type"].startswith("text/plain") and b"link" in body and headers["WWW-Authenticate"] == "Bearer"
     assert anybody.get("/api/results")[1]["error"]
-    for headers in ({"Cookie": "attune=" + "0" * 64}, {"Cookie": "attune="}, {"Cookie": "attune=" + secret}, {"Authorization": "Bearer x"}, {"Authorization": secret}):
+    for headers in ({"Cookie": f"attune-{server.port}=" + "0" * 64}, {"Cookie": f"attune-{server.port}="}, {"Cookie": f"attune-{server.port}={secret}"}, {"Authorization": "Bearer x"}, {"Authorization": secret}):
         assert anybody.ask("GET", "/api/results", headers=headers)[0] == 401, headers
     assert anybody.ask("POST", "/api/listener", '{"name": "Eve"}', JSON)[0] == 401
     status, headers, body = anybody.ask("GET", f"/?token={secret}")
@@ -383,6 +390,12 @@ def token():
     assert known.ask("GET", "/")[0] == 200 and known.listener("Ann") == "1"
     assert Client(server.port, {"Authorization": "Bearer " + secret}).get("/api/results")[0] == 200
     assert known.ask("GET", "/", headers={"Host": "any.example"})[0] == 200
+    other = Server("--token", "another-" + secret, "--listen", "0.0.0.0", "-o", path("other.csv")) # a browser has one jar for both
+    beside = Client(other.port).ask("GET", f"/?token=another-{secret}")[1]["Set-Cookie"]
+    jar = dict(given.split(";")[0].split("=") for given in (cookie, beside))
+    for one in (server, other):
+        assert Client(one.port, {"Cookie": "; ".join(f"{name}={value}" for name, value in jar.items())}).ask("GET", "/")[0] == 200
+    other.stop()
     server.stop()
     assert [record["record"] for record in journal()] == ["attune judgements", "listener"]
     print("a token is needed, and enough")
@@ -509,6 +522,11 @@ def broken():
     assert client.ask("GET", f"/api/clip/{names.index('4') + 1}")[0] == 404 and client.ask("GET", f"/api/clip/{names.index('5') + 1}")[0] == 404
     time.sleep(1.2)
     assert any("cannot be played" in line for line in server.said), server.said
+    server.stop(code=3)
+    assert sum(f"{reply['lost']} threes could not be played; the same command asks them again" in line for line in server.said) == 1, server.said
+    server = Server("--skip-missing", "--repeat", "0", port=server.port)
+    client = Client(server.port)
+    assert client.next(ann)["lost"] == reply["lost"]
     shutil.copy(path("audio/000003.wav"), path("audio/000004.wav")) # it can be played after all, and is asked
     deadline, back = time.time() + 30, 0
     while time.time() < deadline and back < reply["lost"]:
@@ -549,6 +567,22 @@ def broken():
     print(f"{asked} of 10 can be played; {kept} answers fit the disk")
 
 
+def vanished():
+    """The folder of the songs goes away under a hundred thousand threes; the one who asks next need not wait for long."""
+    songs, rows = 90, 100000
+    make_songs(songs, 0)
+    with open(path("t.csv"), "w") as out:
+        out.write("song1,song2,song3,anchor,positive\n")
+        out.writelines(f"{a},{b},{c},,\n" for a, b, c in itertools.islice(itertools.combinations(range(songs), 3), rows))
+    server = Server()
+    os.rename(path("audio"), path("away"))
+    client = Client(server.port) # waits for a minute
+    reply = client.next(client.listener("Ann"))
+    assert reply["finished"] and reply["lost"] == rows and reply["left"] == 0, reply
+    server.stop(code=3)
+    print(f"{rows} threes were given up at once")
+
+
 def asks_first():
     """With embeddings, the rows with the nearest call come first, and expected gains fall."""
     make_songs(40, 1)
@@ -584,4 +618,4 @@ def asks_first():
     print(f"leads {early:.3f} at first, {late:.3f} at last; gain {gains[0]:.1f} bits, then {gains[100]:.1f}")
 
 
-{"listeners": listeners, "hostile": hostile, "http": http_details, "token": token, "tasks": tasks, "broken": broken, "active": asks_first}[SCENARIO]()
+{"listeners": listeners, "hostile": hostile, "http": http_details, "token": token, "tasks": tasks, "broken": broken, "vanished": vanished, "active": asks_first}[SCENARIO]()

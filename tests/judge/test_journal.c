@@ -97,6 +97,26 @@ Test(journal, one_writer)
     free(path);
 }
 
+/* A start that fails leaves no file, but for one that was there. */
+Test(journal, discarded)
+{
+    char *path = temporary_path("j");
+    attune_journal *other = NULL;
+    size_t torn = 0;
+    heard h;
+    attune_journal *journal = open_file(&h, path, &torn);
+    cr_assert_eq(attune_journal_open(&other, path, hear, &h, &torn), ATTUNE_ESTOPPED);
+    cr_assert_eq(access(path, F_OK), 0, "the one who came second removed it");
+    cr_assert_eq(attune_journal_append(journal, "head"), ATTUNE_OK);
+    attune_journal_discard(journal);
+    cr_assert_neq(access(path, F_OK), 0);
+    attune_journal_close(open_file(&h, path, &torn));
+    attune_journal_discard(open_file(&h, path, &torn));
+    cr_assert_eq(access(path, F_OK), 0);
+    attune_journal_discard(NULL);
+    free(path);
+}
+
 /* What refuses a line is passed on, and nothing is cut off then. */
 Test(journal, refused)
 {

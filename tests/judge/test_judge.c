@@ -43,6 +43,11 @@ Test(judge, broken)
     drive("broken");
 }
 
+Test(judge, vanished)
+{
+    drive("vanished");
+}
+
 Test(judge, asks_the_unsure_first)
 {
     drive("active");

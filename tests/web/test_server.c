@@ -35,14 +35,20 @@ static void answer(void *user, attune_web_reply *reply, const attune_web_request
                                 .release = count_release};
 }
 
-static attune_web *start(double patience)
+static attune_web *start_unready(double patience)
 {
     attune_web *web = NULL;
     attune_web_options options;
     attune_web_options_default(&options);
     options.patience = patience;
-    cr_assert_eq(attune_web_start(&web, &options, answer, NULL), ATTUNE_OK, "%s",
-                 attune_last_error());
+    cr_assert_eq(attune_web_start(&web, &options), ATTUNE_OK, "%s", attune_last_error());
+    return web;
+}
+
+static attune_web *start(double patience)
+{
+    attune_web *web = start_unready(patience);
+    attune_web_serve(web, answer, NULL);
     return web;
 }
 
@@ -58,18 +64,28 @@ static int connect_to(const attune_web *web)
     return fd;
 }
 
-/* Sends a request that asks to close, and reads all of the reply. */
-static void ask(const attune_web *web, char out[4096], const char *request)
+static int send_to(const attune_web *web, const char *request)
 {
     const int fd = connect_to(web);
+    cr_assert_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
+    return fd;
+}
+
+static void hear(int fd, char out[4096])
+{
     size_t size = 0;
     ssize_t got = 0;
-    cr_assert_eq(send(fd, request, strlen(request), MSG_NOSIGNAL), (ssize_t)strlen(request));
     while (size < 4095 && (got = recv(fd, out + size, 4095 - size, 0)) > 0) {
         size += (size_t)got;
     }
     out[size] = '\0';
     close(fd);
+}
+
+/* Sends a request that asks to close, and reads all of the reply. */
+static void ask(const attune_web *web, char out[4096], const char *request)
+{
+    hear(send_to(web, request), out);
 }
 
 #define GET "GET /x?name=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
@@ -95,6 +111,31 @@ Test(server, replies)
     cr_assert(strstr(reply, "200 OK") && strstr(reply, "\r\n\r\n{}"), "%s", reply);
     attune_web_stop(web);
     cr_assert_eq(released, 5, "%d of 5 released", released);
+}
+
+/* The port is taken before there is anybody to answer; requests wait, but not for a server that
+ * ends. */
+Test(server, ready_later)
+{
+    attune_web *web = start_unready(40), *other = NULL;
+    attune_web_options options;
+    char reply[4096];
+    attune_web_options_default(&options);
+    cr_assert_eq(sscanf(attune_web_url(web), "http://127.0.0.1:%d/", &options.port), 1);
+    cr_assert_eq(attune_web_start(&other, &options), ATTUNE_ECREATE);
+    cr_assert_null(other);
+    struct pollfd waiting = {.fd = send_to(web, GET "\r\n"), .events = POLLIN};
+    cr_assert_eq(poll(&waiting, 1, 100), 0);
+    attune_web_serve(web, answer, NULL);
+    hear(waiting.fd, reply);
+    cr_assert(strstr(reply, "200 OK"), "%s", reply);
+    attune_web_stop(web);
+    web = start_unready(40);
+    waiting.fd = send_to(web, GET "\r\n");
+    cr_assert_eq(poll(&waiting, 1, 100), 0);
+    attune_web_stop(web);
+    hear(waiting.fd, reply);
+    cr_assert(!strstr(reply, "200 OK"), "%s", reply);
 }
 
 /* A byte now and then, and none at all: both are sent away after the time that a request may take,
