@@ -139,7 +139,7 @@ class Browser(contextlib.AbstractContextManager):
         ends = self.driver.execute_async_script(
             """const [picture, done] = arguments, image = new Image();
             image.onload = () => {
-              const canvas = document.createElement("canvas"), paper = canvas.getContext("2d");
+              const canvas = document.createElement("canvas"), paper = canvas.getContext("2d", {willReadFrequently: true});
               [canvas.width, canvas.height] = [image.width, image.height];
               paper.drawImage(image, 0, 0);
               const column = (x) => Math.max(...paper.getImageData(x, 0, 1, image.height).data.filter((_, i) => i % 4 === 1));
