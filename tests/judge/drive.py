@@ -2,7 +2,8 @@
 """drive.py ATTUNE FOLDER SCENARIO [NAME=VALUE...] - attune judge, as listeners and others use it.
 
 Starts the server on songs made here, asks it over HTTP, and ends with a line of what it saw; a failed assertion is a
-failed test. Everything that the server computes is computed again here, from the answers that were acknowledged."""
+failed test. Everything that the server computes is computed again here, from the answers that were acknowledged.
+It is over 600 lines, as all scenarios share one server, its listeners and what they check."""
 import atexit, csv, http.client, itertools, json, math, os, random, re, shutil, signal, socket, struct, subprocess, sys, threading, time, wave
 
 from records import kappa, standing, votes_of
