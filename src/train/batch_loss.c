@@ -1,4 +1,4 @@
-/* batch_loss.c - one loss, or two mixed, and a teacher's beside them. */
+/* batch_loss.c - one loss, or two mixed, and a teacher's beside them or alone. */
 #include "train/batch_loss.h"
 
 #include "status/error.h"
@@ -52,6 +52,10 @@ attune_status attune_batch_loss(attune_loss_value *value, float *gradients, cons
     attune_loss_value taught = {0};
     attune_status status = ATTUNE_OK;
     memset(gradients, 0, (size_t)batch->B * E * sizeof(float));
+    if (settings->loss == ATTUNE_LOSS_REGRESS) {
+        return attune_teacher_regress(teacher, value, gradients, embeddings, batch->samples,
+                                      batch->B, E);
+    }
     if (triplets) {
         attune_loss_triplet(value, gradients, embeddings, batch->B / 3, E, settings->margin, 1);
     } else {

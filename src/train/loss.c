@@ -1,4 +1,4 @@
-/* loss.c - triplet losses, InfoNCE and distillation, each with its gradient.
+/* loss.c - triplet losses, InfoNCE, distillation and regression, each with its gradient.
  *
  * A batch is a few hundred rows of 32: everything is written for reading, in double. */
 #include "train/loss.h"
@@ -333,4 +333,57 @@ done:
     free(t);
     free(s);
     return status;
+}
+
+/* ---- regression ---- */
+
+static double squared(const float *a, const float *b, int E)
+{
+    double sum = 0;
+    for (int i = 0; i < E; i++) {
+        const double difference = (double)a[i] - b[i];
+        sum += difference * difference;
+    }
+    return sum;
+}
+
+/* How often row i is nearer to its own than to the others', as a share of these. */
+static double compare_with_others(attune_loss_value *value, const float *e, const float *teacher,
+                                  int i, int n, int E, double own)
+{
+    double correct = 0, sum = 0;
+    int others = 0;
+    for (int k = 0; k < n; k++) {
+        if (k != i && has_teacher(teacher + (size_t)k * E, E)) {
+            const double other = squared(e, teacher + (size_t)k * E, E);
+            correct += own < other ? 1 : own == other ? 0.5 : 0;
+            sum += sqrt(other);
+            others++;
+        }
+    }
+    value->negative += others ? sum / others : 0;
+    return others ? correct / others : 0.5;
+}
+
+void attune_loss_regress(attune_loss_value *value, float *gradients, const float *embeddings,
+                         const float *teacher, int n, int E, double weight)
+{
+    *value = (attune_loss_value){0};
+    for (int i = 0; i < n; i++) {
+        value->counted += has_teacher(teacher + (size_t)i * E, E);
+    }
+    for (int i = 0; i < n; i++) {
+        const float *e = embeddings + (size_t)i * E, *t = teacher + (size_t)i * E;
+        if (has_teacher(t, E)) {
+            const double own = squared(e, t, E);
+            value->loss += own / 2;
+            value->positive += sqrt(own);
+            value->correct += compare_with_others(value, e, teacher, i, n, E, own);
+            for (int j = 0; j < E; j++) {
+                gradients[(size_t)i * E + j] +=
+                    (float)(weight * ((double)e[j] - t[j]) / value->counted);
+            }
+        }
+    }
+    finish(value);
 }

@@ -56,4 +56,10 @@ attune_status attune_loss_distil(attune_loss_value *value, float *gradients,
                                  const float *embeddings, const float *teacher, int n, int E, int D,
                                  double weight);
 
+/* Regression onto the teacher's rows (n, E) themselves, of length 1: mean of |e - t|² / 2, over the
+ * rows that have a teacher's; for embeddings of length 1 that is 1 - e·t. "Positive" is a row's
+ * own, "negative" every other row's. */
+void attune_loss_regress(attune_loss_value *value, float *gradients, const float *embeddings,
+                         const float *teacher, int n, int E, double weight);
+
 #endif

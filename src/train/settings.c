@@ -92,8 +92,8 @@ const attune_setting attune_settings_table[] = {
     SWITCH("freeze", freeze, D("no"), "leave the front end as it is"),
 
     HEADING("Loss"),
-    CHOICE("loss", loss, "triplet|hard|semihard|contrast", D("triplet", NULL, "contrast"),
-           "triplets as given, mined from the batch's labels, or InfoNCE"),
+    CHOICE("loss", loss, "triplet|hard|semihard|contrast|regress", D("triplet", NULL, "contrast"),
+           "triplets as given, mined from the batch's labels, InfoNCE, or a teacher's own numbers"),
     REAL("margin", margin, 0, 10, D("0.2"), "of the triplet losses"),
     REAL("temperature", temperature, 0.001, 10, D("0.1"), "of InfoNCE"),
     INTEGER("views", views, 1, 64, D("2"), "clips of each track in a batch, for losses by label"),
@@ -281,6 +281,17 @@ static const char *first_given(const attune_settings *settings, const char *cons
     return *names;
 }
 
+static attune_status check_regression(const attune_settings *s)
+{
+    static const char *const useless[] = {
+        "label", "mix", "mix-label", "margin", "temperature", "teacher-weight", NULL};
+    const char *name = first_given(s, useless);
+    if (name) {
+        return attune_fail(ATTUNE_EINVAL, "%s: is of no use with the loss regress", name);
+    }
+    return s->teacher ? ATTUNE_OK : attune_fail(ATTUNE_EINVAL, "loss: regress wants a teacher");
+}
+
 static attune_status check_labels(const attune_settings *s)
 {
     static const char *const useless[] = {"norm", "validation-triplets", "test-triplets", NULL};
@@ -293,6 +304,9 @@ static attune_status check_labels(const attune_settings *s)
     }
     if (s->spare && s->loss != ATTUNE_LOSS_CONTRAST) {
         return attune_fail(ATTUNE_EINVAL, "spare: is of no use but with the loss contrast");
+    }
+    if (s->loss == ATTUNE_LOSS_REGRESS) {
+        return check_regression(s);
     }
     if (s->batch < 2 || (s->views < 2 && s->label == 0)) {
         return attune_fail(ATTUNE_EINVAL, "%s: 1 leaves nothing to be %s",

@@ -23,7 +23,8 @@ typedef enum attune_loss_kind {
     ATTUNE_LOSS_TRIPLET,
     ATTUNE_LOSS_HARD,
     ATTUNE_LOSS_SEMIHARD,
-    ATTUNE_LOSS_CONTRAST
+    ATTUNE_LOSS_CONTRAST,
+    ATTUNE_LOSS_REGRESS
 } attune_loss_kind;
 
 typedef enum attune_schedule { ATTUNE_SCHEDULE_PLATEAU, ATTUNE_SCHEDULE_COSINE } attune_schedule;

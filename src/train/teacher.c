@@ -95,9 +95,18 @@ uint32_t attune_teacher_count(const attune_teacher *teacher)
     return teacher->count;
 }
 
-attune_status attune_teacher_loss(attune_teacher *teacher, attune_loss_value *value,
-                                  float *gradients, const float *embeddings,
-                                  const attune_sample *samples, int B, int E, double weight)
+attune_status attune_teacher_suits(const attune_teacher *teacher, int E)
+{
+    return teacher->D == E
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_EDATA,
+                             "the teacher has rows of %d numbers, and embeddings have %d; the loss "
+                             "regress wants as many: --embedding %d, or another loss",
+                             teacher->D, E, teacher->D);
+}
+
+/* The rows of the samples' tracks, into `batch`. */
+static attune_status gather(attune_teacher *teacher, const attune_sample *samples, int B)
 {
     const size_t D = (size_t)teacher->D;
     if (B > teacher->B) {
@@ -112,5 +121,27 @@ attune_status attune_teacher_loss(attune_teacher *teacher, attune_loss_value *va
         memcpy(teacher->batch + (size_t)i * D, teacher->rows + samples[i].track * D,
                D * sizeof(float));
     }
-    return attune_loss_distil(value, gradients, embeddings, teacher->batch, B, E, (int)D, weight);
+    return ATTUNE_OK;
+}
+
+attune_status attune_teacher_loss(attune_teacher *teacher, attune_loss_value *value,
+                                  float *gradients, const float *embeddings,
+                                  const attune_sample *samples, int B, int E, double weight)
+{
+    attune_status status = gather(teacher, samples, B);
+    return status ? status
+                  : attune_loss_distil(value, gradients, embeddings, teacher->batch, B, E,
+                                       teacher->D, weight);
+}
+
+attune_status attune_teacher_regress(attune_teacher *teacher, attune_loss_value *value,
+                                     float *gradients, const float *embeddings,
+                                     const attune_sample *samples, int B, int E)
+{
+    attune_status status = attune_teacher_suits(teacher, E);
+    status = status ? status : gather(teacher, samples, B);
+    if (!status) {
+        attune_loss_regress(value, gradients, embeddings, teacher->batch, B, E, 1);
+    }
+    return status;
 }

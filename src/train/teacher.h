@@ -17,11 +17,17 @@ void attune_teacher_close(attune_teacher *teacher); /* NULL-safe */
 
 /* Tracks that it has a row for. */
 uint32_t attune_teacher_count(const attune_teacher *teacher);
+/* ATTUNE_EDATA unless its rows have as many numbers as an embedding, E. */
+attune_status attune_teacher_suits(const attune_teacher *teacher, int E);
 
 /* attune_loss_distil for a batch of clips; two clips of a track have the same row, so of each pair
  * of them the teacher says 1. */
 attune_status attune_teacher_loss(attune_teacher *teacher, attune_loss_value *value,
                                   float *gradients, const float *embeddings,
                                   const attune_sample *samples, int B, int E, double weight);
+/* attune_loss_regress for a batch of clips, of a teacher that suits. */
+attune_status attune_teacher_regress(attune_teacher *teacher, attune_loss_value *value,
+                                     float *gradients, const float *embeddings,
+                                     const attune_sample *samples, int B, int E);
 
 #endif

@@ -241,6 +241,19 @@ static attune_status make_folder(const char *path)
     return ATTUNE_OK;
 }
 
+static attune_status open_teacher(trainer *t)
+{
+    attune_status status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
+    if (!status && t->run.weights && t->settings->loss == ATTUNE_LOSS_REGRESS) {
+        status = attune_teacher_suits(t->teacher, t->run.weights->trainable.network.embedding);
+    }
+    if (!status) {
+        attune_train_say(t->events, "%u of %u tracks have a teacher's embedding",
+                         attune_teacher_count(t->teacher), attune_tracks_count(t->data.tracks));
+    }
+    return status;
+}
+
 static attune_status open_trainer(trainer *t)
 {
     char last[4096];
@@ -258,13 +271,7 @@ static attune_status open_trainer(trainer *t)
     status = status || t->resumed ? status
                                   : attune_start(&t->run.weights, &t->model,
                                                  t->settings); /* before hours of decoding */
-    if (!status && t->settings->teacher) {
-        status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
-        if (!status) {
-            attune_train_say(t->events, "%u of %u tracks have a teacher's embedding",
-                             attune_teacher_count(t->teacher), attune_tracks_count(t->data.tracks));
-        }
-    }
+    status = status || !t->settings->teacher ? status : open_teacher(t);
     status = status ? status
                     : attune_stage_data_decode(&t->data, t->settings, t->stage, t->options->folder,
                                                t->events);

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TRIPLET, HARD, SEMIHARD, CONTRAST, FAMILIES, DISTIL, KINDS };
+enum { TRIPLET, HARD, SEMIHARD, CONTRAST, FAMILIES, DISTIL, REGRESS, KINDS };
 
 struct shape {
     int kind, n, E;
@@ -45,6 +45,9 @@ static double run(const struct shape *s, attune_loss_value *value, float *gradie
                                           1),
                      ATTUNE_OK);
         break;
+    case REGRESS:
+        attune_loss_regress(value, gradients, embeddings, teacher, s->n, s->E, 1);
+        break;
     default:
         cr_assert_eq(
             attune_loss_distil(value, gradients, embeddings, teacher, s->n, s->E, s->E + 3, 1),
@@ -53,7 +56,7 @@ static double run(const struct shape *s, attune_loss_value *value, float *gradie
     return value->loss;
 }
 
-/* Rows of length 1; the last teacher's row is missing. */
+/* Rows of length 1; the last teacher's row is missing, to either loss that has a teacher. */
 static void make(float *embeddings, float *teacher, const struct shape *s)
 {
     uint64_t seed = (uint64_t)(s->kind * 1000 + s->n * 10 + s->E);
@@ -69,6 +72,7 @@ static void make(float *embeddings, float *teacher, const struct shape *s)
         }
     }
     memset(teacher + (s->n - 1) * (s->E + 3), 0, sizeof(float) * (s->E + 3));
+    memset(teacher + (s->n - 1) * s->E, 0, sizeof(float) * s->E);
 }
 
 ParameterizedTestParameters(loss, gradient_is_the_slope)
@@ -77,6 +81,7 @@ ParameterizedTestParameters(loss, gradient_is_the_slope)
         {TRIPLET, 3, 4},   {TRIPLET, 18, 32},  {HARD, 9, 4},     {HARD, 17, 32},
         {SEMIHARD, 9, 4},  {SEMIHARD, 17, 32}, {CONTRAST, 9, 4}, {CONTRAST, 24, 32},
         {FAMILIES, 13, 4}, {FAMILIES, 24, 32}, {DISTIL, 5, 4},   {DISTIL, 17, 32},
+        {REGRESS, 5, 4},   {REGRESS, 17, 32},
     };
     return cr_make_param_array(struct shape, shapes, sizeof(shapes) / sizeof(shapes[0]));
 }
@@ -103,6 +108,24 @@ ParameterizedTest(struct shape *s, loss, gradient_is_the_slope)
      * show as more, so the seeds are such that none does. */
     cr_assert_gt(largest, 0);
     cr_assert_leq(worst / largest, 2e-3, "kind %d: %g of %g", s->kind, worst, largest);
+}
+
+Test(loss, regression_is_by_hand)
+{
+    /* Of three rows the last has no teacher. |e - t|²: 0 and 0.4; to the other's 2 and 0.8. */
+    const float e[] = {1, 0, 0.6f, 0.8f, 0, 1}, t[] = {1, 0, 0, 1, 0, 0};
+    const float expected[] = {0, 0, 0.6f, -0.2f, 0, 0};
+    float gradients[6] = {0};
+    attune_loss_value value;
+    attune_loss_regress(&value, gradients, e, t, 3, 2, 2);
+    cr_assert_eq(value.counted, 2);
+    cr_assert_float_eq(value.loss, (0 + 0.4) / 4, 1e-6);
+    cr_assert_float_eq(value.positive, (0 + sqrt(0.4)) / 2, 1e-6);
+    cr_assert_float_eq(value.negative, (sqrt(2) + sqrt(0.8)) / 2, 1e-6);
+    cr_assert_float_eq(value.correct, 2, 1e-6);
+    for (int i = 0; i < 6; i++) {
+        cr_assert_float_eq(gradients[i], expected[i], 1e-6, "%d: %g", i, gradients[i]);
+    }
 }
 
 Test(loss, triplet_is_pytorchs)
