@@ -171,6 +171,11 @@ Test(train, what_it_trained_embeds)
                              "\"$ATTUNE_COMMAND\" embed audio --model model.onnx -o out.h5 -q",
                              temporary_folder()),
                  0);
+    /* ... and teaches another network, of as many numbers. */
+    cr_assert_eq(train(UNLABELLED "--epochs 1 --loss regress --views 1 --teacher out.h5 -o taught"),
+                 0, "%s", errors());
+    cr_assert_eq(train(UNLABELLED "--embedding 16 --loss regress --teacher out.h5 -o wider"), 65);
+    cr_assert(strstr(errors(), "rows of 8 numbers"), "%s", errors());
     /* ... and begins another training, frozen, with its own embeddings as the teacher. */
     cr_assert_eq(train(UNLABELLED "--epochs 1 --from run/best.h5 --freeze --teacher out.h5 "
                                   "-o more"),
@@ -284,6 +289,8 @@ ParameterizedTestParameters(train, says_what_is_wrong)
         {UNLABELLED "-o run --spare artist", 64, "no track has an artist"},
         {TRIPLETS "-o run --manifest wide.csv --epochs 1", 0, ""},
         {UNLABELLED "-o run --teacher triplets.csv", 65, "triplets.csv"},
+        {UNLABELLED "-o run --loss regress", 64, "regress wants a teacher"},
+        {UNLABELLED "-o run --loss regress --teacher a.csv --margin 1", 64, "margin: is of no use"},
     };
     return cr_make_param_array(struct wrong, wrongs, sizeof(wrongs) / sizeof(wrongs[0]));
 }
