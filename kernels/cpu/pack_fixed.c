@@ -8,15 +8,18 @@ enum {
     LINES = ATTUNE_FIXED_LINES,
     C1 = ATTUNE_FIXED_C1,
     C2 = ATTUNE_FIXED_C2,
-    SAMPLES = 8,    /* points that a line is fitted to */
-    NARROW = 5, WIDTHS = 7, /* intervals of 2^5 to 2^11 */
-    STEP = 1 << NARROW, STEPS = 32768 / STEP,
+    SAMPLES = 8, /* points that a line is fitted to */
+    NARROW = 5,
+    WIDTHS = 7, /* intervals of 2^5 to 2^11 */
+    STEP = 1 << NARROW,
+    STEPS = 32768 / STEP,
     HALF = 1 << 15, /* of the high half's unit, to round it by */
     /* A product made by sums adds words of d and of weights, which must not overflow; nor must the
-     * whole sum, of one sign because d is hardly ever below 0. */
+     * whole sum with its bias, of one sign because d is hardly ever below 0. */
     D_MOST = 23800,
     WEIGHT_MOST = 8900,
     WEIGHTS_MOST = 65000,
+    BIAS_MOST = 360000000,
 };
 
 static double gelu(double x)
@@ -56,7 +59,7 @@ static int32_t pair(long low, long high)
 }
 
 /* Level l is good for g up to 2^-falls[l] of the largest there can be. */
-static const int falls[ATTUNE_FIXED_LEVELS] = {0, 1, 2, 3, 4, 6};
+static const int falls[ATTUNE_FIXED_LEVELS] = {0, 1, 2, 3, 4, 5, 6, 8, 10};
 
 /* The squared error that lines over intervals as wide as 1 in t leave in the features, but for a
  * factor: from 0 to the end of each STEP of t. A line errs by the second derivative, which counts
@@ -111,8 +114,7 @@ static void set_intervals(attune_fixed_level *level, const attune_parameters *p)
                         const int first = w == 0 ? 0 : w == 1 ? j : k;
                         level->bits[w] = (uint16_t)b[w];
                         level->first[w] = (uint16_t)(first < 32768 ? first : 32767);
-                        level->base[w] =
-                            (uint16_t)((w == 0 ? 0 : lines[w - 1]) - (first >> b[w]));
+                        level->base[w] = (uint16_t)((w == 0 ? 0 : lines[w - 1]) - (first >> b[w]));
                     }
                 }
             }
@@ -219,7 +221,11 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
         }
         largest = fmax(largest, fmax(up, -down));
     }
-    const double d = fmax(largest / D_MOST, 0x1p-13), y = d * mix_unit * 65536;
+    double d = fmax(largest / D_MOST, 0x1p-13);
+    for (int o = 0; o < C2; o++) {
+        d = fmax(d, fabs((double)p->conv_bias[3][o]) / (BIAS_MOST * mix_unit));
+    }
+    const double y = d * mix_unit * 65536;
     level->d = (float)d;
     for (int c = 0; c < C1; c++) {
         pack_depth(level, c, p->conv_weight[2] + 5 * c, (double)p->conv_bias[2][c], unit[c], d);
@@ -238,6 +244,7 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
             }
         }
         level->mix_bias[o] = (int32_t)bias;
+        level->linear_bias[o] = 0.5f * p->conv_bias[3][o];
     }
 }
 
@@ -258,7 +265,6 @@ void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
             up += fmax(w, 0);
             down += fmax(-w, 0);
         }
-        t->linear_bias[o] = p->conv_bias[3][o];
         sum = fmax(sum, fmax(up, down));
     }
     const double mix_unit = fmax(sum / WEIGHTS_MOST, largest / WEIGHT_MOST);
