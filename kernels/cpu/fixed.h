@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum {
-    ATTUNE_FIXED_LEVELS = 6,
+    ATTUNE_FIXED_LEVELS = 9,
     ATTUNE_FIXED_LINES = 64,
     ATTUNE_FIXED_WIDTHS = 3,       /* of intervals in one table */
     ATTUNE_FIXED_C1 = 32,          /* channels of the depthwise convolution */
@@ -52,17 +52,21 @@ typedef struct attune_fixed_level {
     attune_fixed_lines half;
     uint16_t half_cap, half_shift, half_factor;
     float d, half_unit;
+    /* What is added to the features: half the mixing product's bias, less the mean error that this
+     * level has. */
+    float linear_bias[ATTUNE_FIXED_C2];
 } attune_fixed_level;
 
 typedef struct attune_fixed_tiny {
     float conv0[5], conv0_bias;                        /* times ATTUNE_GELU_SCALE */
     attune_fixed_level level[ATTUNE_FIXED_LEVELS];     /* the loudest first */
     int32_t mix[ATTUNE_FIXED_C2][ATTUNE_FIXED_C1 / 2]; /* in pairs of channels */
-    /* The same product in f32, for what of GELU is linear: (32, 64), (64). */
-    float linear[ATTUNE_FIXED_C1][ATTUNE_FIXED_C2], linear_bias[ATTUNE_FIXED_C2];
+    /* The same product in f32, for what of GELU is linear. */
+    float linear[ATTUNE_FIXED_C1][ATTUNE_FIXED_C2];
 } attune_fixed_tiny;
 
-/* Makes all tables. Parameters beyond what the units can hold give tables of no use. */
+/* Makes all tables, without mean errors in linear_bias. Parameters beyond what the units can hold
+ * give tables of no use. */
 void attune_fixed_pack(attune_fixed_tiny *tables, const attune_parameters *parameters);
 
 typedef void attune_frontend(float *features, const float *pcm, const attune_cpu_weights *weights,

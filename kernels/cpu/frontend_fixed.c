@@ -355,7 +355,7 @@ static void finish(float *features, const vw *sums, const vw *d_sums,
     }
     for (int o = 0; o < C2; o += W) {
         vf sum = fma_v(totals(sums + o), broadcast(scale * level->half_unit),
-                       0.5f * load(tables->linear_bias + o));
+                       load(level->linear_bias + o));
         for (int c = 0; c < C1; c++) {
             sum = fma_v(broadcast(mean[c]), load(tables->linear[c] + o), sum);
         }

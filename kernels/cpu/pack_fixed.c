@@ -8,13 +8,18 @@ enum {
     LINES = ATTUNE_FIXED_LINES,
     C1 = ATTUNE_FIXED_C1,
     C2 = ATTUNE_FIXED_C2,
-    SAMPLES = 8,    /* points that a line is fitted to */
+    SAMPLES = 8, /* points that a line is fitted to */
+    NARROW = 5,
+    WIDTHS = 7, /* intervals of 2^5 to 2^11 */
+    STEP = 1 << NARROW,
+    STEPS = 32768 / STEP,
     HALF = 1 << 15, /* of the high half's unit, to round it by */
     /* A product made by sums adds words of d and of weights, which must not overflow; nor must the
-     * whole sum, of one sign because d is hardly ever below 0. */
+     * whole sum with its bias, of one sign because d is hardly ever below 0. */
     D_MOST = 23800,
     WEIGHT_MOST = 8900,
     WEIGHTS_MOST = 65000,
+    BIAS_MOST = 360000000,
 };
 
 static double gelu(double x)
@@ -53,25 +58,67 @@ static int32_t pair(long low, long high)
     return (int32_t)(((uint32_t)high << 16) | ((uint32_t)low & 0xffff));
 }
 
-/* The levels, each good for g up to 2^-shift of the largest there can be, and their intervals: up
- * to three widths of 2^bits, narrow where g is below 1 or so and the functions bend. */
-static const struct {
-    int shift;
-    uint16_t bits[ATTUNE_FIXED_WIDTHS], count[ATTUNE_FIXED_WIDTHS];
-} plan[ATTUNE_FIXED_LEVELS] = {
-    {0, {6, 7, 11}, {32, 16, 14}}, {1, {7, 8, 11}, {32, 16, 12}}, {2, {8, 9, 11}, {40, 12, 8}},
-    {3, {9, 9, 9}, {64, 0, 0}},    {4, {9, 9, 9}, {64, 0, 0}},    {6, {9, 9, 9}, {64, 0, 0}},
-};
+/* Level l is good for g up to 2^-falls[l] of the largest there can be. */
+static const int falls[ATTUNE_FIXED_LEVELS] = {0, 1, 2, 3, 4, 5, 6, 8, 10};
 
-static void set_intervals(attune_fixed_level *level, int loudness)
+/* The squared error that lines over intervals as wide as 1 in t leave in the features, but for a
+ * factor: from 0 to the end of each STEP of t. A line errs by the second derivative, which counts
+ * by what becomes of its channel, and by how often g is there in music. */
+static void sum_bends(double to[STEPS + 1], const attune_fixed_level *level,
+                      const attune_parameters *p)
 {
-    int first = 0, line = 0;
-    for (int i = 0; i < ATTUNE_FIXED_WIDTHS; i++) {
-        level->bits[i] = plan[loudness].bits[i];
-        level->first[i] = (uint16_t)(first < 32768 ? first : 32767);
-        level->base[i] = (uint16_t)(line - (first >> level->bits[i]));
-        first += plan[loudness].count[i] << level->bits[i];
-        line += plan[loudness].count[i];
+    double weight[C1] = {0};
+    for (int c = 0; c < C1; c++) {
+        double depth = 0, mix = 0;
+        for (int k = 0; k < 5; k++) {
+            depth += pow((double)p->conv_weight[2][5 * c + k], 2);
+        }
+        for (int o = 0; o < C2; o++) {
+            mix += pow((double)p->conv_weight[3][o * C1 + c], 2);
+        }
+        weight[c] = depth * mix * pow((double)p->conv_weight[1][c], 4);
+    }
+    to[0] = 0;
+    for (int i = 0; i < STEPS; i++) {
+        const double g = (i + 0.5) * STEP / (double)level->scale + (double)level->low;
+        double sum = 0;
+        for (int c = 0; c < C1; c++) {
+            const double x = (double)p->conv_weight[1][c] * g + (double)p->conv_bias[1][c];
+            sum += weight[c] * pow(2 - x * x, 2) * exp(-x * x);
+        }
+        to[i + 1] = to[i] + sum * exp(-8 * fabs(g) / (double)level->limit);
+    }
+}
+
+/* Sets the intervals: up to three widths of 2^bits, LINES in all, narrow where the functions bend
+ * most. Of all that there can be, those with the least error. */
+static void set_intervals(attune_fixed_level *level, const attune_parameters *p)
+{
+    double bends[STEPS + 1], least = INFINITY;
+    sum_bends(bends, level, p);
+    for (int i = 0; i < WIDTHS * WIDTHS * WIDTHS; i++) {
+        const int b[3] = {NARROW + i % WIDTHS, NARROW + i / WIDTHS % WIDTHS,
+                          NARROW + i / WIDTHS / WIDTHS};
+        if (b[0] > b[1] || b[1] > b[2]) {
+            continue;
+        }
+        for (int j = 0; j <= 32768 && j >> b[0] <= LINES; j += 1 << b[1]) {
+            for (int k = (j + (1 << b[2]) - 1) >> b[2] << b[2]; k <= 32768; k += 1 << b[2]) {
+                const int lines[2] = {j >> b[0], (j >> b[0]) + ((k - j) >> b[1])};
+                const double error = ldexp(bends[j / STEP], 4 * b[0]) +
+                                     ldexp(bends[k / STEP] - bends[j / STEP], 4 * b[1]) +
+                                     ldexp(bends[STEPS] - bends[k / STEP], 4 * b[2]);
+                if (lines[1] + ((32768 - k) >> b[2]) <= LINES && error < least) {
+                    least = error;
+                    for (int w = 0; w < ATTUNE_FIXED_WIDTHS; w++) {
+                        const int first = w == 0 ? 0 : w == 1 ? j : k;
+                        level->bits[w] = (uint16_t)b[w];
+                        level->first[w] = (uint16_t)(first < 32768 ? first : 32767);
+                        level->base[w] = (uint16_t)((w == 0 ? 0 : lines[w - 1]) - (first >> b[w]));
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -155,12 +202,12 @@ static void pack_depth(attune_fixed_level *level, int c, const float *weight, do
 }
 
 static void pack_level(attune_fixed_level *level, const attune_parameters *p, double limit,
-                       int loudness, int32_t (*mix)[C1 / 2], double mix_unit)
+                       int32_t (*mix)[C1 / 2], double mix_unit)
 {
     level->limit = (float)limit;
     level->low = (float)-fmin(0.17, limit);
     level->scale = (float)(32767 / (limit - (double)level->low));
-    set_intervals(level, loudness);
+    set_intervals(level, p);
     double unit[C1], largest = 0;
     for (int c = 0; c < C1; c++) {
         double bounds[2], up = (double)p->conv_bias[2][c], down = up;
@@ -174,7 +221,11 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
         }
         largest = fmax(largest, fmax(up, -down));
     }
-    const double d = fmax(power_above(largest / D_MOST), 0x1p-13), y = d * mix_unit * 65536;
+    double d = fmax(largest / D_MOST, 0x1p-13);
+    for (int o = 0; o < C2; o++) {
+        d = fmax(d, fabs((double)p->conv_bias[3][o]) / (BIAS_MOST * mix_unit));
+    }
+    const double y = d * mix_unit * 65536;
     level->d = (float)d;
     for (int c = 0; c < C1; c++) {
         pack_depth(level, c, p->conv_weight[2] + 5 * c, (double)p->conv_bias[2][c], unit[c], d);
@@ -193,6 +244,7 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
             }
         }
         level->mix_bias[o] = (int32_t)bias;
+        level->linear_bias[o] = 0.5f * p->conv_bias[3][o];
     }
 }
 
@@ -213,10 +265,9 @@ void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
             up += fmax(w, 0);
             down += fmax(-w, 0);
         }
-        t->linear_bias[o] = p->conv_bias[3][o];
         sum = fmax(sum, fmax(up, down));
     }
-    const double mix_unit = power_above(fmax(sum / WEIGHTS_MOST, largest / WEIGHT_MOST));
+    const double mix_unit = fmax(sum / WEIGHTS_MOST, largest / WEIGHT_MOST);
     for (int o = 0; o < C2; o++) {
         for (int c = 0; c < C1; c += 2) {
             t->mix[o][c / 2] = pair(lrint((double)t->linear[c][o] / mix_unit),
@@ -224,6 +275,6 @@ void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
         }
     }
     for (int l = 0; l < ATTUNE_FIXED_LEVELS; l++) {
-        pack_level(&t->level[l], p, limit / (1 << plan[l].shift), l, t->mix, mix_unit);
+        pack_level(&t->level[l], p, limit / (1 << falls[l]), t->mix, mix_unit);
     }
 }

@@ -82,6 +82,59 @@ Test(golden, published_model_on_real_files_fast, .timeout = 240)
     check_files("fast", 5e-4);
 }
 
+/* Opens an engine with the built-in model. */
+static attune_engine *open_default(attune_model *model, const char *precision)
+{
+    attune_engine *engine = NULL;
+    attune_engine_options options;
+    attune_engine_options_default(&options);
+    options.precision = precision;
+    cr_assert_eq(attune_engine_open(&engine, model, &options), ATTUNE_OK, "%s",
+                 attune_last_error());
+    return engine;
+}
+
+/* Half of what precision fast promises. */
+Test(golden, built_in_model_fast, .timeout = 240)
+{
+    char *folder = shared_path("audio");
+    struct dirent **entries = NULL;
+    attune_model *model = NULL;
+    if (!attune_model_has_default()) {
+        skip_test("no model is built in");
+    }
+    cr_assert_eq(attune_model_open_default(&model), ATTUNE_OK);
+    attune_engine *engines[2] = {open_default(model, "exact"), open_default(model, "fast")};
+    double worst = 0;
+    int compared = 0;
+    const int found = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < found; i++) {
+        char path[4096];
+        attune_track track;
+        float of[2][E];
+        snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
+        for (int k = 0; k < 2; k++) {
+            cr_assert_eq(attune_engine_embed_file(engines[k], path, NULL, &track, of[k]),
+                         ATTUNE_OK);
+        }
+        const bool embedded = attune_track_has_embedding(track.status);
+        for (int e = 0; embedded && e < E; e++) {
+            const double error = fabs((double)of[0][e] - (double)of[1][e]);
+            cr_assert(error < 2.5e-4, "%s component %d differs by %g", path, e, error);
+            worst = fmax(worst, error);
+        }
+        compared += embedded;
+        free(entries[i]);
+    }
+    cr_assert_geq(compared, 30);
+    printf("%d files, largest difference %.3g\n", compared, worst);
+    free(entries);
+    free(folder);
+    attune_engine_close(engines[0]);
+    attune_engine_close(engines[1]);
+    attune_model_close(model);
+}
+
 /* Embeds a file by the exact network from samples of either kind; false when it has none. */
 static bool embed_samples(attune_engine *engine, const char *path, bool fast, float *embedding)
 {

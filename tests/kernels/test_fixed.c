@@ -175,6 +175,24 @@ Test(fixed, vnni_changes_no_bit)
     attune_model_close(model);
 }
 
+/* What this build ships has to gain from precision fast. */
+Test(fixed, built_in_model_fits)
+{
+    attune_model *model = NULL;
+    if (!attune_model_has_default() || !attune_fixed_named("avx512")) {
+        skip_test("no model is built in, or this machine has not the instruction set");
+    }
+    cr_assert_eq(attune_model_open_default(&model), ATTUNE_OK);
+    setup b;
+    open_fixed(&b, "avx512", model);
+    cr_assert_not_null(b.fixed.kernels);
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        check_signal(&b, model, i);
+    }
+    close_fixed(&b);
+    attune_model_close(model);
+}
+
 /* Rows of states times a GRU layer's matrix in fixed point, in any number together: the bits that a
  * row has alone, and no further from the exact sum than the units' halves allow. */
 static void check_products(const char *name)
