@@ -151,7 +151,8 @@ static void calibrate(void)
         return returned;                                                                           \
     }
 
-WRAP(READ, ssize_t, read, (int file, void *to, size_t count), file, to, count)
+WRAP(READ, ssize_t, pread, (int file, void *to, size_t count, off_t offset), file, to, count,
+     offset)
 WRAP(DEMUX, int, av_read_frame, (AVFormatContext * format, AVPacket *packet), format, packet)
 WRAP(DECODE, int, avcodec_send_packet, (AVCodecContext * decoder, const AVPacket *packet), decoder,
      packet)
