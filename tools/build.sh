@@ -16,12 +16,12 @@ present() {
     esac
 }
 
-# need GROUP...: installs the packages of the base list and of these groups that are missing.
+# need GROUP...: installs the packages of these groups that are missing; those without a group are `build`.
 need() {
     local package sign group missing=()
     while read -r package sign group; do
         case $package in '' | '#'*) continue ;; esac
-        [ -z "$group" ] || [[ " $* " == *" $group "* ]] || continue
+        [[ " $* " == *" ${group:-build} "* ]] || continue
         present "$sign" || missing+=("$package")
     done <"$root/tools/packages"
     [ ${#missing[@]} -gt 0 ] || return 0

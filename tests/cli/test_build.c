@@ -2,6 +2,8 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,4 +38,37 @@ Test(build, a_folder_configured_by_hand_keeps_its_generator)
                                  name ? name : "Ninja"),
                      0);
     }
+}
+
+/* Calls a function of build.sh, with stubs in the place of programs. */
+static void expect_call(int code, const char *call, const char *printed)
+{
+    const int ended = run_command(
+        "PATH=$PWD/stubs:$PATH bash -euo pipefail -c '. tools/build.sh; %s' >out 2>&1", call);
+    char *out = read_file("out", NULL);
+    cr_assert_eq(ended, code, "%s: exit %d, not %d: %s", call, ended, code, out);
+    cr_assert(strstr(out, printed), "%s: no \"%s\" in %s", call, printed, out);
+    free(out);
+}
+
+static void write_stub(const char *name, const char *text)
+{
+    cr_assert_eq(run_command("mkdir -p stubs"), 0);
+    char path[64];
+    snprintf(path, sizeof(path), "stubs/%s", name);
+    write_file(path, text, strlen(text));
+    cr_assert_eq(run_command("chmod +x %s", path), 0);
+}
+
+/* Who fetches a file needs no compiler. */
+Test(build, only_the_groups_asked_for_are_installed)
+{
+    static const char packages[] = "# a list\nbase no-such-command\ntool cat fetch\n";
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir tools && cp '%s/build.sh' tools", TOOLS), 0);
+    write_file("tools/packages", packages, strlen(packages));
+    write_stub("apt-get", "#!/bin/sh\necho \"$@\" >&2; exit 1\n");
+    write_stub("sudo", "#!/bin/sh\n\"$@\"\n");
+    expect_call(0, "need fetch", "");
+    expect_call(78, "need fetch build", "installing base\n");
 }
