@@ -72,3 +72,33 @@ Test(build, only_the_groups_asked_for_are_installed)
     expect_call(0, "need fetch", "");
     expect_call(78, "need fetch build", "installing base\n");
 }
+
+/* An environment that was left half made is made again; what cannot be had is said. */
+Test(build, python_with_takes_what_is_there_or_installs_it)
+{
+    static const char python[] = "#!/bin/sh\n"
+                                 "case $1$2 in\n"
+                                 "-cimport\\ ensurepip) ;;\n"
+                                 "-mvenv) [ ! -e refuse ] || { echo no room; exit 1; }\n"
+                                 "  mkdir -p $3/bin; ln -sf $PWD/pip $3/bin/pip ;;\n"
+                                 "*) [ -e has ] ;;\n"
+                                 "esac\n";
+    static const char pip[] = "#!/bin/sh\necho \"$@\" >>installed; [ ! -e offline ] || "
+                              "{ echo no network; exit 1; }\n";
+    static const char call[] = "python_with venv \"one two\" first second; echo took $python";
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p tools venv/bin && cp '%s/build.sh' tools", TOOLS), 0);
+    write_stub("python3", python);
+    write_file("pip", pip, strlen(pip));
+    cr_assert_eq(run_command("chmod +x pip && ln -s ../../stubs/python3 venv/bin/python"), 0);
+    cr_assert_eq(run_command("touch refuse"), 0);
+    expect_call(78, call, "cannot make an environment in venv:\nno room\n");
+    cr_assert_eq(run_command("rm refuse && touch offline"), 0);
+    expect_call(74, call, "pip cannot install one two in venv:\nno network\n");
+    cr_assert_eq(run_command("rm offline installed"), 0);
+    expect_call(0, call, "took venv/bin/python\n");
+    cr_assert_eq(run_command("echo install --quiet first second | cmp - installed"), 0);
+    cr_assert_eq(run_command("rm installed && touch has"), 0);
+    expect_call(0, call, "took python3\n");
+    cr_assert_eq(run_command("test ! -e installed"), 0);
+}
