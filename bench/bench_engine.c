@@ -14,6 +14,7 @@
  * bench/peers/torch_peer.py and bench_kernels, run beside this by gpu_check.sh. */
 #include "bench/bench.h"
 #include "kernels/batch.h"
+#include "status/machine.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -295,7 +296,7 @@ static void finish_tracks(bench *b)
  * handed out anew. */
 static outcome run(bench *b, const workload *w, uint32_t tracks, double limit, bool is_copied)
 {
-    const double start = bench_seconds(), busy = b->kernels->busy_seconds(b->context);
+    const double start = attune_seconds(), busy = b->kernels->busy_seconds(b->context);
     outcome o = {0};
     b->lengths = 1;
     while (b->left > 0 || (o.tracks < tracks && !o.is_cut)) {
@@ -307,11 +308,11 @@ static outcome run(bench *b, const workload *w, uint32_t tracks, double limit, b
             run_sequence(b);
             finish_tracks(b);
         }
-        o.is_cut = o.is_cut || bench_seconds() - start > limit;
+        o.is_cut = o.is_cut || attune_seconds() - start > limit;
     }
     run_sequence(b);
     finish_tracks(b);
-    o.seconds = bench_seconds() - start;
+    o.seconds = attune_seconds() - start;
     o.busy = b->kernels->busy_seconds(b->context) - busy;
     return o;
 }
