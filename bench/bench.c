@@ -1,23 +1,15 @@
 /* bench.c - what the benchmarks share. */
 #include "bench/bench.h"
 
-#include <stdlib.h>
-#include <time.h>
+#include "model/random.h"
 
-/* splitmix64 */
-static uint64_t next_bits(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
+#include <stdlib.h>
 
 void bench_noise(float *out, size_t count)
 {
-    uint64_t state = 1;
+    attune_random random = {.state = 1};
     for (size_t i = 0; i < count; i++) {
-        out[i] = (float)(next_bits(&state) >> 40) * 0x1p-24f - 0.5f;
+        out[i] = (float)(attune_random_bits(&random) >> 40) * 0x1p-24f - 0.5f;
     }
 }
 
@@ -51,13 +43,6 @@ attune_model *bench_model(const char *path)
         }
     }
     return model;
-}
-
-double bench_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static int compare(const void *a, const void *b)

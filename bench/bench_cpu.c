@@ -10,6 +10,7 @@
 #include "bench/bench.h"
 #include "bench/bench_peak.h"
 #include "kernels/kernels.h"
+#include "status/machine.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,12 +49,12 @@ static double measure_frontend(const attune_kernels *kernels, void *context,
                                const attune_network *n, const float *pcm, float *features, int F)
 {
     const int chunk = ATTUNE_FRAMES_PER_CALL;
-    const double start = bench_seconds();
+    const double start = attune_seconds();
     for (int f = 0; f < F; f += chunk) {
         kernels->frontend(context, features + (size_t)f * n->features,
                           pcm + (size_t)f * n->frame_size, F - f < chunk ? F - f : chunk);
     }
-    return bench_seconds() - start;
+    return attune_seconds() - start;
 }
 
 /* Seconds per track of the sequence stage for `count` tracks of F frames. */
@@ -62,7 +63,7 @@ static double measure_sequence(const attune_kernels *kernels, void *context, con
 {
     attune_segment segments[ATTUNE_SLOTS];
     float embedding[1024];
-    const double start = bench_seconds();
+    const double start = attune_seconds();
     for (uint32_t i = 0; i < count; i++) {
         segments[i] = (attune_segment){.slot = i, .count = (uint32_t)F};
         kernels->begin(context, i);
@@ -71,7 +72,7 @@ static double measure_sequence(const attune_kernels *kernels, void *context, con
     for (uint32_t i = 0; i < count; i++) {
         kernels->finish(context, embedding, i);
     }
-    return (bench_seconds() - start) / count;
+    return (attune_seconds() - start) / count;
 }
 
 static void print_timing(timing *t, double floor_ms)

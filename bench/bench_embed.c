@@ -7,13 +7,13 @@
  * temporary folder. */
 #include "attune/attune.h"
 #include "bench/bench.h"
+#include "status/machine.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { TURNS = 3, WORKERS_MAX = 256, CHUNK = 1 << 16 };
 
@@ -56,7 +56,7 @@ static double decode_all(const attune_scan *scan, int workers, double *hours)
     decoding d = {.scan = scan};
     pthread_t threads[WORKERS_MAX];
     int started = 0;
-    const double start = bench_seconds();
+    const double start = attune_seconds();
     while (started < workers && pthread_create(&threads[started], NULL, decode_files, &d) == 0) {
         started++;
     }
@@ -64,7 +64,7 @@ static double decode_all(const attune_scan *scan, int workers, double *hours)
         pthread_join(threads[i], NULL);
     }
     *hours = (double)atomic_load(&d.samples) / 22050 / 3600;
-    return started == workers && !atomic_load(&d.failed) ? bench_seconds() - start : -1;
+    return started == workers && !atomic_load(&d.failed) ? attune_seconds() - start : -1;
 }
 
 static int measure(attune_job_options *job)
@@ -86,30 +86,15 @@ static int measure(attune_job_options *job)
 
 int main(int argc, char **argv)
 {
-    attune_job_options job;
-    char folder[] = "/tmp/bench_embed-XXXXXX", output[64];
+    bench_job job;
     if (argc < 5 || atoi(argv[3]) < 1 || atoi(argv[3]) > WORKERS_MAX) {
         fprintf(stderr, "usage: bench_embed MODEL.onnx DEVICE WORKERS INPUT...\n");
         return 64;
     }
-    attune_model *model = bench_model(argv[1]);
-    attune_scan *scan = bench_scan(argv + 4, argc - 4);
-    if (!mkdtemp(folder)) {
-        perror(folder);
-        return 73;
-    }
-    snprintf(output, sizeof(output), "%s/out.h5", folder);
-    attune_job_options_default(&job);
-    job.model = model;
-    job.scan = scan;
-    job.engine.device = argv[2];
-    job.workers = atoi(argv[3]);
-    job.output = output;
-    job.force = true; /* a second turn would find everything done */
-    const int code = measure(&job);
-    unlink(output);
-    rmdir(folder);
-    attune_scan_free(scan);
-    attune_model_close(model);
+    bench_job_open(&job, argv[1], argv + 4, argc - 4);
+    job.options.engine.device = argv[2];
+    job.options.workers = atoi(argv[3]);
+    const int code = measure(&job.options);
+    bench_job_close(&job);
     return code;
 }

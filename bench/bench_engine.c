@@ -14,6 +14,7 @@
  * bench/peers/torch_peer.py and bench_kernels, run beside this by gpu_check.sh. */
 #include "bench/bench.h"
 #include "kernels/batch.h"
+#include "status/machine.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -69,8 +70,8 @@ typedef struct bench {
     /* the tracks under way */
     attune_segment *segments;
     uint32_t segment_count;
-    uint32_t *slots; /* begun since the last finish, in order: slot i is the i-th */
-    uint32_t slot_count, begun;
+    uint32_t *slots; /* (SLOTS): 0, 1, 2 ... as they are handed out */
+    uint32_t slot_count, begun, finished;
     uint32_t *start;
     float *embeddings;
     uint64_t lengths; /* state of the generator of lengths */
@@ -184,10 +185,10 @@ static uint32_t next_length(bench *b, const workload *w)
 }
 
 /* Every component finite, every embedding of length 1. */
-static void check_embeddings(const bench *b)
+static void check_embeddings(const bench *b, uint32_t count)
 {
     const size_t E = (size_t)b->network->embedding;
-    for (uint32_t i = 0; i < b->slot_count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         double square = 0;
         for (size_t e = 0; e < E; e++) {
             const double x = (double)b->embeddings[i * E + e];
@@ -280,38 +281,41 @@ static void run_sequence(bench *b)
     }
 }
 
+/* Embeddings of the tracks that have ended since the last time. */
 static void finish_tracks(bench *b)
 {
-    if (b->slot_count > 0) {
-        check(b->kernels->finish(b->context, b->embeddings, b->slots, b->slot_count));
-        check_embeddings(b);
+    const uint32_t ended = b->left > 0 ? b->slot_count - 1 : b->slot_count;
+    if (ended > b->finished) {
+        const uint32_t count = ended - b->finished;
+        check(b->kernels->finish(b->context, b->embeddings, b->slots + b->finished, count));
+        check_embeddings(b, count);
     }
-    b->slot_count = b->begun = 0;
+    b->finished = ended;
+    if (ended == SLOTS) { /* all are free again */
+        b->slot_count = b->begun = b->finished = 0;
+    }
 }
 
 /* Embeds `tracks` tracks. Frames fill the PCM buffers by turns; a feature buffer takes several of
- * them. A track that lies across two feature buffers comes in two segments of the same slot. Slots
- * are handed out in order; when all are taken and no track is under way, they are finished and
- * handed out anew. */
+ * them. A track that lies across two feature buffers comes in two segments of the same slot. After
+ * each, the tracks that have ended are finished, as the engine does after every batch. Slots are
+ * handed out in order, and anew when all were taken and their tracks have ended. */
 static outcome run(bench *b, const workload *w, uint32_t tracks, double limit, bool is_copied)
 {
-    const double start = bench_seconds(), busy = b->kernels->busy_seconds(b->context);
+    const double start = attune_seconds(), busy = b->kernels->busy_seconds(b->context);
     outcome o = {0};
     b->lengths = 1;
     while (b->left > 0 || (o.tracks < tracks && !o.is_cut)) {
         const uint32_t F = run_frontend(b, w, &o, tracks, is_copied);
         if (F == 0 || b->row + PCM_FRAMES > FEATURE_ROWS || b->segment_count == SEGMENTS) {
             run_sequence(b);
-        }
-        if (b->left == 0 && b->slot_count == SLOTS) {
-            run_sequence(b);
             finish_tracks(b);
         }
-        o.is_cut = o.is_cut || bench_seconds() - start > limit;
+        o.is_cut = o.is_cut || attune_seconds() - start > limit;
     }
     run_sequence(b);
     finish_tracks(b);
-    o.seconds = bench_seconds() - start;
+    o.seconds = attune_seconds() - start;
     o.busy = b->kernels->busy_seconds(b->context) - busy;
     return o;
 }

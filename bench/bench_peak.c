@@ -5,6 +5,7 @@
 #include "bench/bench.h"
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/simd.h"
+#include "status/machine.h"
 
 enum { REPEATS = 7 };
 
@@ -20,13 +21,13 @@ static double peak_fma(void)
             sum[c] = broadcast((float)c);
         }
         const vf a = broadcast(0.999f), b = broadcast(1e-3f);
-        const double start = bench_seconds();
+        const double start = attune_seconds();
         for (int i = 0; i < STEPS; i++) {
             for (int c = 0; c < CHAINS; c++) {
                 sum[c] = fma_v(sum[c], a, b);
             }
         }
-        const double seconds = bench_seconds() - start;
+        const double seconds = attune_seconds() - start;
         vf all = broadcast(0);
         for (int c = 0; c < CHAINS; c++) {
             all += sum[c];
@@ -48,7 +49,7 @@ static double peak_gelu(void)
         in[i] = (float)i / COUNT * 8 - 4;
     }
     for (int repeat = 0; repeat < REPEATS; repeat++) {
-        const double start = bench_seconds();
+        const double start = attune_seconds();
         for (int s = 0; s < STEPS; s++) {
             for (int i = 0; i < COUNT; i += TOGETHER * W) {
                 vf x[TOGETHER];
@@ -58,7 +59,7 @@ static double peak_gelu(void)
             }
             __asm__ volatile("" : : "r"(out) : "memory");
         }
-        const double rate = (double)STEPS * COUNT / (bench_seconds() - start);
+        const double rate = (double)STEPS * COUNT / (attune_seconds() - start);
         best = rate > best ? rate : best;
     }
     return best;

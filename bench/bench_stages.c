@@ -18,6 +18,7 @@
 #include "audio/resample.h"
 #include "bench/bench.h"
 #include "engine/track_done.h"
+#include "status/machine.h"
 #include "store/rows.h"
 
 #include <errno.h>
@@ -151,7 +152,8 @@ static void calibrate(void)
         return returned;                                                                           \
     }
 
-WRAP(READ, ssize_t, read, (int file, void *to, size_t count), file, to, count)
+WRAP(READ, ssize_t, pread, (int file, void *to, size_t count, off_t offset), file, to, count,
+     offset)
 WRAP(DEMUX, int, av_read_frame, (AVFormatContext * format, AVPacket *packet), format, packet)
 WRAP(DECODE, int, avcodec_send_packet, (AVCodecContext * decoder, const AVPacket *packet), decoder,
      packet)
@@ -216,13 +218,13 @@ typedef struct worker {
 static void *work(void *argument)
 {
     worker w = *(worker *)argument;
-    const double start = bench_seconds();
+    const double start = attune_seconds();
     free(argument);
     own.clock = worker_clock;
     enter(OTHER);
     void *result = w.work(w.argument);
     leave();
-    own.seconds[BLOCKED] = bench_seconds() - start;
+    own.seconds[BLOCKED] = attune_seconds() - start;
     for (int s = 0; s < BLOCKED; s++) {
         own.seconds[BLOCKED] -= own.seconds[s];
     }
@@ -276,11 +278,11 @@ static attune_status run(account *a, attune_job_options *job, int workers)
     job->workers = workers;
     own = (timer){.clock = CLOCK_MONOTONIC};
     memset(workers_seconds, 0, sizeof(workers_seconds));
-    const double start = bench_seconds(), processor = processor_seconds();
+    const double start = attune_seconds(), processor = processor_seconds();
     enter(RUN);
     const attune_status status = attune_job_run(job, &progress);
     leave();
-    *a = (account){.wall = bench_seconds() - start,
+    *a = (account){.wall = attune_seconds() - start,
                    .processor = processor_seconds() - processor,
                    .hours = progress.audio_seconds / 3600};
     memcpy(a->seconds, workers_seconds, sizeof(a->seconds));
@@ -348,8 +350,7 @@ static int measure(attune_job_options *job, int workers)
 
 int main(int argc, char **argv)
 {
-    attune_job_options job;
-    char folder[] = "/tmp/bench_stages-XXXXXX", output[64];
+    bench_job job;
     if (argc > 1 && strcmp(argv[1], "-p") == 0) {
         worker_clock = CLOCK_THREAD_CPUTIME_ID;
         argv++;
@@ -359,24 +360,10 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bench_stages [-p] MODEL.onnx WORKERS INPUT...\n");
         return 64;
     }
-    attune_model *model = bench_model(argv[1]);
-    attune_scan *scan = bench_scan(argv + 3, argc - 3);
-    if (!mkdtemp(folder)) {
-        perror(folder);
-        return 73;
-    }
-    snprintf(output, sizeof(output), "%s/out.h5", folder);
-    attune_job_options_default(&job);
-    job.model = model;
-    job.scan = scan;
-    job.engine.device = "cpu";
-    job.output = output;
-    job.force = true; /* a second turn would find everything done */
+    bench_job_open(&job, argv[1], argv + 3, argc - 3);
+    job.options.engine.device = "cpu";
     calibrate();
-    const int code = measure(&job, atoi(argv[2]));
-    unlink(output);
-    rmdir(folder);
-    attune_scan_free(scan);
-    attune_model_close(model);
+    const int code = measure(&job.options, atoi(argv[2]));
+    bench_job_close(&job);
     return code;
 }

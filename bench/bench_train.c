@@ -8,6 +8,7 @@
  * DEVICE is cpu, cuda or cuda:N. A step begins with clips and parameters in the host's memory and
  * ends with embeddings and gradients there. */
 #include "bench/bench.h"
+#include "status/machine.h"
 #include "train/device.h"
 
 #include <stdlib.h>
@@ -94,13 +95,13 @@ static void step(bench *b, double *forward, double *backward, uint64_t seed)
                                              (size_t)SECONDS * b->trainable.network.sample_rate,
                                          .groups = GROUPS,
                                          .seed = seed};
-    const double start = bench_seconds();
+    const double start = attune_seconds();
     die(b->kernels->forward(b->context, b->embeddings, b->statistics, b->parameters, &batch));
-    const double middle = bench_seconds();
+    const double middle = attune_seconds();
     die(b->kernels->backward(b->context, b->gradients, b->embedding_gradients, b->parameters,
                              &batch));
     *forward = middle - start;
-    *backward = bench_seconds() - middle;
+    *backward = attune_seconds() - middle;
 }
 
 static void measure(int threads, bool frozen)

@@ -3,6 +3,7 @@
  * groups. */
 #include "bench/bench.h"
 #include "kernels/cpu/train_frontend.h"
+#include "status/machine.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,12 +50,12 @@ static int measure(const attune_train_frontend *frontend, const attune_trainable
     }
     double forward = 1e9, backward = 1e9;
     for (int r = 0; r < REPEATS; r++) {
-        const double start = bench_seconds();
+        const double start = attune_seconds();
         frontend->forward(context, features, statistics, parameters, frames, F, 0);
-        const double middle = bench_seconds();
+        const double middle = attune_seconds();
         frontend->backward(context, gradients, feature_gradients, parameters, frames, F, 0);
         forward = least(forward, middle - start);
-        backward = least(backward, bench_seconds() - middle);
+        backward = least(backward, attune_seconds() - middle);
     }
     printf("%-20s %-9s %9.0f %9.0f\n", attune_architecture_name(trainable->network.architecture),
            isa, forward * 1e9 / F, backward * 1e9 / F);

@@ -1,4 +1,4 @@
-# build.sh - sourced by tools/attune, tools/test and .ci/run: install what is missing, build what has changed.
+# build.sh - sourced by the scripts of tools, tests, bench and .ci: install what is missing, build what has changed.
 # Says what it does only when there is something to do.
 
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
@@ -16,12 +16,12 @@ present() {
     esac
 }
 
-# need GROUP...: installs the packages of the base list and of these groups that are missing.
+# need GROUP...: installs the packages of these groups that are missing; those without a group are `build`.
 need() {
     local package sign group missing=()
     while read -r package sign group; do
         case $package in '' | '#'*) continue ;; esac
-        [ -z "$group" ] || [[ " $* " == *" $group "* ]] || continue
+        [[ " $* " == *" ${group:-build} "* ]] || continue
         present "$sign" || missing+=("$package")
     done <"$root/tools/packages"
     [ ${#missing[@]} -gt 0 ] || return 0
@@ -77,4 +77,32 @@ build() {
     fi
     rm -f "$log"
     exec {lock}>&-
+}
+
+# python_with VENV MODULES PACKAGE...: sets `python` to the first python3 that has the modules, words of MODULES: the one
+# on PATH, or that of VENV, where pip installs the packages (and takes its options) from PyPI if neither has them.
+python_with() {
+    local venv=$1 modules=$2 log
+    local has='import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, sys.argv[1].split())))'
+    shift 2
+    for python in python3 "$venv/bin/python"; do
+        ! "$python" -c "$has" "$modules" 2>/dev/null || return 0
+    done
+    python3 -c 'import ensurepip' 2>/dev/null || need python
+    say "attune: installing $modules in $venv (once)"
+    log=$(mktemp)
+    # One that was left half made has a python and no pip.
+    if [ ! -x "$venv/bin/pip" ] && ! python3 -m venv "$venv" >"$log" 2>&1; then
+        say "attune: python3 cannot make an environment in $venv:"
+        tail -n 5 "$log" >&2
+        rm -f "$log"
+        exit 78
+    fi
+    if ! "$venv/bin/pip" install --quiet "$@" >"$log" 2>&1; then
+        say "attune: pip cannot install $modules in $venv:"
+        tail -n 5 "$log" >&2
+        rm -f "$log"
+        exit 74
+    fi
+    rm -f "$log"
 }

@@ -13,19 +13,10 @@
  * frames/s, 70 hours of audio a second. Weights (164 KB) come from L2 and L1 16 times a frame, 2.6
  * MB: at 5.5 TB/s from L2 alone, 2.1 M frames/s.
  * Measured: not yet run on a GPU; proven in emulation only (tests/emulate). */
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/frontend_gru.cuh"
 
 namespace
 {
-
-enum {
-    C1 = 64,
-    C2 = 128,
-    K1 = 7,
-    K2 = 5,
-    TILE = 16,                 /* positions; N/8 is a multiple of 32 */
-    ROWS = 2 * (TILE - 1) + K2 /* of m, that a tile's windows cover */
-};
 
 /* m at `row` for one channel; rows outside the frame are the second convolution's padding. */
 template <typename Sample>
@@ -49,29 +40,6 @@ __device__ float first_block(const Sample *x, const float weight[K1], float bias
     return fmaxf(fmaxf(even, odd), 0.0f);
 }
 
-/* Sums of outputs at a tile's positions: over taps, then channels. */
-__device__ __forceinline__ void second_block(float sum[TILE], const float4 m[ROWS][C1 / 4],
-                                             const float *__restrict__ weight, float bias)
-{
-    for (int p = 0; p < TILE; p++) {
-        sum[p] = bias;
-    }
-    for (int k = 0; k < K2; k++) {
-        for (int c = 0; c < C1 / 4; c++) {
-            const float *w = weight + (k * C1 + 4 * c) * C2;
-            const float w0 = w[0], w1 = w[C2], w2 = w[2 * C2], w3 = w[3 * C2];
-#pragma unroll
-            for (int p = 0; p < TILE; p++) {
-                const float4 v = m[2 * p + k][c];
-                sum[p] = fmaf(w0, v.x, sum[p]);
-                sum[p] = fmaf(w1, v.y, sum[p]);
-                sum[p] = fmaf(w2, v.z, sum[p]);
-                sum[p] = fmaf(w3, v.w, sum[p]);
-            }
-        }
-    }
-}
-
 template <typename Sample>
 __global__ void __launch_bounds__(C2)
     frontend_gru(float *__restrict__ features, const Sample *__restrict__ pcm,
@@ -93,7 +61,7 @@ __global__ void __launch_bounds__(C2)
         }
         __syncthreads();
         float sum[TILE], part = 0;
-        second_block(sum, m, conv2 + output, conv2_bias[output]);
+        convolve(sum, m, conv2 + output, conv2_bias[output]);
         for (int p = 0; p < TILE; p++) {
             part += fmaxf(sum[p], 0.0f);
         }

@@ -14,22 +14,17 @@
  * way back; 132 · 128 of them a cycle at 1.755 GHz: 630,000 frames/s, a step of 36 clips of 15 s in
  * 9.2 ms.
  * Measured: not yet run on a GPU; proven in emulation only (tests/emulate). */
+#include "kernels/cuda/frontend_gru.cuh"
 #include "kernels/cuda/train_frontend.cuh"
 
 namespace
 {
 
 enum {
-    C1 = 64,
-    C2 = 128,
-    K1 = 7,
-    K2 = 5,
-    MAPS = C2 * C1,             /* weights of a tap */
-    WEIGHTS2 = K2 * MAPS,       /* of the second convolution */
-    TILE = 16,                  /* positions of y2; N/8 is a multiple of 32 */
-    ROWS = 2 * (TILE - 1) + K2, /* of m, that a tile's windows cover */
-    PARTS = 4,                  /* of a frame's positions: threads of one channel of layer 1 */
-    THREADS = PARTS * C1,       /* */
+    MAPS = C2 * C1,       /* weights of a tap */
+    WEIGHTS2 = K2 * MAPS, /* of the second convolution */
+    PARTS = 4,            /* of a frame's positions: threads of one channel of layer 1 */
+    THREADS = PARTS * C1,
     RUNS =
         26, /* of frames, at most, for dw2: with 5 taps, as many blocks as an H200 runs at once */
     DEEP = 32,     /* positions of dw2's products in shared memory */
@@ -154,30 +149,6 @@ __global__ void __launch_bounds__(THREADS) arrange(gru_pass p)
     p.w2_back[(k * C2 + d) * C1 + c] = w;
 }
 
-/* y2 of output threadIdx.x at a tile's positions: over taps, then channels. */
-__device__ __forceinline__ void convolve(float y2[TILE], const float4 m[ROWS][C1 / 4],
-                                         const float *__restrict__ w2, float bias)
-{
-#pragma unroll
-    for (int i = 0; i < TILE; i++) {
-        y2[i] = bias;
-    }
-    for (int k = 0; k < K2; k++) {
-        for (int c = 0; c < C1 / 4; c++) {
-            const float *w = w2 + (k * C1 + 4 * c) * C2 + threadIdx.x;
-            const float w0 = w[0], w1 = w[C2], w_2 = w[2 * C2], w3 = w[3 * C2];
-#pragma unroll
-            for (int i = 0; i < TILE; i++) {
-                const float4 v = m[2 * i + k][c];
-                y2[i] = fmaf(w0, v.x, y2[i]);
-                y2[i] = fmaf(w1, v.y, y2[i]);
-                y2[i] = fmaf(w_2, v.z, y2[i]);
-                y2[i] = fmaf(w3, v.w, y2[i]);
-            }
-        }
-    }
-}
-
 enum {
     MOMENTS,  /* y2, and sums (2, 128): its moments */
     FEATURES, /* of a frozen front end */
@@ -205,7 +176,7 @@ template <int PASS> __global__ void __launch_bounds__(C2) second(gru_pass p)
             reinterpret_cast<float *>(m[row])[c] = m_at(first, 2 * tile - K2 / 2 + row);
         }
         __syncthreads();
-        convolve(y2, m, p.w2, bias);
+        convolve(y2, m, p.w2 + output, bias);
         float part = 0;
         pivot = tile == 0 ? y2[0] : pivot;
 #pragma unroll

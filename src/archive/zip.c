@@ -16,6 +16,7 @@ enum {
     LOCATOR64 = 20,
     COMMENT_MAX = 65535,
     CHUNK = 64 * 1024,
+    WINDOW_MIN = 512, /* bytes of the directory: a record or a few */
 };
 
 static uint64_t get(const uint8_t *bytes, int count)
@@ -68,26 +69,37 @@ static bool read_end(attune_archive_walk *walk, const uint8_t *end, uint64_t at)
     return true;
 }
 
-bool attune_zip_open(attune_archive_walk *walk)
+/* Looks for the end record in the last `size` bytes, and reads it; false also without a reason,
+ * when it is not there. */
+static bool find_end(attune_archive_walk *walk, size_t size, bool *found)
 {
-    const size_t size = walk->size < END + COMMENT_MAX ? (size_t)walk->size : END + COMMENT_MAX;
     uint8_t *tail = malloc(size + 1);
-    bool found = false, good = false;
+    bool good = false;
     if (!tail) {
         return attune_archive_fail(walk, "does not fit in memory");
     }
     if (attune_archive_read(walk, tail, walk->size - size, size)) {
-        for (size_t i = size < END ? 0 : size - END + 1; i > 0 && !found; i--) {
+        for (size_t i = size < END ? 0 : size - END + 1; i > 0 && !*found; i--) {
             const uint8_t *end = tail + i - 1;
-            found = is_signature(end, "\5\6") && get(end + 20, 2) <= size - END - (i - 1);
-            good = found && read_end(walk, end, walk->size - size + i - 1);
-        }
-        if (!found) {
-            attune_archive_fail(walk, "is no zip archive, or cut short: it has no directory");
+            *found = is_signature(end, "\5\6") && get(end + 20, 2) <= size - END - (i - 1);
+            good = *found && read_end(walk, end, walk->size - size + i - 1);
         }
     }
     free(tail);
     return good;
+}
+
+bool attune_zip_open(attune_archive_walk *walk)
+{
+    const size_t most = walk->size < END + COMMENT_MAX ? (size_t)walk->size : END + COMMENT_MAX;
+    bool found = false;
+    bool good = walk->size >= END && find_end(walk, END, &found); /* mostly there is no comment */
+    if (!found && !walk->reason[0]) {
+        good = find_end(walk, most, &found);
+    }
+    return found || walk->reason[0]
+               ? good
+               : attune_archive_fail(walk, "is no zip archive, or cut short: it has no directory");
 }
 
 /* A date and time as DOS counts them, taken as UTC. */
@@ -152,7 +164,9 @@ static const char *judge(const attune_archive_entry *entry, uint64_t flags)
 }
 
 /* `size` bytes of the directory from `at` on, for there is a window on it: two reads an entry would
- * take longer than all the rest. NULL, and walk->reason, where the directory ends before. */
+ * take longer than all the rest. It begins small, for an entry that is sought by its position is
+ * all that is looked at, and doubles while a walk goes on. NULL, and walk->reason, where the
+ * directory ends before. */
 static const uint8_t *look(attune_archive_walk *walk, uint64_t at, size_t size)
 {
     if (at > walk->end || size > walk->end - at) {
@@ -161,7 +175,9 @@ static const uint8_t *look(attune_archive_walk *walk, uint64_t at, size_t size)
     }
     if (at < walk->window_at || at - walk->window_at > walk->window_size ||
         size > walk->window_size - (at - walk->window_at)) {
-        const size_t wanted = size > CHUNK ? size : CHUNK;
+        const size_t twice = 2 * walk->window_size;
+        const size_t window = twice < WINDOW_MIN ? WINDOW_MIN : twice < CHUNK ? twice : CHUNK;
+        const size_t wanted = size > window ? size : window;
         const size_t read = wanted < walk->end - at ? wanted : (size_t)(walk->end - at);
         if (read > walk->window_capacity) {
             free(walk->window);

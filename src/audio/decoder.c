@@ -125,10 +125,10 @@ static outcome hear(const attune_decoder *d, void *bytes, size_t size, double *w
     return HEARD;
 }
 
-static bool say(const attune_decoder *d, const void *bytes, size_t size)
+bool attune_decoder_say(int socket, const void *bytes, size_t size)
 {
     while (size > 0) {
-        const ssize_t sent = send(d->socket, bytes, size, MSG_NOSIGNAL);
+        const ssize_t sent = send(socket, bytes, size, MSG_NOSIGNAL);
         if (sent < 0 && errno != EINTR) {
             return false;
         }
@@ -285,8 +285,9 @@ static attune_status ask(attune_decoder *d, const attune_audio_place *place,
     d->decoded_seconds = d->waited_seconds = 0;
     d->samples = 0;
     const attune_status status = start(d);
-    if (status == ATTUNE_OK && say(d, &request, sizeof(request))) {
-        say(d, place->path, request.path_length); /* one that fails is found out by reading */
+    /* What cannot be sent is found out by reading. */
+    if (status == ATTUNE_OK && attune_decoder_say(d->socket, &request, sizeof(request))) {
+        attune_decoder_say(d->socket, place->path, request.path_length);
     }
     return status;
 }

@@ -20,18 +20,9 @@ enum { SOCKET = STDIN_FILENO, SAMPLES = 16384 };
 /* Seconds between answers at most, also while nothing is to be delivered, as before a clip. */
 static const double PULSE = 0.25;
 
-/* All or nothing. The other side's end is ours. */
 static bool say(const void *bytes, size_t size)
 {
-    while (size > 0) {
-        const ssize_t sent = send(SOCKET, bytes, size, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR) {
-            return false;
-        }
-        bytes = (const char *)bytes + (sent > 0 ? sent : 0);
-        size -= sent > 0 ? (size_t)sent : 0;
-    }
-    return true;
+    return attune_decoder_say(SOCKET, bytes, size);
 }
 
 static bool hear(void *bytes, size_t size)

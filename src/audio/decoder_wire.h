@@ -40,4 +40,7 @@ enum {
                            sizeof(attune_decoder_ending) * 100000
 };
 
+/* Sends all of it; false when the other side is gone. */
+bool attune_decoder_say(int socket, const void *bytes, size_t size);
+
 #endif

@@ -542,14 +542,6 @@ void attune_batch_engine_close(attune_batch_engine *e)
     free(e);
 }
 
-attune_status attune_batch_engine_status(attune_batch_engine *e)
-{
-    pthread_mutex_lock(&e->mutex);
-    attune_status status = e->status == ATTUNE_OK ? ATTUNE_OK : engine_failure(e);
-    pthread_mutex_unlock(&e->mutex);
-    return status;
-}
-
 uint32_t attune_batch_engine_load(attune_batch_engine *e)
 {
     pthread_mutex_lock(&e->mutex);

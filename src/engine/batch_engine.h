@@ -48,9 +48,6 @@ void attune_batch_track_end(attune_batch_track *track, attune_track_done done, v
 /* The track is given up. NULL-safe. */
 void attune_batch_track_abandon(attune_batch_track *track);
 
-/* The first failure of the device, ATTUNE_OK while there is none; its message in
- * attune_last_error(). */
-attune_status attune_batch_engine_status(attune_batch_engine *engine);
 /* Tracks begun and not done: what a scheduler balances. */
 uint32_t attune_batch_engine_load(attune_batch_engine *engine);
 attune_precision attune_batch_engine_precision(const attune_batch_engine *engine);

@@ -237,7 +237,7 @@ attune_status attune_embed_file(const attune_embed_device *device, const attune_
     return ATTUNE_OK;
 }
 
-/* What attune_engine_embed_file waits for. */
+/* What attune_engine_embed_place waits for. */
 typedef struct row {
     attune_status status;
     attune_track *track;
@@ -257,16 +257,23 @@ static void take_row(void *user, attune_status status, const attune_track *track
     }
 }
 
-attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
-                                       const attune_audio_options *audio, attune_track *track,
-                                       float *embedding)
+attune_status attune_engine_embed_place(attune_engine *engine, const attune_audio_place *place,
+                                        const attune_audio_options *audio, attune_track *track,
+                                        float *embedding)
 {
     const attune_embed_device device = {.engine = engine};
     const attune_network *network = attune_engine_network(engine);
     row r = {.track = track, .embedding = embedding, .E = network->embedding};
-    const attune_audio_place place = attune_audio_place_of(path);
     attune_status status =
-        attune_embed_file(&device, network, &place, audio, NULL, NULL, NULL, take_row, &r);
+        attune_embed_file(&device, network, place, audio, NULL, NULL, NULL, take_row, &r);
     attune_engine_flush(engine);
     return status == ATTUNE_OK ? r.status : status;
+}
+
+attune_status attune_engine_embed_file(attune_engine *engine, const char *path,
+                                       const attune_audio_options *audio, attune_track *track,
+                                       float *embedding)
+{
+    const attune_audio_place place = attune_audio_place_of(path);
+    return attune_engine_embed_place(engine, &place, audio, track, embedding);
 }

@@ -42,4 +42,10 @@ attune_status attune_embed_file(const attune_embed_device *device, const attune_
                                 attune_decoder *decoder, attune_descriptors *descriptors,
                                 attune_embed_meter *meter, attune_embed_done done, void *user);
 
+/* attune_engine_embed_file for a place that is known; an entry with a position is found without a
+ * walk over its archive. */
+attune_status attune_engine_embed_place(attune_engine *engine, const attune_audio_place *place,
+                                        const attune_audio_options *audio, attune_track *track,
+                                        float *embedding);
+
 #endif

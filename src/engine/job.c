@@ -83,14 +83,22 @@ static void note_failure(job *j, attune_status status)
     }
 }
 
+/* A file whose row a device has still to give. */
+typedef struct pending {
+    job *job;
+    const char *name;
+} pending;
+
 /* Files a finished track, or notes the failure that `status` is. */
-static void file_row(job *j, const char *name, attune_status status, const attune_track *track,
-                     const float *embedding, const float *descriptors)
+static void on_embedded(void *user, attune_status status, const attune_track *track,
+                        const float *embedding, const float *descriptors)
 {
+    pending *p = user;
+    job *j = p->job;
     pthread_mutex_lock(&j->mutex);
     if (status == ATTUNE_OK) {
         const attune_row row = {
-            .path = name,
+            .path = p->name,
             .status = track->status,
             .error = track->error,
             .duration = track->duration,
@@ -102,36 +110,19 @@ static void file_row(job *j, const char *name, attune_status status, const attun
         };
         j->oldest = attune_rows_count(j->rows) == 0 ? attune_seconds() : j->oldest;
         status = attune_rows_append(j->rows, &row);
-        if (attune_rows_count(j->rows) == PART_ROWS) {
-            pthread_cond_signal(&j->changed);
-        }
         j->done++;
         j->by_status[track->status]++;
         if (status == ATTUNE_OK && j->options->on_track) {
-            j->options->on_track(j->options->user, name, track);
+            j->options->on_track(j->options->user, p->name, track);
         }
     }
     note_failure(j, status);
-    pthread_mutex_unlock(&j->mutex);
-}
-
-/* A file whose row a device has still to give. */
-typedef struct pending {
-    job *job;
-    const char *name;
-} pending;
-
-static void on_embedded(void *user, attune_status status, const attune_track *track,
-                        const float *embedding, const float *descriptors)
-{
-    pending *p = user;
-    job *j = p->job;
-    file_row(j, p->name, status, track, embedding, descriptors);
-    free(p);
-    pthread_mutex_lock(&j->mutex);
     j->waiting--;
-    pthread_cond_signal(&j->changed);
+    if (j->waiting == 0 || attune_rows_count(j->rows) == PART_ROWS) {
+        pthread_cond_signal(&j->changed);
+    }
     pthread_mutex_unlock(&j->mutex);
+    free(p);
 }
 
 static attune_batch_engine *least_loaded(const job *j)

@@ -366,19 +366,44 @@ static attune_status check_unchanged(const attune_output *output)
                              output->parts->output);
 }
 
-attune_status attune_output_finish(attune_output *output)
+/* Whether OUT.h5 is already what would be written: nothing is new, and --prune drops no row. */
+static attune_status check_done(bool *done, attune_output *output)
+{
+    attune_store *store = NULL;
+    attune_rows *rows = NULL;
+    *done = output->extends && output->parts->count == 0 && !output->relabels;
+    if (!*done || !output->options->prune) {
+        return ATTUNE_OK;
+    }
+    attune_status status = check_unchanged(output);
+    if (status == ATTUNE_OK) {
+        status = attune_rows_create(&rows, output->attributes.embedding);
+    }
+    if (status == ATTUNE_OK) {
+        status = attune_store_open(&store, output->parts->output);
+    }
+    const uint64_t count = store ? attune_store_count(store) : 0;
+    for (uint64_t first = 0; status == ATTUNE_OK && *done && first < count; first += BLOCK) {
+        attune_rows_clear(rows);
+        status =
+            attune_store_read(store, first, count - first < BLOCK ? count - first : BLOCK, rows);
+        for (size_t i = 0; status == ATTUNE_OK && *done && i < attune_rows_count(rows); i++) {
+            const attune_row row = attune_rows_get(rows, i);
+            *done = is_there(output, &row);
+        }
+    }
+    output->pruned = 0; /* the merge looks at every row again, and counts */
+    attune_gone_clear(&output->gone);
+    attune_store_close(store);
+    attune_rows_free(rows);
+    return status;
+}
+
+static attune_status write_output(attune_output *output)
 {
     attune_store_writer *writer = NULL;
-    if (output->extends && output->parts->count == 0 && !output->options->prune &&
-        !output->relabels) {
-        return ATTUNE_OK; /* nothing new: it stays as it is */
-    }
-    attune_status status = check_prune(output);
-    if (status != ATTUNE_OK) {
-        return status;
-    }
     output->attributes.device = output->devices;
-    status = check_unchanged(output);
+    attune_status status = check_unchanged(output);
     if (status == ATTUNE_OK) {
         status = attune_store_create(&writer, output->parts->output, &output->attributes);
     }
@@ -386,17 +411,29 @@ attune_status attune_output_finish(attune_output *output)
         attune_store_label(writer, output->options->label, output->options->label_user);
         status = merge(output, writer);
     }
-    const bool same =
-        output->extends && output->parts->count == 0 && output->pruned == 0 && !output->relabels;
     if (status == ATTUNE_OK) {
         status = check_unchanged(output);
     }
-    if (status == ATTUNE_OK && !same) {
+    if (status == ATTUNE_OK) {
         status = attune_store_commit(writer);
     }
     attune_store_writer_close(writer);
+    return status;
+}
+
+attune_status attune_output_finish(attune_output *output)
+{
+    bool done = false;
+    attune_status status = check_prune(output);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
+    status = check_done(&done, output);
+    if (status == ATTUNE_OK && !done) {
+        status = write_output(output);
+    }
     if (status == ATTUNE_OK) {
-        return attune_parts_clear(output->parts);
+        return done ? ATTUNE_OK : attune_parts_clear(output->parts);
     }
     char reason[700];
     attune_one_line(reason, sizeof(reason), attune_last_error());

@@ -375,14 +375,13 @@ static attune_status take_entry(attune_scan *scan, const char *folder, const cha
         *to++ = '/';
     }
     strcpy(to, name);
+    struct stat info;
+    if (type == DT_UNKNOWN) {
+        type = lstat(path, &info) == 0 ? (unsigned char)IFTODT(info.st_mode) : DT_REG;
+    }
     const bool link = type == DT_LNK;
-    if (link || type == DT_UNKNOWN) {
-        struct stat info;
-        if (stat(path, &info) == 0) {
-            type = S_ISDIR(info.st_mode) ? DT_DIR : S_ISREG(info.st_mode) ? DT_REG : DT_FIFO;
-        } else {
-            type = DT_REG; /* a link to nowhere: if it is called audio it gets a failed row */
-        }
+    if (link) { /* one to nowhere gets a failed row, if it is called audio */
+        type = stat(path, &info) == 0 ? (unsigned char)IFTODT(info.st_mode) : DT_REG;
     }
     if (type == DT_DIR) {
         return names_add(link ? &scan->links : &scan->folders, path, "");

@@ -1,7 +1,7 @@
 /* vectors.c - names to rows of embeddings, or songs through an engine a thread. */
 #include "judge/vectors.h"
 
-#include "attune/engine.h"
+#include "engine/embed_file.h"
 #include "eval/space.h"
 #include "status/error.h"
 #include "status/machine.h"
@@ -96,7 +96,7 @@ static attune_status embed_song(embedding *shared, attune_engine *engine, uint32
     attune_track track = {.status = ATTUNE_TRACK_CANNOT_OPEN};
     attune_status status = ATTUNE_OK;
     if (place.path) {
-        status = attune_engine_embed_file(engine, place.path, NULL, &track, vector);
+        status = attune_engine_embed_place(engine, &place, NULL, &track, vector);
     }
     shared->missing += status == ATTUNE_OK && !attune_track_has_embedding(track.status);
     return status;

@@ -5,8 +5,6 @@
 #include "kernels/cuda/cuda.h"
 #include "src/model/parameters.h"
 
-enum { EMULATED_SHAPES = 11 };
-
 /* `bytes` of "device" memory, aligned as cudaMalloc's and full of NaN; free() frees it. */
 void *emulated_memory(size_t bytes);
 

@@ -64,13 +64,13 @@ const std::function<void()> *body;
     abort();
 }
 
-void note_switch_to(const void *stack, size_t size, bool last)
+void note_switch_to(const void *stack, size_t size)
 {
 #ifdef __SANITIZE_ADDRESS__
     static void *fake;
-    __sanitizer_start_switch_fiber(last ? nullptr : &fake, stack, size);
+    __sanitizer_start_switch_fiber(&fake, stack, size);
 #else
-    (void)stack, (void)size, (void)last;
+    (void)stack, (void)size;
 #endif
 }
 
@@ -101,7 +101,7 @@ void note_arrival(bool in_fiber)
 /* Back to the scheduler; returns when this fiber's turn comes. */
 __attribute__((noinline)) void leave()
 {
-    note_switch_to(scheduler_stack, scheduler_size, false);
+    note_switch_to(scheduler_stack, scheduler_size);
     if (__builtin_setjmp(fibers[current].jump) == 0) {
         jump_to(scheduler_jump);
     }
@@ -120,7 +120,7 @@ void fiber_main()
 
 __attribute__((noinline)) void enter(fiber &f)
 {
-    note_switch_to(f.stack, STACK, false);
+    note_switch_to(f.stack, STACK);
     if (__builtin_setjmp(scheduler_jump) == 0) {
         if (f.started) {
             jump_to(f.jump);

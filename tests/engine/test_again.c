@@ -16,6 +16,19 @@
 
 static const char *const music[] = {"music"};
 
+/* The linker puts __wrap_f in the place of f: counts the files that are begun. */
+static int files_begun;
+attune_status __real_attune_store_create(attune_store_writer **out, const char *path,
+                                         const attune_store_attributes *attributes);
+attune_status __wrap_attune_store_create(attune_store_writer **out, const char *path,
+                                         const attune_store_attributes *attributes);
+attune_status __wrap_attune_store_create(attune_store_writer **out, const char *path,
+                                         const attune_store_attributes *attributes)
+{
+    files_begun++;
+    return __real_attune_store_create(out, path, attributes);
+}
+
 static attune_model *open_model(uint64_t seed)
 {
     const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
@@ -412,6 +425,21 @@ Test(again, prunes_nothing_of_an_empty_folder, .timeout = 60)
     expect_pruned(model, 10, FILES - 10);
     shell("rm music/00.wav && rm -r music/disk");
     expect_pruned(model, 1, FILES - 11);
+    attune_model_close(model);
+}
+
+/* Where nothing is to be dropped, nothing is written either, not even to be thrown away. */
+Test(again, a_prune_that_drops_nothing_writes_nothing, .timeout = 60)
+{
+    attune_model *model = open_model(45);
+    make_archive();
+    expect_pruned(model, 0, FILES + 2);
+    files_begun = 0;
+    expect_pruned(model, 0, FILES + 2);
+    cr_assert_eq(files_begun, 0, "%d", files_begun);
+    shell("rm music/00.wav");
+    expect_pruned(model, 1, FILES + 1);
+    cr_assert_eq(files_begun, 1, "%d", files_begun);
     attune_model_close(model);
 }
 

@@ -224,7 +224,8 @@ Test(batch, lost_device_is_told_to_every_track, .timeout = 60)
     for (int i = 0; i < TRACKS; i++) {
         refused += push_track(engine, i, &slots[i]) != ATTUNE_OK;
     }
-    cr_assert_eq(attune_batch_engine_status(engine), ATTUNE_EIO);
+    attune_batch_track *track = NULL;
+    cr_assert_eq(attune_batch_track_begin(&track, engine), ATTUNE_EIO);
     cr_assert(strstr(attune_last_error(), "fell off the bus"));
     attune_batch_engine_close(engine);
     for (int i = 0; i < TRACKS; i++) {
