@@ -9,7 +9,6 @@
 #include "store/file_kind.h"
 #include "store/new_file.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -306,7 +305,6 @@ int command_export(int argc, char **argv)
     if (code != EXIT_OK || a.help) {
         return code;
     }
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk, with its message */
     const attune_status status = run(&a);
     return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }

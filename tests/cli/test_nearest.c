@@ -117,6 +117,10 @@ Test(nearest, writes_files_whole)
     cr_assert_eq(run_command("test ! -s out && head -1 mine.m3u8 | grep -qx '#EXTM3U' && "
                              "test $(wc -l <mine.m3u8) = 5 && ! ls -A | grep tmp"),
                  0);
+    check_command(74, "short: cannot write: File too large",
+                  "sh -c 'ulimit -f 8; %s nearest out.h5 \"no folder, no dot\" -k 500 -o short'",
+                  attune);
+    cr_assert_eq(run_command("! ls -A | grep -e short -e tmp"), 0);
     if (access("/dev/full", W_OK) == 0) {
         cr_assert_eq(run_command("%s nearest out.h5 'no folder, no dot' >/dev/full 2>err", attune),
                      74);
