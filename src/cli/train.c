@@ -297,16 +297,17 @@ static void say_result(listener *l, attune_stage stage, const attune_train_resul
                        const char *folder)
 {
     char line[600];
-    int used = snprintf(line, sizeof(line), "%s: best epoch %lld of %lld, %.4f; %s/best.h5",
-                        attune_stage_name(stage), (long long)result->best_epoch,
-                        (long long)result->epochs, result->best_score, folder);
-    if (result->tested && used > 0 && used < (int)sizeof(line)) {
-        const attune_triplet_score *test = &result->test.triplets;
-        snprintf(line + used, sizeof(line) - (size_t)used,
-                 "\nattune: test: %g of %u triplets, %.4f (mean of batches %.4f), loss %.4f",
-                 test->correct, test->count, result->test.score, test->batch_accuracy, test->loss);
-    }
+    snprintf(line, sizeof(line), "%s: best epoch %lld of %lld, %.4f; %s/best.h5",
+             attune_stage_name(stage), (long long)result->best_epoch, (long long)result->epochs,
+             result->best_score, folder);
     on_message(l, line);
+    if (result->tested) {
+        const attune_triplet_score *test = &result->test.triplets;
+        snprintf(line, sizeof(line),
+                 "test: %g of %u triplets, %.4f (mean of batches %.4f), loss %.4f", test->correct,
+                 test->count, result->test.score, test->batch_accuracy, test->loss);
+        on_message(l, line);
+    }
 }
 
 static attune_status train_stage(train_arguments *a, attune_stage stage, const char *folder,
