@@ -5,6 +5,7 @@
 #include "model/onnx_reader.h"
 #include "status/digest.h"
 #include "status/error.h"
+#include "status/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -433,17 +434,9 @@ static attune_status read_bytes(int file, const char *path, uint8_t **bytes, siz
     if (!*bytes) {
         return attune_fail_memory(path, (unsigned long long)about.st_size);
     }
-    for (*size = 0; *size < (size_t)about.st_size;) {
-        ssize_t got = read(file, *bytes + *size, (size_t)about.st_size - *size);
-        if (got < 0 && errno != EINTR) {
-            return attune_fail(ATTUNE_EIO, "%s: %s", path, strerror(errno));
-        }
-        if (got == 0) {
-            break; /* cut short while we read: parsing says so */
-        }
-        *size += got > 0 ? (size_t)got : 0;
-    }
-    return ATTUNE_OK;
+    const ssize_t got = attune_read_at(file, *bytes, (size_t)about.st_size, 0);
+    *size = got > 0 ? (size_t)got : 0; /* cut short while we read: parsing says so */
+    return got < 0 ? attune_fail(ATTUNE_EIO, "%s: %s", path, strerror(errno)) : ATTUNE_OK;
 }
 
 attune_status attune_model_open(attune_model **out, const char *path)
