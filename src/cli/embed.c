@@ -288,7 +288,6 @@ static attune_status settle_shard(embed_arguments *a)
         status = shard_output(&a->shard_output, a->job.output, a->shard);
         a->job.output = a->shard_output;
         a->job.shard = a->shard.index - 1;
-        a->job.shards = a->shard.count;
     }
     return status;
 }

@@ -395,7 +395,6 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
         .loss = value.loss,
         .accuracy = value.counted ? value.correct / value.counted : NAN,
         .rate = adamw.rate,
-        .gradient_norm = norm,
         .clips_per_second =
             (double)t->epoch_clips / (attune_run_seconds(&t->run) - t->epoch_started),
     };

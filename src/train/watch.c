@@ -443,21 +443,7 @@ attune_status attune_watch_step(attune_watch *watch, int64_t step, int epoch, co
     return write_row(watch, STEP, step, epoch, values);
 }
 
-attune_status attune_watch_epoch(attune_watch *watch, int64_t step, int epoch, const double *values)
-{
-    attune_status status = write_row(watch, EPOCH, step, epoch, values);
-    if (status == ATTUNE_OK) {
-        status = flush(watch, true);
-    }
-    return status == ATTUNE_OK && watch->options.plots ? attune_watch_draw(watch) : status;
-}
-
-attune_status attune_watch_flush(attune_watch *watch)
-{
-    return flush(watch, true);
-}
-
-attune_status attune_watch_draw(attune_watch *watch)
+static attune_status draw(attune_watch *watch)
 {
     const attune_status status = flush(watch, false);
     if (status == ATTUNE_OK && !watch->warned &&
@@ -466,6 +452,20 @@ attune_status attune_watch_draw(attune_watch *watch)
         warn(watch, attune_last_error());
     }
     return status;
+}
+
+attune_status attune_watch_epoch(attune_watch *watch, int64_t step, int epoch, const double *values)
+{
+    attune_status status = write_row(watch, EPOCH, step, epoch, values);
+    if (status == ATTUNE_OK) {
+        status = flush(watch, true);
+    }
+    return status == ATTUNE_OK && watch->options.plots ? draw(watch) : status;
+}
+
+attune_status attune_watch_flush(attune_watch *watch)
+{
+    return flush(watch, true);
 }
 
 attune_status attune_watch_close(attune_watch *watch)
