@@ -5,6 +5,7 @@
 #include "model/onnx_reader.h"
 #include "status/digest.h"
 #include "status/error.h"
+#include "status/hash.h"
 #include "status/io.h"
 
 #include <errno.h>
@@ -94,10 +95,7 @@ static void free_arena(reader *r)
 /* The name's place in the table: where it is, or where it would go. */
 static name_entry *find(const name_table *s, const char *name)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (const char *at = name; *at; at++) {
-        hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-    }
+    const uint64_t hash = attune_hash(ATTUNE_HASH_BEGIN, name, strlen(name));
     size_t i = (size_t)(hash ^ (hash >> 32)) & (s->capacity - 1);
     while (s->table[i].name && strcmp(s->table[i].name, name) != 0) {
         i = (i + 1) & (s->capacity - 1);

@@ -3,6 +3,7 @@
 #include "attune/store.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "status/machine.h"
 #include "store/new_file.h"
 #include "train/watch.h"
 
@@ -10,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
 
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
@@ -42,11 +42,9 @@ static json_t *start_json(const attune_watch_description *d)
 {
     json_t *start = json_object(), *command = json_array();
     struct utsname host = {0};
-    struct tm utc;
-    char stamp[32] = "";
-    const time_t clock = time(NULL);
+    char stamp[ATTUNE_STAMP_SIZE];
     uname(&host);
-    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&clock, &utc));
+    attune_stamp(stamp, time(NULL));
     for (int i = 0; i < d->argument_count; i++) {
         json_array_append_new(command, attune_json_text(d->arguments[i]));
     }
