@@ -222,6 +222,9 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
                                                   : "no triplets: name a file with --triplets, or "
                                                     "learn without any by --unlabelled");
     }
+    if (a->unlabelled && a->stage) {
+        return usage_error("train", "--stage is for triplets; --unlabelled is a stage of its own");
+    }
     return EXIT_OK;
 }
 

@@ -257,6 +257,7 @@ ParameterizedTestParameters(train, says_what_is_wrong)
         {"-o run", 64, "no audio"},
         {"-o run --audio audio", 64, "no triplets"},
         {"-o run --unlabelled audio --triplets triplets.csv", 64, "takes no triplets"},
+        {UNLABELLED "-o run --stage human", 64, "--stage is for triplets"},
         {TRIPLETS "-o run --batch 0", 64, "--batch: '0'"},
         {TRIPLETS "-o run --stage third", 64, "--stage third"},
         {TRIPLETS "-o run --nonsense", 64, "nonsense"},
