@@ -84,6 +84,7 @@ static const struct {
 static int take_option(export_arguments *a, int option)
 {
     long count = 0;
+    int code = EXIT_OK;
     switch (option) {
     case 'o':
         a->output = optarg;
@@ -98,23 +99,17 @@ static int take_option(export_arguments *a, int option)
         a->export.replace = true;
         break;
     case OPTION_QUERIES:
-        if (!parse_integer(optarg, 1, INT32_MAX, &count)) {
-            return usage_error("export", "--queries %s: not a number of tracks", optarg);
-        }
+        code = option_integer(&count, "export", "--queries", optarg, 1, INT32_MAX);
         a->export.queries = (uint64_t)count;
-        break;
+        return code;
     case 'k':
-        if (!parse_integer(optarg, 1, 100000, &count)) {
-            return usage_error("export", "-k %s: not a number from 1 to 100000", optarg);
-        }
+        code = option_integer(&count, "export", "-k", optarg, 1, 100000);
         a->export.nearest = (uint32_t)count;
-        break;
+        return code;
     case 'j':
-        if (!parse_integer(optarg, 1, 4096, &count)) {
-            return usage_error("export", "--jobs %s: not a number from 1 to 4096", optarg);
-        }
+        code = option_integer(&count, "export", "--jobs", optarg, 1, 4096);
         a->export.threads = (int)count;
-        break;
+        return code;
     case OPTION_OPSET:
         if (!parse_integer(optarg, 17, 20, &count) || (count != 17 && count != 20)) {
             return usage_error("export", "--opset %s: not 17 or 20", optarg);
