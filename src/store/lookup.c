@@ -2,7 +2,7 @@
  * not be sorted: what was not found is looked for once more, row by row, all names in one pass. */
 #include "store/lookup.h"
 
-#include "store/store_format.h"
+#include "store/blocks.h"
 
 #include <string.h>
 
@@ -31,16 +31,13 @@ static attune_status halve(uint64_t *row, bool *found, attune_store *store, attu
     return status;
 }
 
-/* Compares the rows [first, first + count) with every track whose first name has no row yet, of
- * which there are *missing. */
-static attune_status compare_block(attune_lookup_names *tracks, size_t track_count, size_t *missing,
-                                   attune_store *store, attune_rows *scratch, uint64_t first,
-                                   uint64_t count)
+/* Compares rows, of which the first is row `first`, with every track whose first name has no row
+ * yet, of which there are *missing. */
+static void compare(attune_lookup_names *tracks, size_t track_count, size_t *missing,
+                    const attune_rows *rows, uint64_t first)
 {
-    attune_rows_clear(scratch);
-    const attune_status status = attune_store_read(store, first, count, scratch);
-    for (uint64_t i = 0; status == ATTUNE_OK && *missing > 0 && i < count; i++) {
-        const char *path = attune_rows_get(scratch, i).path;
+    for (size_t i = 0; *missing > 0 && i < attune_rows_count(rows); i++) {
+        const char *path = attune_rows_get(rows, i).path;
         for (attune_lookup_names *t = tracks; t < tracks + track_count; t++) {
             if (t->rows[0] == ATTUNE_LOOKUP_NONE && strcmp(path, t->names[0]) == 0) {
                 t->rows[0] = first + i;
@@ -51,7 +48,6 @@ static attune_status compare_block(attune_lookup_names *tracks, size_t track_cou
             }
         }
     }
-    return status;
 }
 
 /* Looks for a track's names by halving. */
@@ -81,11 +77,12 @@ attune_status attune_lookup(attune_lookup_names *tracks, size_t count, attune_st
         missing += tracks[i].rows[0] == ATTUNE_LOOKUP_NONE;
         lost |= tracks[i].rows[0] == ATTUNE_LOOKUP_NONE && tracks[i].rows[1] == ATTUNE_LOOKUP_NONE;
     }
-    for (uint64_t first = 0; status == ATTUNE_OK && lost && missing > 0 && first < total;
-         first += ATTUNE_BLOCK_ROWS) {
-        const uint64_t left = total - first;
-        status = compare_block(tracks, count, &missing, store, scratch, first,
-                               left < ATTUNE_BLOCK_ROWS ? left : ATTUNE_BLOCK_ROWS);
+    for (uint64_t next = 0; status == ATTUNE_OK && lost && missing > 0 && next < total;) {
+        const uint64_t first = next;
+        status = attune_store_next(store, &next, scratch);
+        if (status == ATTUNE_OK) {
+            compare(tracks, count, &missing, scratch, first);
+        }
     }
     attune_rows_free(scratch);
     return status;
