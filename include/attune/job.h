@@ -119,7 +119,7 @@ typedef struct attune_job_options {
     bool descriptors;
     size_t gpu_memory;     /* bytes of device memory at most, each; 0: 80 % of what is free */
     uint64_t verify;       /* tracks, chosen at random, to embed again on the CPU and compare */
-    int shard, shards;     /* which shard of how many the scan is, for the parts' names; 0 of 1 */
+    int shard;             /* which shard the scan is, from 0, for the parts' names */
     bool retry_failed;     /* embed again what has a row that says it failed */
     bool force;            /* start over: what the output and its parts hold is replaced */
     bool prune;            /* drop rows of files that are gone */

@@ -110,6 +110,33 @@ bool parse_real(const char *text, double low, double high, double *out)
     return *text && !*end && errno == 0 && isfinite(value) && value >= low && value <= high;
 }
 
+int option_integer(long *out, const char *command, const char *option, const char *text, long low,
+                   long high)
+{
+    return parse_integer(text, low, high, out)
+               ? EXIT_OK
+               : usage_error(command, "%s %s: not a number from %ld to %ld", option, text, low,
+                             high);
+}
+
+int option_word(int *out, const char *command, const char *option, const char *text,
+                const char *const *words)
+{
+    char list[256] = "";
+    int count = 0;
+    for (; words[count]; count++) {
+        if (strcmp(words[count], text) == 0) {
+            *out = count;
+            return EXIT_OK;
+        }
+        const size_t used = strlen(list);
+        snprintf(list + used, sizeof(list) - used, "%s%s", count > 0 ? ", " : "", words[count]);
+    }
+    return count == 2
+               ? usage_error(command, "%s %s: neither %s nor %s", option, text, words[0], words[1])
+               : usage_error(command, "%s %s: not one of %s", option, text, list);
+}
+
 bool parse_size(const char *text, size_t *out)
 {
     static const char units[] = "KMGT";

@@ -44,6 +44,13 @@ int option_error(const char *command, int argc, char **argv, const struct option
 bool parse_integer(const char *text, long low, long high, long *out);
 bool parse_real(const char *text, double low, double high, double *out);
 
+/* The value `text` of an option, named as the user writes it: a whole number in [low, high], or
+ * which of `words`, which end with NULL. Otherwise a usage error, whose exit code is returned. */
+int option_integer(long *out, const char *command, const char *option, const char *text, long low,
+                   long high);
+int option_word(int *out, const char *command, const char *option, const char *text,
+                const char *const *words);
+
 /* Bytes, with K, M, G or T for powers of 1024. */
 bool parse_size(const char *text, size_t *out);
 

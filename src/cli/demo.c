@@ -10,6 +10,7 @@
 #include "eval/space.h"
 #include "status/error.h"
 #include "store/new_file.h"
+#include "store/ranking.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -221,37 +222,19 @@ static attune_status embed(demo *d, const attune_model *model, const char *name,
 
 /* ---- what lies near what ---- */
 
-static double cosine(const attune_space *s, uint32_t a, uint32_t b)
+/* The rows nearest to a row, at minus their cosines; fewer than NEAREST where there are no more. */
+static uint32_t find_nearest(attune_near near[NEAREST], const attune_space *s, uint32_t row)
 {
-    double dot = 0; /* vectors have length 1 */
-    for (uint32_t e = 0; e < s->E; e++) {
-        dot += (double)s->vectors[a * s->E + e] * (double)s->vectors[b * s->E + e];
-    }
-    return dot;
-}
-
-/* The rows nearest to a row; fewer than NEAREST where there are no more. */
-static uint32_t find_nearest(uint32_t rows[NEAREST], double cosines[NEAREST], const attune_space *s,
-                             uint32_t row)
-{
+    const float *vector = s->vectors + (size_t)row * s->E;
     uint32_t count = 0;
     for (uint32_t other = 0; other < s->n; other++) {
-        const double near = cosine(s, row, other);
-        uint32_t at = count;
-        while (at > 0 && near > cosines[at - 1]) {
-            at--;
+        if (other != row) {
+            const double cosine = attune_dot(vector, s->vectors + (size_t)other * s->E, (int)s->E);
+            attune_heap_offer(near, &count, NEAREST,
+                              (attune_near){.distance = -cosine, .row = other});
         }
-        if (other == row || at == NEAREST) {
-            continue;
-        }
-        count += count < NEAREST;
-        for (uint32_t i = count - 1; i > at; i--) {
-            rows[i] = rows[i - 1];
-            cosines[i] = cosines[i - 1];
-        }
-        rows[at] = other;
-        cosines[at] = near;
     }
+    attune_heap_sort(near, count);
     return count;
 }
 
@@ -271,16 +254,16 @@ static attune_status print_table(const demo *d)
     }
     printf("%-14s %s\n", "track", "its three nearest, with cosines");
     for (uint32_t row = 0; row < space.n; row++) {
-        uint32_t rows[NEAREST] = {0};
-        double cosines[NEAREST] = {0};
-        const uint32_t count = find_nearest(rows, cosines, &space, row);
+        attune_near near[NEAREST];
+        const uint32_t count = find_nearest(near, &space, row);
         printf("%-14.*s", stem(space.names[row]), space.names[row]);
         for (uint32_t i = 0; i < count; i++) {
-            const char *name = space.names[rows[i]];
-            printf(" %-14.*s %.4f%s", stem(name), name, cosines[i], i + 1 < count ? "  " : "\n");
+            const char *name = space.names[near[i].row];
+            printf(" %-14.*s %.4f%s", stem(name), name, -near[i].distance,
+                   i + 1 < count ? "  " : "\n");
         }
         same += count > 0 && attune_demo_find(space.names[row]) / ATTUNE_DEMO_OF_STYLE ==
-                                 attune_demo_find(space.names[rows[0]]) / ATTUNE_DEMO_OF_STYLE;
+                                 attune_demo_find(space.names[near[0].row]) / ATTUNE_DEMO_OF_STYLE;
     }
     printf(
         "\nThe nearest is of the same style for %u of %u tracks; by chance it would be for %.0f.\n",

@@ -146,7 +146,8 @@ typedef struct embed_arguments {
 /* Sets one option; an exit code other than EXIT_OK ends the command. */
 static int take_option(embed_arguments *a, int option)
 {
-    long count = 0;
+    long number = 0;
+    int code = EXIT_OK;
     switch (option) {
     case 'o':
         if (a->job.output) {
@@ -188,11 +189,9 @@ static int take_option(embed_arguments *a, int option)
         a->job.descriptors = true;
         break;
     case OPTION_VERIFY:
-        if (!parse_integer(optarg, 0, 1000000000, &count)) {
-            return usage_error("embed", "--verify %s: not a number of tracks", optarg);
-        }
-        a->job.verify = (uint64_t)count;
-        break;
+        code = option_integer(&number, "embed", "--verify", optarg, 0, 1000000000);
+        a->job.verify = (uint64_t)number;
+        return code;
     case OPTION_FMA_METADATA:
         a->metadata = optarg;
         break;
@@ -227,11 +226,9 @@ static int take_option(embed_arguments *a, int option)
         a->job.engine.precision = optarg;
         break;
     case 'j':
-        if (!parse_integer(optarg, 1, 4096, &count)) {
-            return usage_error("embed", "--jobs %s: not a number from 1 to 4096", optarg);
-        }
-        a->job.workers = (int)count;
-        break;
+        code = option_integer(&number, "embed", "--jobs", optarg, 1, 4096);
+        a->job.workers = (int)number;
+        return code;
     case 'q':
         a->quiet = true;
         break;
@@ -288,7 +285,6 @@ static attune_status settle_shard(embed_arguments *a)
         status = shard_output(&a->shard_output, a->job.output, a->shard);
         a->job.output = a->shard_output;
         a->job.shard = a->shard.index - 1;
-        a->job.shards = a->shard.count;
     }
     return status;
 }

@@ -84,25 +84,15 @@ typedef struct eval_arguments {
     bool json, csv, help;
 } eval_arguments;
 
-static int parse_part(eval_arguments *a, const char *text)
-{
-    static const char *const names[] = {"all", "train", "validation", "test"};
-    for (int i = 0; i < 4; i++) {
-        if (strcmp(text, names[i]) == 0) {
-            a->options.part = i - 1;
-            return EXIT_OK;
-        }
-    }
-    return usage_error("eval", "--split %s: not one of all, train, validation, test", text);
-}
-
 static int parse_space(eval_arguments *a, const char *text)
 {
-    const bool descriptors = strcmp(text, "descriptors") == 0;
-    const attune_space_kind kind = descriptors ? ATTUNE_SPACE_DESCRIPTORS : ATTUNE_SPACE_EMBEDDING;
-    if (!descriptors && strcmp(text, "embedding") != 0) {
-        return usage_error("eval", "--space %s: neither embedding nor descriptors", text);
+    static const char *const names[] = {"embedding", "descriptors", NULL};
+    int descriptors = 0;
+    const int code = option_word(&descriptors, "eval", "--space", text, names);
+    if (code != EXIT_OK) {
+        return code;
     }
+    const attune_space_kind kind = descriptors ? ATTUNE_SPACE_DESCRIPTORS : ATTUNE_SPACE_EMBEDDING;
     if (a->options.kind_count > 0 &&
         (a->options.kind_count == ATTUNE_SPACE_KINDS || a->options.kinds[0] == kind)) {
         return usage_error("eval", "--space %s is given twice", text);
@@ -114,11 +104,16 @@ static int parse_space(eval_arguments *a, const char *text)
 /* Options of a value; 0 when it is fine. */
 static int take_value(eval_arguments *a, int option, const char *text)
 {
-    long threads = 0;
+    static const char *const parts[] = {"all", "train", "validation", "test", NULL},
+                             *const metrics[] = {"euclidean", "cosine", NULL};
+    long number = 0;
+    int word = 0, code = EXIT_OK;
     switch (option) {
     case OPTION_SPLIT:
         a->of_triplets = "--split";
-        return parse_part(a, text);
+        code = option_word(&word, "eval", "--split", text, parts);
+        a->options.part = word - 1;
+        return code;
     case OPTION_MARGIN:
         a->of_triplets = "--margin";
         return parse_real(text, 0, 1e6, &a->options.margin)
@@ -127,16 +122,13 @@ static int take_value(eval_arguments *a, int option, const char *text)
     case OPTION_SPACE:
         return parse_space(a, text);
     case OPTION_METRIC:
-        a->options.cosine = strcmp(text, "cosine") == 0;
-        return a->options.cosine || strcmp(text, "euclidean") == 0
-                   ? EXIT_OK
-                   : usage_error("eval", "--metric %s: neither euclidean nor cosine", text);
+        code = option_word(&word, "eval", "--metric", text, metrics);
+        a->options.cosine = word == 1;
+        return code;
     case 'j':
-        if (!parse_integer(text, 1, 1024, &threads)) {
-            return usage_error("eval", "-j %s: not a number from 1 to 1024", text);
-        }
-        a->options.threads = (int)threads;
-        return EXIT_OK;
+        code = option_integer(&number, "eval", "-j", text, 1, 1024);
+        a->options.threads = (int)number;
+        return code;
     default:
         return EXIT_OK;
     }

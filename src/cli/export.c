@@ -9,7 +9,6 @@
 #include "store/file_kind.h"
 #include "store/new_file.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +84,7 @@ static const struct {
 static int take_option(export_arguments *a, int option)
 {
     long count = 0;
+    int code = EXIT_OK;
     switch (option) {
     case 'o':
         a->output = optarg;
@@ -99,23 +99,17 @@ static int take_option(export_arguments *a, int option)
         a->export.replace = true;
         break;
     case OPTION_QUERIES:
-        if (!parse_integer(optarg, 1, INT32_MAX, &count)) {
-            return usage_error("export", "--queries %s: not a number of tracks", optarg);
-        }
+        code = option_integer(&count, "export", "--queries", optarg, 1, INT32_MAX);
         a->export.queries = (uint64_t)count;
-        break;
+        return code;
     case 'k':
-        if (!parse_integer(optarg, 1, 100000, &count)) {
-            return usage_error("export", "-k %s: not a number from 1 to 100000", optarg);
-        }
+        code = option_integer(&count, "export", "-k", optarg, 1, 100000);
         a->export.nearest = (uint32_t)count;
-        break;
+        return code;
     case 'j':
-        if (!parse_integer(optarg, 1, 4096, &count)) {
-            return usage_error("export", "--jobs %s: not a number from 1 to 4096", optarg);
-        }
+        code = option_integer(&count, "export", "--jobs", optarg, 1, 4096);
         a->export.threads = (int)count;
-        break;
+        return code;
     case OPTION_OPSET:
         if (!parse_integer(optarg, 17, 20, &count) || (count != 17 && count != 20)) {
             return usage_error("export", "--opset %s: not 17 or 20", optarg);
@@ -306,7 +300,6 @@ int command_export(int argc, char **argv)
     if (code != EXIT_OK || a.help) {
         return code;
     }
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk, with its message */
     const attune_status status = run(&a);
     return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }

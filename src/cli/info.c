@@ -3,6 +3,7 @@
 #include "cli/print_json.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "store/blocks.h"
 #include "store/checkpoint.h"
 #include "store/file_kind.h"
 
@@ -164,26 +165,6 @@ static int info_checkpoint(const char *path, bool as_json)
 }
 
 /* Counts the rows of each status. */
-static attune_status count_statuses(attune_store *store, uint64_t counts[ATTUNE_TRACK_STATUS_COUNT])
-{
-    enum { BLOCK = 1 << 16 };
-    uint8_t *statuses = malloc(BLOCK);
-    if (!statuses) {
-        return attune_fail_memory("statuses", BLOCK);
-    }
-    const uint64_t rows = attune_store_count(store);
-    attune_status status = ATTUNE_OK;
-    for (uint64_t first = 0; status == ATTUNE_OK && first < rows; first += BLOCK) {
-        const uint64_t count = rows - first < BLOCK ? rows - first : BLOCK;
-        status = attune_store_read_statuses(store, first, count, statuses);
-        for (uint64_t i = 0; status == ATTUNE_OK && i < count; i++) {
-            counts[statuses[i]]++;
-        }
-    }
-    free(statuses);
-    return status;
-}
-
 static json_t *output_json(const attune_store_attributes *a, uint64_t rows, const uint64_t *counts)
 {
     json_t *object = json_object(), *statuses = json_object();
@@ -254,7 +235,7 @@ static int info_output(const char *path, bool as_json)
     uint64_t counts[ATTUNE_TRACK_STATUS_COUNT] = {0};
     attune_status status = attune_store_open(&store, path);
     if (status == ATTUNE_OK) {
-        status = count_statuses(store, counts);
+        status = attune_store_count_statuses(store, counts);
     }
     if (status == ATTUNE_OK && as_json) {
         status = print_json(

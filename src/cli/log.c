@@ -3,6 +3,7 @@
 
 #include "cli/cli.h"
 #include "status/json.h"
+#include "status/machine.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +12,8 @@
 
 static void log_event(json_t *event)
 {
-    char stamp[32] = "";
-    time_t clock = time(NULL);
-    struct tm utc;
-    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&clock, &utc));
+    char stamp[ATTUNE_STAMP_SIZE];
+    attune_stamp(stamp, time(NULL));
     json_object_set_new(event, "time", json_string(stamp));
     char *line = json_dumps(event, JSON_COMPACT);
     fprintf(stderr, "%s\n", line ? line : "{\"event\":\"error\",\"message\":\"out of memory\"}");

@@ -74,32 +74,22 @@ typedef struct map_arguments {
 
 static int parse_by(map_arguments *a, const char *text)
 {
+    const char *names[ATTUNE_MAP_BY_COUNT + 1] = {NULL};
     for (int by = 0; by < ATTUNE_MAP_BY_COUNT; by++) {
-        if (strcmp(text, attune_map_by_name((attune_map_by)by)) == 0) {
-            a->options.by = by;
-            return EXIT_OK;
-        }
+        names[by] = attune_map_by_name((attune_map_by)by);
     }
-    return usage_error(
-        "map", "--colour-by %s: not one of genre, artist, album, folder, status, cluster", text);
+    return option_word(&a->options.by, "map", "--colour-by", text, names);
 }
 
 /* One of two names; *second says which. */
 static int parse_name(bool *second, const char *option, const char *text, const char *first_name,
                       const char *second_name)
 {
-    *second = strcmp(text, second_name) == 0;
-    return *second || strcmp(text, first_name) == 0
-               ? EXIT_OK
-               : usage_error("map", "--%s %s: neither %s nor %s", option, text, first_name,
-                             second_name);
-}
-
-static int parse_number(long *out, const char *option, const char *text, long low, long high)
-{
-    return parse_integer(text, low, high, out)
-               ? EXIT_OK
-               : usage_error("map", "%s %s: not a number from %ld to %ld", option, text, low, high);
+    const char *const names[] = {first_name, second_name, NULL};
+    int word = 0;
+    const int code = option_word(&word, "map", option, text, names);
+    *second = word == 1;
+    return code;
 }
 
 static int take_value(map_arguments *a, int option, const char *text)
@@ -112,31 +102,31 @@ static int take_value(map_arguments *a, int option, const char *text)
         o->cluster = true;
         code = strcmp(text, "auto") == 0
                    ? EXIT_OK
-                   : parse_number(&number, "--clusters (or auto)", text, 1, 10000);
+                   : option_integer(&number, "map", "--clusters (or auto)", text, 1, 10000);
         o->clusters.K = (uint32_t)number;
         return code;
     case OPTION_METHOD:
         a->method = true;
-        return parse_name(&o->clusters.mixture, "method", text, "kmeans", "gmm");
+        return parse_name(&o->clusters.mixture, "--method", text, "kmeans", "gmm");
     case OPTION_COVARIANCE:
         a->covariance = true;
-        return parse_name(&o->clusters.diagonal, "covariance", text, "full", "diagonal");
+        return parse_name(&o->clusters.diagonal, "--covariance", text, "full", "diagonal");
     case OPTION_LAYOUT:
-        return parse_name(&a->pca, "layout", text, "tsne", "pca");
+        return parse_name(&a->pca, "--layout", text, "tsne", "pca");
     case OPTION_PERPLEXITY:
         return parse_real(text, 1, 1000, &o->layout.perplexity)
                    ? EXIT_OK
                    : usage_error("map", "--perplexity %s: not a number from 1 to 1000", text);
     case OPTION_ITERATIONS:
-        code = parse_number(&number, "--iterations", text, 1, 1000000);
+        code = option_integer(&number, "map", "--iterations", text, 1, 1000000);
         o->layout.iterations = (uint32_t)number;
         return code;
     case OPTION_SEED:
-        code = parse_number(&number, "--seed", text, 0, 2147483647);
+        code = option_integer(&number, "map", "--seed", text, 0, 2147483647);
         o->layout.seed = o->clusters.seed = (uint64_t)number;
         return code;
     case 'j':
-        code = parse_number(&number, "-j", text, 1, 1024);
+        code = option_integer(&number, "map", "-j", text, 1, 1024);
         o->threads = (int)number;
         return code;
     default:

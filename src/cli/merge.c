@@ -8,7 +8,6 @@
 #include "status/error.h"
 #include "store/parts.h"
 
-#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -362,7 +361,6 @@ int command_merge(int argc, char **argv)
     if (code != EXIT_OK) {
         return code;
     }
-    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk, with its message */
     attune_status status = run(&a);
     return status == ATTUNE_OK ? EXIT_OK : fail(status);
 }

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "store/new_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,32 +90,32 @@ static void write_metrics(FILE *file, const cli_metrics *m, const attune_job_pro
                  (double)time(NULL));
 }
 
-/* Writes the file aside and gives it its name; without `progress`, only sees that it could. */
+static attune_status check_target(const cli_metrics *m)
+{
+    attune_new_file file;
+    const attune_status status = attune_new_file_open_other(&file, m->path, true);
+    attune_new_file_close(&file);
+    return status;
+}
+
 static attune_status replace(cli_metrics *m, const attune_job_progress *progress, int code)
 {
-    char *aside = NULL;
-    if (asprintf(&aside, "%s.%ld.tmp", m->path, (long)getpid()) < 0) {
-        return attune_fail_memory("a path", strlen(m->path));
+    char *text = NULL;
+    size_t size = 0;
+    attune_new_file file = ATTUNE_NEW_FILE_CLOSED;
+    FILE *stream = open_memstream(&text, &size);
+    if (stream) {
+        write_metrics(stream, m, progress, code);
     }
-    FILE *file = fopen(aside, "we");
-    bool written = file != NULL;
-    if (file && progress) {
-        write_metrics(file, m, progress, code);
-        written = fflush(file) == 0 && !ferror(file) && fsync(fileno(file)) == 0;
+    const bool done = stream && !ferror(stream);
+    attune_status status = (!stream || fclose(stream) == 0) && done
+                               ? attune_new_file_fill(&file, m->path, text, size, true)
+                               : attune_fail_memory("metrics", size);
+    if (status == ATTUNE_OK) {
+        status = attune_new_file_publish(&file);
     }
-    if (file) {
-        written = fclose(file) == 0 && written;
-    }
-    if (written && progress) {
-        written = rename(aside, m->path) == 0;
-    }
-    attune_status status =
-        written ? ATTUNE_OK
-                : attune_fail(ATTUNE_ECREATE, "%s: cannot write: %s", m->path, strerror(errno));
-    if (file && (!written || !progress)) {
-        unlink(aside);
-    }
-    free(aside);
+    attune_new_file_close(&file);
+    free(text);
     clock_gettime(CLOCK_MONOTONIC, &m->written);
     return status;
 }
@@ -162,7 +163,7 @@ attune_status metrics_open(cli_metrics *metrics, const char *path, const char *o
     }
     attune_status status = read_last(metrics);
     if (status == ATTUNE_OK) {
-        status = replace(metrics, NULL, RUNNING);
+        status = check_target(metrics);
     }
     if (status != ATTUNE_OK) {
         metrics->path = NULL;

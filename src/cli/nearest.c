@@ -79,13 +79,11 @@ static int take_limit(nearest_arguments *a, int option, const char *value)
                    ? EXIT_OK
                    : usage_error("nearest", "--diversity %s: not a number from 0 to 2", value);
     }
-    if (!parse_integer(value, 1, COUNT_MAX, &count)) {
-        return usage_error("nearest", "--per-%s %s: not a number from 1 to %d",
-                           option == OPTION_PER_ARTIST ? "artist" : "folder", value, COUNT_MAX);
-    }
-    *(option == OPTION_PER_ARTIST ? &a->limits.per_artist : &a->limits.per_folder) =
-        (uint32_t)count;
-    return EXIT_OK;
+    const bool artist = option == OPTION_PER_ARTIST;
+    const int code = option_integer(&count, "nearest", artist ? "--per-artist" : "--per-folder",
+                                    value, 1, COUNT_MAX);
+    *(artist ? &a->limits.per_artist : &a->limits.per_folder) = (uint32_t)count;
+    return code;
 }
 
 static int take_format(nearest_arguments *a, nearest_format format)
@@ -99,17 +97,15 @@ static int take_format(nearest_arguments *a, nearest_format format)
 
 static int take_option(nearest_arguments *a, int option)
 {
+    static const char *const bys[] = {"mean", "any", NULL}; /* attune_ranking_by */
+    int by = 0, code = EXIT_OK;
     switch (option) {
     case 'k':
-        return parse_integer(optarg, 1, COUNT_MAX, &a->k)
-                   ? EXIT_OK
-                   : usage_error("nearest", "-k %s: not a number from 1 to %d", optarg, COUNT_MAX);
+        return option_integer(&a->k, "nearest", "-k", optarg, 1, COUNT_MAX);
     case OPTION_BY:
-        if (strcmp(optarg, "mean") != 0 && strcmp(optarg, "any") != 0) {
-            return usage_error("nearest", "--by %s: not mean or any", optarg);
-        }
-        a->by = strcmp(optarg, "any") == 0 ? ATTUNE_BY_ANY : ATTUNE_BY_MEAN;
-        break;
+        code = option_word(&by, "nearest", "--by", optarg, bys);
+        a->by = (attune_ranking_by)by;
+        return code;
     case OPTION_PATH:
         a->path = true;
         break;

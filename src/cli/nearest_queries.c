@@ -29,25 +29,26 @@ static attune_status find_rows(nearest_queries *q, attune_store *store, const ne
 {
     const char *root = attune_store_attributes_of(store)->root;
     const size_t count = a->query_count;
-    char **names = calloc(2 * count, sizeof(*names));
-    uint64_t *rows = calloc(2 * count, sizeof(*rows));
+    attune_lookup_names *tracks = calloc(count, sizeof(*tracks));
+    char **below = calloc(count, sizeof(*below));
     attune_status status =
-        names && rows ? ATTUNE_OK : attune_fail_memory("queries", 2 * count * sizeof(*names));
+        tracks && below ? ATTUNE_OK : attune_fail_memory("queries", count * sizeof(*tracks));
     for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
-        names[i] = a->queries[i];
-        names[count + i] = name_below(root, a->queries[i]);
+        below[i] = name_below(root, a->queries[i]);
+        tracks[i] = (attune_lookup_names){.names = {a->queries[i], below[i]}};
     }
     if (status == ATTUNE_OK) {
-        status = attune_lookup(rows, store, (const char *const *)names, 2 * count);
+        status = attune_lookup(tracks, count, store);
     }
     for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
-        q->rows[i] = rows[i] != ATTUNE_LOOKUP_NONE ? rows[i] : rows[count + i];
+        const uint64_t *rows = tracks[i].rows;
+        q->rows[i] = rows[0] != ATTUNE_LOOKUP_NONE ? rows[0] : rows[1];
     }
-    for (size_t i = 0; names && i < count; i++) {
-        free(names[count + i]);
+    for (size_t i = 0; below && i < count; i++) {
+        free(below[i]);
     }
-    free(names);
-    free(rows);
+    free(below);
+    free(tracks);
     return status;
 }
 

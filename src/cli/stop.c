@@ -37,7 +37,6 @@ void stop_on_signals(void)
     note(SIGTERM, 0);
     note(SIGHUP, 0);
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
 }
 
 int stop_signal(void)

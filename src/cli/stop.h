@@ -12,8 +12,7 @@
 void stop_on_usr1(void);
 
 /* Before the job: the others are noted too. Ignores SIGPIPE, so that a reader of our messages who
- * goes away does not end the job, and SIGXFSZ: a limit on file size is a full disk, with its
- * message. */
+ * goes away does not end the job. */
 void stop_on_signals(void);
 
 /* The signal that asked to stop; 0: none has. */

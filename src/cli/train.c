@@ -42,12 +42,16 @@ static const char help_foot[] =
     "run again with --resume (SIGUSR1, another run in RUN), 78 no such device, or RUN has\n"
     "other settings, 130 SIGINT, 143 SIGTERM.\n";
 
+/* Stages as bits. */
+enum { SYNTHETIC = 1 << ATTUNE_STAGE_SYNTHETIC, HUMAN = 1 << ATTUNE_STAGE_HUMAN };
+
 enum { OPTION_UNLABELLED = 1000, OPTION_STAGE, OPTION_RESUME, OPTION_SETTING };
 
 typedef struct train_arguments {
     attune_settings stages[ATTUNE_STAGE_COUNT];
-    const char *run, *unlabelled, *stage;
-    char *file; /* texts of CONFIG.toml */
+    const char *run, *unlabelled;
+    unsigned wanted; /* stages as bits; 0: by the triplet files */
+    char *file;      /* texts of CONFIG.toml */
     bool resume, quiet, help;
     int argc;
     char **argv;
@@ -158,6 +162,9 @@ static int take_setting(train_arguments *a, const char *name, const char *text)
 
 static int take_option(train_arguments *a, int option)
 {
+    static const char *const stages[] = {"synthetic", "human", "both", NULL};
+    static const unsigned bits[] = {SYNTHETIC, HUMAN, SYNTHETIC | HUMAN};
+    int word = 0, code = EXIT_OK;
     switch (option) {
     case 'o':
         a->run = optarg;
@@ -166,8 +173,9 @@ static int take_option(train_arguments *a, int option)
         a->unlabelled = optarg;
         return take_setting(a, "audio", optarg);
     case OPTION_STAGE:
-        a->stage = optarg;
-        return EXIT_OK;
+        code = option_word(&word, "train", "--stage", optarg, stages);
+        a->wanted = bits[word];
+        return code;
     case OPTION_RESUME:
         a->resume = true;
         return EXIT_OK;
@@ -221,6 +229,9 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
         return usage_error("train", a->unlabelled ? "--unlabelled takes no triplets"
                                                   : "no triplets: name a file with --triplets, or "
                                                     "learn without any by --unlabelled");
+    }
+    if (a->unlabelled && a->wanted) {
+        return usage_error("train", "--stage is for triplets; --unlabelled is a stage of its own");
     }
     return EXIT_OK;
 }
@@ -297,16 +308,17 @@ static void say_result(listener *l, attune_stage stage, const attune_train_resul
                        const char *folder)
 {
     char line[600];
-    int used = snprintf(line, sizeof(line), "%s: best epoch %lld of %lld, %.4f; %s/best.h5",
-                        attune_stage_name(stage), (long long)result->best_epoch,
-                        (long long)result->epochs, result->best_score, folder);
-    if (result->tested && used > 0 && used < (int)sizeof(line)) {
-        const attune_triplet_score *test = &result->test.triplets;
-        snprintf(line + used, sizeof(line) - (size_t)used,
-                 "\nattune: test: %g of %u triplets, %.4f (mean of batches %.4f), loss %.4f",
-                 test->correct, test->count, result->test.score, test->batch_accuracy, test->loss);
-    }
+    snprintf(line, sizeof(line), "%s: best epoch %lld of %lld, %.4f; %s/best.h5",
+             attune_stage_name(stage), (long long)result->best_epoch, (long long)result->epochs,
+             result->best_score, folder);
     on_message(l, line);
+    if (result->tested) {
+        const attune_triplet_score *test = &result->test.triplets;
+        snprintf(line, sizeof(line),
+                 "test: %g of %u triplets, %.4f (mean of batches %.4f), loss %.4f", test->correct,
+                 test->count, result->test.score, test->batch_accuracy, test->loss);
+        on_message(l, line);
+    }
 }
 
 static attune_status train_stage(train_arguments *a, attune_stage stage, const char *folder,
@@ -385,7 +397,7 @@ static attune_status find_stages(const train_arguments *a, unsigned *stages)
             if (status) {
                 return status;
             }
-            *stages |= 1u << (human ? ATTUNE_STAGE_HUMAN : ATTUNE_STAGE_SYNTHETIC);
+            *stages |= human ? HUMAN : SYNTHETIC;
         }
     }
     return ATTUNE_OK;
@@ -406,25 +418,20 @@ static attune_status check_stages(const train_arguments *a, unsigned stages)
 
 static attune_status train(train_arguments *a, listener *l)
 {
-    const unsigned synthetic = 1u << ATTUNE_STAGE_SYNTHETIC, human = 1u << ATTUNE_STAGE_HUMAN;
-    unsigned stages = a->unlabelled ? 0 : synthetic;
+    unsigned stages = a->wanted;
     attune_status status = ATTUNE_OK;
     if (a->unlabelled) {
         return train_stage(a, ATTUNE_STAGE_UNLABELLED, a->run, NULL, l);
     }
-    if (!a->stage) {
+    if (!stages) {
         status = find_stages(a, &stages);
-    } else {
-        stages = strcmp(a->stage, "synthetic") == 0 ? synthetic
-                 : strcmp(a->stage, "human") == 0   ? human
-                                                    : synthetic | human;
     }
     status = status ? status : check_stages(a, stages);
     if (status) {
         return status;
     }
-    return stages == (synthetic | human) ? train_both(a, l)
-           : stages == human             ? train_stage(a, ATTUNE_STAGE_HUMAN, a->run, NULL, l)
+    return stages == (SYNTHETIC | HUMAN) ? train_both(a, l)
+           : stages == HUMAN             ? train_stage(a, ATTUNE_STAGE_HUMAN, a->run, NULL, l)
                                          : train_stage(a, ATTUNE_STAGE_SYNTHETIC, a->run, NULL, l);
 }
 
@@ -434,10 +441,6 @@ int command_train(int argc, char **argv)
     int code = parse_arguments(&a, argc, argv);
     if (a.help && code == EXIT_OK) {
         return print_help();
-    }
-    if (code == EXIT_OK && a.stage && strcmp(a.stage, "synthetic") != 0 &&
-        strcmp(a.stage, "human") != 0 && strcmp(a.stage, "both") != 0) {
-        code = usage_error("train", "--stage %s: not synthetic, human or both", a.stage);
     }
     if (code == EXIT_OK) {
         listener l = {.quiet = a.quiet, .progress = !a.quiet && isatty(STDERR_FILENO)};

@@ -89,49 +89,33 @@ typedef struct triplets_arguments {
 
 static const char *const part_names[ATTUNE_PART_COUNT] = {"train", "validation", "test"};
 
-/* The place of `text` among `names`, which ends with NULL; -1 if it is none. */
-static int choice(const char *const *names, const char *text)
-{
-    for (int i = 0; names[i]; i++) {
-        if (strcmp(names[i], text) == 0) {
-            return i;
-        }
-    }
-    return -1;
-}
-
-static int bad_value(const char *option, const char *expected)
-{
-    return usage_error("triplets", "--%s %s: not %s", option, optarg, expected);
-}
-
-/* An option that is one of several words. */
 static int take_choice(triplets_arguments *a, int option)
 {
     static const char *const likenesses[] = {"genre", "artist", "album", NULL};
     static const char *const negatives[] = {"any", "hierarchy", NULL};
-    static const char *const disjoints[] = {"", "tracks", "artists", "official", NULL};
-    int value = 0;
+    static const char *const disjoints[] = {"tracks", "artists", "official", NULL};
+    int word = 0, code = EXIT_OK;
     switch (option) {
     case OPTION_OF:
         a->drawing = "--of";
-        value = choice(likenesses, optarg);
-        a->draw.likeness = (attune_fma_likeness)value;
-        return value >= 0 ? EXIT_OK : bad_value("of", "genre, artist or album");
+        code = option_word(&word, "triplets", "--of", optarg, likenesses);
+        a->draw.likeness = (attune_fma_likeness)word;
+        return code;
     case OPTION_NEGATIVES:
         a->drawing = "--negatives";
-        value = choice(negatives, optarg);
-        a->draw.hierarchy = value == 1;
-        return value >= 0 ? EXIT_OK : bad_value("negatives", "any or hierarchy");
+        code = option_word(&word, "triplets", "--negatives", optarg, negatives);
+        a->draw.hierarchy = word == 1;
+        return code;
     case OPTION_DISJOINT:
         a->drawing = "--disjoint";
-        value = choice(disjoints, optarg);
-        a->draw.disjoint = (attune_fma_disjoint)value;
-        return value > 0 ? EXIT_OK : bad_value("disjoint", "tracks, artists or official");
+        code = option_word(&word, "triplets", "--disjoint", optarg, disjoints);
+        a->draw.disjoint = (attune_fma_disjoint)(word + 1);
+        return code;
     default:
         return attune_fma_subset_parse(&a->draw.subset, optarg)
                    ? EXIT_OK
-                   : bad_value("subset", "small, medium, large or full");
+                   : usage_error("triplets", "--subset %s: not small, medium, large or full",
+                                 optarg);
     }
 }
 
@@ -139,15 +123,13 @@ static int take_option(triplets_arguments *a, int option)
 {
     enum { MOST = 100000000 };
     long number = 0;
+    int code = EXIT_OK;
     switch (option) {
     case OPTION_METADATA:
         a->metadata = optarg;
         break;
     case OPTION_CANDIDATES:
-        if (!parse_integer(optarg, 1, MOST, &a->candidates)) {
-            return bad_value("candidates", "a number from 1 to 100000000");
-        }
-        break;
+        return option_integer(&a->candidates, "triplets", "--candidates", optarg, 1, MOST);
     case OPTION_REPORT:
         a->report = true;
         break;
@@ -158,19 +140,19 @@ static int take_option(triplets_arguments *a, int option)
         a->output = optarg;
         break;
     case 'n':
+        a->drawing = "--count";
+        code = option_integer(&number, "triplets", a->drawing, optarg, 1, MOST);
+        a->draw.count = (uint32_t)number;
+        return code;
     case OPTION_PER_GENRE:
-        if (!parse_integer(optarg, 1, MOST, &number)) {
-            return bad_value(option == 'n' ? "count" : "per-genre", "a number from 1 to 100000000");
-        }
-        a->drawing = option == 'n' ? "--count" : "--per-genre";
-        *(option == 'n' ? &a->draw.count : &a->draw.per_genre) = (uint32_t)number;
-        break;
+        a->drawing = "--per-genre";
+        code = option_integer(&number, "triplets", a->drawing, optarg, 1, MOST);
+        a->draw.per_genre = (uint32_t)number;
+        return code;
     case OPTION_SEED:
-        if (!parse_integer(optarg, 0, UINT32_MAX, &number)) {
-            return bad_value("seed", "a number from 0 to 4294967295");
-        }
+        code = option_integer(&number, "triplets", "--seed", optarg, 0, UINT32_MAX);
         a->draw.seed = (uint64_t)number;
-        break;
+        return code;
     case 'f':
         a->replace = true;
         break;

@@ -272,9 +272,22 @@ size_t attune_csv_column(const attune_csv_row *row, const char *name)
     return found;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+/* Whether a field means something else without quotes. */
+static bool needs_quotes(const char *text)
+{
+    const size_t length = strlen(text);
+    return strcspn(text, ",\"\r\n") < length ||
+           (length > 0 && (is_space(text[0]) || is_space(text[length - 1])));
+}
+
 void attune_csv_write_field(FILE *stream, const char *text)
 {
-    if (!text[strcspn(text, ",\"\r\n")]) {
+    if (!needs_quotes(text)) {
         fputs(text, stream);
         return;
     }

@@ -32,7 +32,8 @@ attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row);
 /* The only field of `row` that is `name`; SIZE_MAX if there is none, or more. */
 size_t attune_csv_column(const attune_csv_row *row, const char *name);
 
-/* Writes a field, in quotes where it needs them as RFC 4180 says. */
+/* Writes a field, in quotes where it needs them: as RFC 4180 says, and where it begins or ends with
+ * a space or a tab, so that it is read as it was. */
 void attune_csv_write_field(FILE *stream, const char *text);
 
 /* ATTUNE_EDATA with "<path>, line <of the row read last>: " before the text. */

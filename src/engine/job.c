@@ -65,7 +65,7 @@ typedef struct worker {
 
 void attune_job_options_default(attune_job_options *options)
 {
-    *options = (attune_job_options){.shards = 1, .commit_seconds = 10};
+    *options = (attune_job_options){.commit_seconds = 10};
     attune_engine_options_default(&options->engine);
     attune_audio_options_default(&options->audio);
 }

@@ -221,10 +221,7 @@ static void set_attributes(attune_output *output)
 {
     const attune_job_options *options = output->options;
     const attune_network *network = attune_model_network(options->model);
-    const time_t clock = time(NULL);
-    struct tm utc;
-    strftime(output->created, sizeof(output->created), "%Y-%m-%dT%H:%M:%SZ",
-             gmtime_r(&clock, &utc));
+    attune_stamp(output->created, time(NULL));
     output->attributes = (attune_store_attributes){
         .model_sha256 = attune_model_sha256(options->model),
         .model_name = attune_model_name(options->model),

@@ -7,6 +7,7 @@
 #include "attune/store.h"
 #include "engine/gone.h"
 #include "engine/known.h"
+#include "status/machine.h"
 #include "store/parts.h"
 
 #include <sys/stat.h>
@@ -20,7 +21,7 @@ typedef struct attune_output {
     bool extends;                       /* an OUT.h5 is there whose rows stay */
     bool relabels;                      /* rows of it get other labels than they have */
     attune_store_attributes attributes; /* of all that is written; root is malloc'ed */
-    char network[512], created[32];
+    char network[512], created[ATTUNE_STAMP_SIZE];
     char *devices;    /* of all rows: one name, or several with line breaks between; malloc'ed */
     attune_gone gone; /* what --prune has seen */
     uint64_t pruned;

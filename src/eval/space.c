@@ -4,6 +4,7 @@
 #include "model/random.h"
 #include "status/error.h"
 #include "status/path.h"
+#include "store/blocks.h"
 #include "store/file_kind.h"
 
 #include <math.h>
@@ -61,7 +62,6 @@ static attune_status fail_descriptors(const char *path)
 
 static attune_status read_output(attune_space *s, const char *path, attune_space_kind kind)
 {
-    enum { BLOCK = 4096 };
     attune_store *store = NULL;
     attune_rows *rows = NULL;
     const bool descriptors = kind == ATTUNE_SPACE_DESCRIPTORS;
@@ -77,12 +77,9 @@ static attune_status read_output(attune_space *s, const char *path, attune_space
                      ? attune_fail_memory("a path", strlen(attributes->root))
                      : status;
     }
-    const uint64_t total = status == ATTUNE_OK ? attune_store_count(store) : 0;
-    for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += BLOCK) {
-        const uint64_t count = total - first < BLOCK ? total - first : BLOCK;
-        attune_rows_clear(rows);
-        status = attune_store_read(store, first, count, rows);
-        for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
+    for (uint64_t next = 0; status == ATTUNE_OK && next < attune_store_count(store);) {
+        status = attune_store_next(store, &next, rows);
+        for (size_t i = 0; status == ATTUNE_OK && i < attune_rows_count(rows); i++) {
             const attune_row row = attune_rows_get(rows, i);
             if (attune_track_has_embedding(row.status)) {
                 status = attune_space_add(

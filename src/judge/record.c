@@ -3,13 +3,13 @@
 
 #include "status/error.h"
 #include "status/json.h"
+#include "status/machine.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char head[] = "attune judgements";
 
@@ -17,10 +17,8 @@ static const char head[] = "attune judgements";
 
 static json_t *stamp_of(int64_t seconds)
 {
-    char text[32] = "";
-    const time_t clock = (time_t)seconds;
-    struct tm utc;
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&clock, &utc));
+    char text[ATTUNE_STAMP_SIZE];
+    attune_stamp(text, (time_t)seconds);
     return json_string(text);
 }
 

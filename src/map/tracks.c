@@ -2,12 +2,11 @@
 #include "map/tracks.h"
 
 #include "status/error.h"
+#include "store/blocks.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { BLOCK = 4096 };
 
 /* Room for `n` tracks. */
 static attune_status reserve(attune_map_tracks *t, uint64_t n, bool labels)
@@ -63,11 +62,10 @@ static attune_status read_rows(attune_map_tracks *t, attune_store *store)
     attune_rows *rows = NULL;
     size_t length = 0, capacity = 0;
     attune_status status = attune_rows_create(&rows, (int)t->E);
-    for (uint64_t first = 0; status == ATTUNE_OK && first < t->rows; first += BLOCK) {
-        const uint64_t count = t->rows - first < BLOCK ? t->rows - first : BLOCK;
-        attune_rows_clear(rows);
-        status = attune_store_read(store, first, count, rows);
-        for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
+    for (uint64_t next = 0; status == ATTUNE_OK && next < t->rows;) {
+        const uint64_t first = next;
+        status = attune_store_next(store, &next, rows);
+        for (size_t i = 0; status == ATTUNE_OK && i < attune_rows_count(rows); i++) {
             const attune_row row = attune_rows_get(rows, i);
             if (has_vector(&row, t->E)) {
                 status = add(t, &length, &capacity, &row, first + i);

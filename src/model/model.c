@@ -22,16 +22,33 @@ typedef struct array {
     size_t count;
 } array;
 
+const attune_conv *attune_conv_of(attune_architecture architecture, int index)
+{
+    /* name, norm, outputs, inputs, taps, stride, padding, groups, has_bias */
+    static const attune_conv TINY[] = {
+        {"cnn_frontend.0.net.0", "cnn_frontend.0.net.1", 1, 1, 5, 2, 2, 1, false},
+        {"cnn_frontend.0.net.3", "cnn_frontend.0.net.4", 32, 1, 1, 1, 0, 1, false},
+        {"cnn_frontend.1.net.0", "cnn_frontend.1.net.1", 32, 1, 5, 2, 2, 32, false},
+        {"cnn_frontend.1.net.3", "cnn_frontend.1.net.4", 64, 32, 1, 1, 0, 1, false},
+    };
+    static const attune_conv BASELINE[] = {
+        {"cnn_frontend.0", "cnn_frontend.1", 64, 1, 7, 2, 3, 1, true},
+        {"cnn_frontend.4", "cnn_frontend.5", 128, 64, 5, 2, 2, 1, true},
+    };
+    const bool tiny = architecture == ATTUNE_ARCHITECTURE_TINY;
+    return index < 0 || index >= (tiny ? 4 : 2) ? NULL : tiny ? &TINY[index] : &BASELINE[index];
+}
+
 size_t attune_conv_weight_count(attune_architecture architecture, int index)
 {
-    static const size_t COUNTS[2][4] = {{5, 32, 32 * 5, 64 * 32}, {64 * 7, 128 * 64 * 5, 0, 0}};
-    return index < 0 || index >= 4 ? 0 : COUNTS[architecture == ATTUNE_ARCHITECTURE_GRU][index];
+    const attune_conv *c = attune_conv_of(architecture, index);
+    return c ? (size_t)(c->outputs * c->inputs * c->taps) : 0;
 }
 
 size_t attune_conv_bias_count(attune_architecture architecture, int index)
 {
-    static const size_t COUNTS[2][4] = {{1, 32, 32, 64}, {64, 128, 0, 0}};
-    return index < 0 || index >= 4 ? 0 : COUNTS[architecture == ATTUNE_ARCHITECTURE_GRU][index];
+    const attune_conv *c = attune_conv_of(architecture, index);
+    return c ? (size_t)c->outputs : 0;
 }
 
 static bool is_between(int value, int least, int most)
@@ -180,21 +197,6 @@ uint64_t attune_model_parameter_count(const attune_model *model)
     return model->parameter_count;
 }
 
-uint64_t attune_model_trainable_count(const attune_model *model)
-{
-    /* Folding leaves a bias per channel. Trained were a scale and a shift per channel, and in
-     * AudioEmbeddingGRU the convolution's own bias too. So each architecture has as many more as it
-     * has channels. */
-    uint64_t count = model->parameter_count;
-    for (int i = 0; i < 4; i++) {
-        count += attune_conv_bias_count(model->network.architecture, i);
-    }
-    return count + (model->network.architecture == ATTUNE_ARCHITECTURE_GRU
-                        ? attune_conv_bias_count(ATTUNE_ARCHITECTURE_GRU, 0) +
-                              attune_conv_bias_count(ATTUNE_ARCHITECTURE_GRU, 1)
-                        : 0);
-}
-
 const char *attune_architecture_name(attune_architecture architecture)
 {
     return architecture == ATTUNE_ARCHITECTURE_GRU ? "AudioEmbeddingGRU" : "AudioEmbeddingTiny";
@@ -211,4 +213,13 @@ uint64_t attune_network_frames(const attune_network *network, uint64_t samples)
 {
     uint64_t frame = (uint64_t)network->frame_size;
     return samples <= frame ? 1 : (samples - frame) / (uint64_t)network->hop_size + 1;
+}
+
+void attune_gates_swap(float *out, const float *in, size_t hidden, size_t width)
+{
+    static const size_t GATE[] = {1, 0, 2};
+    const size_t block = hidden * width;
+    for (size_t i = 0; i < 3; i++) {
+        memcpy(out + i * block, in + GATE[i] * block, block * sizeof(float));
+    }
 }

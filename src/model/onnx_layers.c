@@ -69,19 +69,19 @@ static attune_status identify(const call *c, const content *from, const tensor *
     made->index = from->index + 1;
     bool baseline = network->architecture == ATTUNE_ARCHITECTURE_GRU;
     if (from->kind != (baseline ? CONTENT_MAXIMA : CONTENT_ACTIVATED) ||
-        !onnx_convolution(network->architecture, made->index)) {
+        !attune_conv_of(network->architecture, made->index)) {
         return onnx_refuse(c->reader, "reads %s; %s has no convolution there", onnx_describe(from),
                            attune_architecture_name(network->architecture));
     }
     return ATTUNE_OK;
 }
 
-static attune_status check_convolution(const call *c, const convolution *rule)
+static attune_status check_convolution(const call *c, const attune_conv *rule)
 {
     attune_status status = onnx_check_text(c, "auto_pad", "NOTSET");
     status = status ? status : onnx_check_ints(c, "dilations", 1, 0, 1, 1);
     status = status ? status : onnx_check_int(c, "group", rule->groups, 1);
-    status = status ? status : onnx_check_ints(c, "kernel_shape", rule->kernel, 0, 1, rule->kernel);
+    status = status ? status : onnx_check_ints(c, "kernel_shape", rule->taps, 0, 1, rule->taps);
     status = status ? status : onnx_check_ints(c, "pads", rule->padding, rule->padding, 2, 0);
     return status ? status : onnx_check_ints(c, "strides", rule->stride, 0, 1, 1);
 }
@@ -122,13 +122,13 @@ attune_status onnx_read_conv(call *c)
     if (status) {
         return status;
     }
-    const convolution *rule = onnx_convolution(made->network.architecture, made->index);
-    if (!onnx_tensor_is(weight, 3, rule->outputs, rule->inputs, rule->kernel) ||
+    const attune_conv *rule = attune_conv_of(made->network.architecture, made->index);
+    if (!onnx_tensor_is(weight, 3, rule->outputs, rule->inputs, rule->taps) ||
         (bias && !onnx_tensor_is(bias, 1, rule->outputs, 0, 0))) {
         return onnx_refuse(c->reader,
                            "convolution %d of %s has a weight of (%d, %d, %d) and a bias of (%d)",
                            made->index, attune_architecture_name(made->network.architecture),
-                           rule->outputs, rule->inputs, rule->kernel, rule->outputs);
+                           rule->outputs, rule->inputs, rule->taps, rule->outputs);
     }
     status = check_convolution(c, rule);
     status = status ? status : check_positions(c, in, &positions);
@@ -137,7 +137,7 @@ attune_status onnx_read_conv(call *c)
     }
     made->parameter[0] = weight;
     made->parameter[1] = bias;
-    positions = (positions + 2 * rule->padding - rule->kernel) / rule->stride + 1;
+    positions = (positions + 2 * rule->padding - rule->taps) / rule->stride + 1;
     layout wide, shape;
     bool fits =
         onnx_layout_replace(&wide, &in->layout, 1, ROLE_CHANNEL,
@@ -167,7 +167,7 @@ attune_status onnx_read_batch_normalization(call *c)
         return ATTUNE_ENOMEM;
     }
     made->number = epsilon;
-    int channels = onnx_convolution(made->network.architecture, made->index)->outputs;
+    int channels = attune_conv_of(made->network.architecture, made->index)->outputs;
     for (int i = 1; i < 5; i++) {
         status = onnx_parameter(c, i, NAMES[i], &made->parameter[i - 1]);
         if (!status && !onnx_tensor_is(made->parameter[i - 1], 1, channels, 0, 0)) {
@@ -215,12 +215,12 @@ static attune_status give_features(call *c, const value *in, const layout *shape
 {
     const attune_architecture architecture = in->content->network.architecture;
     if (in->content->kind != CONTENT_ACTIVATED ||
-        onnx_convolution(architecture, in->content->index + 1)) {
+        attune_conv_of(architecture, in->content->index + 1)) {
         return onnx_misplaced(c, in);
     }
     content *made = onnx_new_content(c, CONTENT_FEATURES, in->content);
     if (made) {
-        made->network.features = onnx_convolution(architecture, in->content->index)->outputs;
+        made->network.features = attune_conv_of(architecture, in->content->index)->outputs;
     }
     return onnx_give(c, 0, made, shape);
 }

@@ -8,22 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-const convolution *onnx_convolution(attune_architecture architecture, int index)
-{
-    static const convolution TINY[] = {
-        {.outputs = 1, .inputs = 1, .kernel = 5, .stride = 2, .padding = 2, .groups = 1},
-        {.outputs = 32, .inputs = 1, .kernel = 1, .stride = 1, .padding = 0, .groups = 1},
-        {.outputs = 32, .inputs = 1, .kernel = 5, .stride = 2, .padding = 2, .groups = 32},
-        {.outputs = 64, .inputs = 32, .kernel = 1, .stride = 1, .padding = 0, .groups = 1},
-    };
-    static const convolution BASELINE[] = {
-        {.outputs = 64, .inputs = 1, .kernel = 7, .stride = 2, .padding = 3, .groups = 1},
-        {.outputs = 128, .inputs = 64, .kernel = 5, .stride = 2, .padding = 2, .groups = 1},
-    };
-    bool tiny = architecture == ATTUNE_ARCHITECTURE_TINY;
-    return index < 0 || index >= (tiny ? 4 : 2) ? NULL : tiny ? &TINY[index] : &BASELINE[index];
-}
-
 /* `normalised` is the batch normalisation behind the convolution, or NULL. */
 static attune_status collect_convolution(reader *r, attune_model *model, const content *from,
                                          const content *normalised)
@@ -50,26 +34,16 @@ static attune_status collect_convolution(reader *r, attune_model *model, const c
                   : onnx_refuse(r, "folds into the convolution as values that are not finite");
 }
 
-/* (3H, width): blocks z, r, h become r, z, n. */
-static void reorder_gates(float *out, const float *in, size_t hidden, size_t width)
-{
-    static const size_t GATE[] = {1, 0, 2};
-    for (size_t i = 0; i < 3; i++) {
-        memcpy(out + i * hidden * width, in + GATE[i] * hidden * width,
-               hidden * width * sizeof(float));
-    }
-}
-
 static void collect_gru(attune_model *model, const content *from)
 {
     size_t hidden = (size_t)model->network.hidden;
     attune_gru_parameters *gru = &model->parameters.gru[from->network.layers - 1];
-    reorder_gates(gru->weight_input, from->parameter[0]->data, hidden,
-                  (size_t)from->parameter[0]->dims[2]);
-    reorder_gates(gru->weight_hidden, from->parameter[1]->data, hidden, hidden);
+    attune_gates_swap(gru->weight_input, from->parameter[0]->data, hidden,
+                      (size_t)from->parameter[0]->dims[2]);
+    attune_gates_swap(gru->weight_hidden, from->parameter[1]->data, hidden, hidden);
     if (from->parameter[2]) {
-        reorder_gates(gru->bias_input, from->parameter[2]->data, hidden, 1);
-        reorder_gates(gru->bias_hidden, from->parameter[2]->data + 3 * hidden, hidden, 1);
+        attune_gates_swap(gru->bias_input, from->parameter[2]->data, hidden, 1);
+        attune_gates_swap(gru->bias_hidden, from->parameter[2]->data + 3 * hidden, hidden, 1);
     }
 }
 

@@ -214,6 +214,13 @@ const value *onnx_argument(const call *c, int index)
     return index < c->in_count ? c->in[index] : NULL;
 }
 
+int onnx_rank(const value *in)
+{
+    return in->kind == VALUE_INTEGERS ? in->rank
+           : in->kind == VALUE_FLOATS ? in->floats.rank
+                                      : in->layout.rank;
+}
+
 attune_status onnx_constants(const call *c, int index, int64_t *out, int *count, int capacity)
 {
     const value *in = onnx_argument(c, index);

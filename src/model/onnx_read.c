@@ -5,6 +5,8 @@
 #include "model/onnx_reader.h"
 #include "status/digest.h"
 #include "status/error.h"
+#include "status/hash.h"
+#include "status/io.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -93,10 +95,7 @@ static void free_arena(reader *r)
 /* The name's place in the table: where it is, or where it would go. */
 static name_entry *find(const name_table *s, const char *name)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (const char *at = name; *at; at++) {
-        hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-    }
+    const uint64_t hash = attune_hash(ATTUNE_HASH_BEGIN, name, strlen(name));
     size_t i = (size_t)(hash ^ (hash >> 32)) & (s->capacity - 1);
     while (s->table[i].name && strcmp(s->table[i].name, name) != 0) {
         i = (i + 1) & (s->capacity - 1);
@@ -433,17 +432,9 @@ static attune_status read_bytes(int file, const char *path, uint8_t **bytes, siz
     if (!*bytes) {
         return attune_fail_memory(path, (unsigned long long)about.st_size);
     }
-    for (*size = 0; *size < (size_t)about.st_size;) {
-        ssize_t got = read(file, *bytes + *size, (size_t)about.st_size - *size);
-        if (got < 0 && errno != EINTR) {
-            return attune_fail(ATTUNE_EIO, "%s: %s", path, strerror(errno));
-        }
-        if (got == 0) {
-            break; /* cut short while we read: parsing says so */
-        }
-        *size += got > 0 ? (size_t)got : 0;
-    }
-    return ATTUNE_OK;
+    const ssize_t got = attune_read_at(file, *bytes, (size_t)about.st_size, 0);
+    *size = got > 0 ? (size_t)got : 0; /* cut short while we read: parsing says so */
+    return got < 0 ? attune_fail(ATTUNE_EIO, "%s: %s", path, strerror(errno)) : ATTUNE_OK;
 }
 
 attune_status attune_model_open(attune_model **out, const char *path)

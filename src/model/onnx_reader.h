@@ -178,6 +178,7 @@ const Onnx__AttributeProto *onnx_attribute(const call *c, const char *name);
 
 /* Arguments. */
 const value *onnx_argument(const call *c, int index); /* NULL if left out */
+int onnx_rank(const value *in);
 /* A list of constant integers; *count is -1 if left out. */
 attune_status onnx_constants(const call *c, int index, int64_t *out, int *count, int capacity);
 /* The axes that a Squeeze, Unsqueeze or Reduce names, as an attribute before opset `since` and as
@@ -260,14 +261,6 @@ attune_status onnx_read_gru(call *c);
 
 /* onnx_network.c */
 
-/* What a convolution of an architecture must be. */
-typedef struct convolution {
-    int outputs, inputs; /* of the weight: inputs per group */
-    int kernel, stride, padding, groups;
-} convolution;
-
-/* NULL where the architecture has none. */
-const convolution *onnx_convolution(attune_architecture architecture, int index);
 /* Fills *out from the chain that ends in an embedding. */
 attune_status onnx_collect(reader *r, attune_model **out, const content *embedding);
 

@@ -113,9 +113,7 @@ attune_status onnx_read_constant_of_shape(call *c)
 attune_status onnx_read_shape(call *c)
 {
     const value *in = c->in[0];
-    int rank = in->kind == VALUE_INTEGERS ? in->rank
-               : in->kind == VALUE_FLOATS ? in->floats.rank
-                                          : in->layout.rank;
+    int rank = onnx_rank(in);
     extent all[TENSOR_RANK_MAX];
     int64_t start, end;
     attune_status status = onnx_int(c, &start, "start", 0);
@@ -136,9 +134,7 @@ attune_status onnx_read_shape(call *c)
 attune_status onnx_read_unsqueeze(call *c)
 {
     const value *in = c->in[0];
-    int rank = in->kind == VALUE_INTEGERS ? in->rank
-               : in->kind == VALUE_FLOATS ? in->floats.rank
-                                          : in->layout.rank;
+    int rank = onnx_rank(in);
     int axes[LAYOUT_RANK_MAX], count;
     attune_status status = onnx_axes(c, 13, rank, true, axes, &count);
     if (status) {
@@ -194,9 +190,7 @@ static attune_status squeeze_floats(call *c, const tensor *in, const int *axes, 
 attune_status onnx_read_squeeze(call *c)
 {
     const value *in = c->in[0];
-    int rank = in->kind == VALUE_INTEGERS ? in->rank
-               : in->kind == VALUE_FLOATS ? in->floats.rank
-                                          : in->layout.rank;
+    int rank = onnx_rank(in);
     int axes[LAYOUT_RANK_MAX], count;
     attune_status status = onnx_axes(c, 13, rank, false, axes, &count);
     if (status) {
@@ -239,7 +233,7 @@ attune_status onnx_read_transpose(call *c)
     if (in->kind == VALUE_INTEGERS) {
         return onnx_refuse(c->reader, "transposes integers");
     }
-    int rank = in->kind == VALUE_FLOATS ? in->floats.rank : in->layout.rank;
+    int rank = onnx_rank(in);
     attune_status status = onnx_ints(c, order, &count, LAYOUT_RANK_MAX, "perm");
     for (int i = 0; !status && i < rank; i++) {
         axes[i] = rank - 1 - i;

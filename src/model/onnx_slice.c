@@ -114,9 +114,7 @@ attune_status onnx_read_slice(call *c)
     int64_t axes[LAYOUT_RANK_MAX], steps[LAYOUT_RANK_MAX];
     int axis_count, step_count, axis;
     const extent *starts = NULL, *ends = NULL;
-    int rank = made.kind == VALUE_INTEGERS ? made.rank
-               : made.kind == VALUE_FLOATS ? made.floats.rank
-                                           : made.layout.rank;
+    int rank = onnx_rank(&made);
     int count = c->in[1]->count;
     attune_status status = bounds(c, 1, count, &starts);
     status = status ? status : bounds(c, 2, count, &ends);
@@ -265,9 +263,7 @@ attune_status onnx_read_concat(call *c)
     const value *first = c->in[0];
     int64_t given;
     int axis;
-    int rank = first->kind == VALUE_INTEGERS ? first->rank
-               : first->kind == VALUE_FLOATS ? first->floats.rank
-                                             : first->layout.rank;
+    int rank = onnx_rank(first);
     attune_status status = onnx_int(c, &given, "axis", INT64_MAX);
     status = status ? status : onnx_axis(c, given, rank, &axis);
     for (int i = 0; !status && i < c->in_count; i++) {

@@ -116,57 +116,52 @@ static const char *activate(writing *w, const char *in)
     return ONNX_EMIT(g, "Mul", out, onnx_graph_number(g, "half", 0.5f));
 }
 
-static const char *write_conv(writing *w, const char *in, int index, const char *name,
-                              const int64_t shape[3], int64_t stride, int64_t group)
+static const char *write_conv(writing *w, const char *in, int index, const attune_conv *conv)
 {
     onnx_graph *g = w->graph;
     const attune_parameters *p = &w->model->parameters;
-    const int64_t pads[] = {shape[2] / 2, shape[2] / 2}, one = 1;
+    const int64_t shape[] = {conv->outputs, conv->inputs, conv->taps}, stride = conv->stride,
+                  pads[] = {conv->padding, conv->padding}, one = 1;
     char weight[ONNX_NAME_MAX], bias[ONNX_NAME_MAX];
-    snprintf(weight, sizeof(weight), "%s.weight", name);
-    snprintf(bias, sizeof(bias), "%s.bias", name);
+    snprintf(weight, sizeof(weight), "%s.weight", conv->name);
+    snprintf(bias, sizeof(bias), "%s.bias", conv->name);
     const char *out =
         ONNX_EMIT(g, "Conv", in, onnx_graph_floats(g, weight, 3, shape, p->conv_weight[index]),
                   onnx_graph_floats(g, bias, 1, shape, p->conv_bias[index]));
     onnx_graph_ints(g, "dilations", 1, &one);
-    onnx_graph_int(g, "group", group);
+    onnx_graph_int(g, "group", conv->groups);
     onnx_graph_ints(g, "kernel_shape", 1, &shape[2]);
     onnx_graph_ints(g, "pads", 2, pads);
     onnx_graph_ints(g, "strides", 1, &stride);
     return activate(w, out);
 }
 
+/* (B F, 1, N) -> (B F, C, positions). AudioEmbeddingGRU pools between its two convolutions. */
+static const char *write_convs(writing *w, const char *in)
+{
+    static const int64_t TWO = 2;
+    onnx_graph *g = w->graph;
+    const attune_architecture architecture = w->model->network.architecture;
+    const attune_conv *conv = NULL;
+    for (int i = 0; (conv = attune_conv_of(architecture, i)); i++) {
+        if (architecture == ATTUNE_ARCHITECTURE_GRU && i == 1) {
+            in = ONNX_EMIT(g, "MaxPool", in);
+            onnx_graph_ints(g, "kernel_shape", 1, &TWO);
+            onnx_graph_ints(g, "strides", 1, &TWO);
+        }
+        in = write_conv(w, in, i, conv);
+    }
+    return in;
+}
+
 /* (B F, 1, N) -> (B, F, C). */
 static const char *write_front_end(writing *w, const char *in)
 {
-    static const int64_t TINY[4][3] = {{1, 1, 5}, {32, 1, 1}, {32, 1, 5}, {64, 32, 1}},
-                         BASELINE[2][3] = {{64, 1, 7}, {128, 64, 5}}, TWO = 2;
     onnx_graph *g = w->graph;
-    if (w->model->network.architecture == ATTUNE_ARCHITECTURE_TINY) {
-        in = write_conv(w, in, 0, "cnn_frontend.0.net.0", TINY[0], 2, 1);
-        in = write_conv(w, in, 1, "cnn_frontend.0.net.3", TINY[1], 1, 1);
-        in = write_conv(w, in, 2, "cnn_frontend.1.net.0", TINY[2], 2, 32);
-        in = write_conv(w, in, 3, "cnn_frontend.1.net.3", TINY[3], 1, 1);
-    } else {
-        in = write_conv(w, in, 0, "cnn_frontend.0", BASELINE[0], 2, 1);
-        in = ONNX_EMIT(g, "MaxPool", in);
-        onnx_graph_ints(g, "kernel_shape", 1, &TWO);
-        onnx_graph_ints(g, "strides", 1, &TWO);
-        in = write_conv(w, in, 1, "cnn_frontend.4", BASELINE[1], 2, 1);
-    }
+    in = write_convs(w, in);
     in = over_axis(g, "Squeeze", ONNX_EMIT(g, "GlobalAveragePool", in), 2);
     const char *features = list(g, w->model->network.features);
     return ONNX_EMIT(g, "Reshape", in, concat(g, 0, w->batch, list(g, -1), features));
-}
-
-/* (3H, width): blocks r, z, n as ONNX's z, r, h. */
-static void reorder_gates(float *out, const float *in, size_t hidden, size_t width)
-{
-    static const size_t GATE[] = {1, 0, 2};
-    for (size_t i = 0; i < 3; i++) {
-        memcpy(out + i * hidden * width, in + GATE[i] * hidden * width,
-               hidden * width * sizeof(float));
-    }
 }
 
 static const char *gates(writing *w, const char *what, int layer, const float *in, int width)
@@ -174,7 +169,7 @@ static const char *gates(writing *w, const char *what, int layer, const float *i
     const int64_t hidden = w->model->network.hidden, shape[] = {1, 3 * hidden, width};
     float *out = onnx_graph_allocate(w->graph, (size_t)(3 * hidden * width));
     char name[ONNX_NAME_MAX];
-    reorder_gates(out, in, (size_t)hidden, (size_t)width);
+    attune_gates_swap(out, in, (size_t)hidden, (size_t)width);
     snprintf(name, sizeof(name), "gru.%s_l%d", what, layer);
     return onnx_graph_floats(w->graph, name, 3, shape, out);
 }
@@ -187,8 +182,8 @@ static const char *gate_biases(writing *w, int layer)
     const int64_t shape[] = {1, 6 * (int64_t)hidden};
     float *out = onnx_graph_allocate(w->graph, 6 * hidden);
     char name[ONNX_NAME_MAX];
-    reorder_gates(out, gru->bias_input, hidden, 1);
-    reorder_gates(out + 3 * hidden, gru->bias_hidden, hidden, 1);
+    attune_gates_swap(out, gru->bias_input, hidden, 1);
+    attune_gates_swap(out + 3 * hidden, gru->bias_hidden, hidden, 1);
     snprintf(name, sizeof(name), "gru.bias_l%d", layer);
     return onnx_graph_floats(w->graph, name, 2, shape, out);
 }

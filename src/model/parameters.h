@@ -8,7 +8,19 @@
 #include "attune/model.h"
 #include "status/digest.h"
 
+#include <stdbool.h>
+#include <stddef.h>
+
 enum { ATTUNE_LAYERS_MAX = 8 };
+
+/* A convolution of the front end. */
+typedef struct attune_conv {
+    const char *name,
+        *norm;           /* in PyTorch's state dictionary; norm: batch normalisation behind it */
+    int outputs, inputs; /* inputs: of one output, 1 where depthwise */
+    int taps, stride, padding, groups;
+    bool has_bias; /* in training; folding gives each one */
+} attune_conv;
 
 /* One GRU layer; I inputs, H hidden. Gates in PyTorch's order r, z, n. */
 typedef struct attune_gru_parameters {
@@ -53,9 +65,15 @@ attune_status attune_network_check(const attune_network *network);
 attune_status attune_model_create(attune_model **out, const attune_network *network,
                                   const char *name);
 
+/* An architecture's convolution; NULL where it has none. */
+const attune_conv *attune_conv_of(attune_architecture architecture, int index);
+
 /* Number of floats in conv_weight[i] / conv_bias[i] of an architecture; 0 where it has none. */
 size_t attune_conv_weight_count(attune_architecture architecture, int index);
 size_t attune_conv_bias_count(attune_architecture architecture, int index);
+
+/* (3H, width): blocks r, z, n as ONNX's z, r, h, or the other way round: it is its own inverse. */
+void attune_gates_swap(float *out, const float *in, size_t hidden, size_t width);
 
 const attune_parameters *attune_model_parameters(const attune_model *model);
 

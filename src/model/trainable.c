@@ -40,27 +40,27 @@ static size_t statistic(attune_trainable *t, const char *name, int a)
     return add(t->running, &t->running_count, &t->statistic_count, name, (const int[]){a, 0, 0});
 }
 
-/* A convolution called `conv` and its batch normalisation called `norm`. */
-static void add_conv(attune_trainable *t, const char *conv, const char *norm, int outputs,
-                     int inputs, int taps, bool has_bias)
+/* A convolution and its batch normalisation. */
+static void add_conv(attune_trainable *t, const attune_conv *conv)
 {
+    const int outputs = conv->outputs;
     attune_trainable_conv *c = &t->conv[t->conv_count++];
     char name[48];
     *c = (attune_trainable_conv){
-        .taps = taps, .inputs = inputs, .outputs = outputs, .has_bias = has_bias};
-    snprintf(name, sizeof(name), "%s.weight", conv);
-    c->weight = parameter(t, name, outputs, inputs, taps);
-    if (has_bias) {
-        snprintf(name, sizeof(name), "%s.bias", conv);
+        .taps = conv->taps, .inputs = conv->inputs, .outputs = outputs, .has_bias = conv->has_bias};
+    snprintf(name, sizeof(name), "%s.weight", conv->name);
+    c->weight = parameter(t, name, outputs, conv->inputs, conv->taps);
+    if (conv->has_bias) {
+        snprintf(name, sizeof(name), "%s.bias", conv->name);
         c->bias = parameter(t, name, outputs, 0, 0);
     }
-    snprintf(name, sizeof(name), "%s.weight", norm);
+    snprintf(name, sizeof(name), "%s.weight", conv->norm);
     c->scale = parameter(t, name, outputs, 0, 0);
-    snprintf(name, sizeof(name), "%s.bias", norm);
+    snprintf(name, sizeof(name), "%s.bias", conv->norm);
     c->shift = parameter(t, name, outputs, 0, 0);
-    snprintf(name, sizeof(name), "%s.running_mean", norm);
+    snprintf(name, sizeof(name), "%s.running_mean", conv->norm);
     c->mean = statistic(t, name, outputs);
-    snprintf(name, sizeof(name), "%s.running_var", norm);
+    snprintf(name, sizeof(name), "%s.running_var", conv->norm);
     c->variance = statistic(t, name, outputs);
 }
 
@@ -87,14 +87,9 @@ attune_status attune_trainable_layout(attune_trainable *out, const attune_networ
         return status;
     }
     *out = (attune_trainable){.network = *network};
-    if (network->architecture == ATTUNE_ARCHITECTURE_TINY) {
-        add_conv(out, "cnn_frontend.0.net.0", "cnn_frontend.0.net.1", 1, 1, 5, false);
-        add_conv(out, "cnn_frontend.0.net.3", "cnn_frontend.0.net.4", 32, 1, 1, false);
-        add_conv(out, "cnn_frontend.1.net.0", "cnn_frontend.1.net.1", 32, 1, 5, false);
-        add_conv(out, "cnn_frontend.1.net.3", "cnn_frontend.1.net.4", 64, 32, 1, false);
-    } else {
-        add_conv(out, "cnn_frontend.0", "cnn_frontend.1", 64, 1, 7, true);
-        add_conv(out, "cnn_frontend.4", "cnn_frontend.5", 128, 64, 5, true);
+    const attune_conv *conv = NULL;
+    for (int i = 0; (conv = attune_conv_of(network->architecture, i)); i++) {
+        add_conv(out, conv);
     }
     for (int i = 0; i < network->layers; i++) {
         add_gru(out, i);
@@ -110,6 +105,13 @@ attune_status attune_trainable_layout(attune_trainable *out, const attune_networ
     out->project2_weight = parameter(out, "projection.3.weight", network->embedding, P, 0);
     out->project2_bias = parameter(out, "projection.3.bias", network->embedding, 0, 0);
     return ATTUNE_OK;
+}
+
+uint64_t attune_model_trainable_count(const attune_model *model)
+{
+    attune_trainable trainable;
+    const attune_status status = attune_trainable_layout(&trainable, &model->network);
+    return status == ATTUNE_OK ? trainable.parameter_count : 0;
 }
 
 /* ---- initial values ---- */

@@ -2,7 +2,15 @@
 #include "status/machine.h"
 
 #include <sched.h>
-#include <time.h>
+
+void attune_stamp(char out[ATTUNE_STAMP_SIZE], time_t moment)
+{
+    struct tm utc;
+    out[0] = '\0'; /* of a year that has no calendar */
+    if (gmtime_r(&moment, &utc)) {
+        strftime(out, ATTUNE_STAMP_SIZE, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    }
+}
 
 double attune_seconds(void)
 {

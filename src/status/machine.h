@@ -2,6 +2,13 @@
 #ifndef ATTUNE_SRC_STATUS_MACHINE_H
 #define ATTUNE_SRC_STATUS_MACHINE_H
 
+#include <time.h>
+
+enum { ATTUNE_STAMP_SIZE = 32 };
+
+/* A moment as ISO 8601 has it, in UTC: "2026-01-31T23:59:59Z". */
+void attune_stamp(char out[ATTUNE_STAMP_SIZE], time_t moment);
+
 /* Seconds on a clock that nobody sets, from some moment before the program began. */
 double attune_seconds(void);
 

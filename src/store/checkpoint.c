@@ -55,7 +55,8 @@ void attune_checkpoint_close(attune_checkpoint *c)
     free(c);
 }
 
-const attune_checkpoint_value *attune_checkpoint_find(const attune_checkpoint *c, const char *name)
+/* The value of that name, or NULL. */
+static attune_checkpoint_value *find(const attune_checkpoint *c, const char *name)
 {
     for (size_t i = 0; i < c->value_count; i++) {
         if (strcmp(c->values[i].name, name) == 0) {
@@ -73,7 +74,7 @@ static attune_status set(attune_checkpoint *c, const char *name, attune_checkpoi
         return attune_fail(ATTUNE_EINVAL, "'%s' is no name for a checkpoint's value", name);
     }
     const char *text = value.text;
-    attune_checkpoint_value *old = (attune_checkpoint_value *)attune_checkpoint_find(c, name);
+    attune_checkpoint_value *old = find(c, name);
     value.name = strdup(name);
     value.text = text ? strdup(text) : NULL;
     attune_checkpoint_value *longer =
@@ -120,7 +121,7 @@ static attune_status get(const attune_checkpoint_value **out, const attune_check
                          const char *name, attune_checkpoint_kind kind)
 {
     static const char *const kinds[] = {"real number", "whole number", "text"};
-    *out = attune_checkpoint_find(c, name);
+    *out = find(c, name);
     if (*out && (*out)->kind == kind) {
         return ATTUNE_OK;
     }

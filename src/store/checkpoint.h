@@ -54,10 +54,6 @@ attune_status attune_checkpoint_set_integer(attune_checkpoint *checkpoint, const
 attune_status attune_checkpoint_set_text(attune_checkpoint *checkpoint, const char *name,
                                          const char *text);
 
-/* The value of that name, or NULL. */
-const attune_checkpoint_value *attune_checkpoint_find(const attune_checkpoint *checkpoint,
-                                                      const char *name);
-
 /* ATTUNE_EDATA, naming the file and the value, where there is none of that kind. A text is borrowed
  * from the checkpoint. */
 attune_status attune_checkpoint_get_real(double *out, const attune_checkpoint *checkpoint,

@@ -2,6 +2,7 @@
 #include "store/clip_file.h"
 
 #include "status/error.h"
+#include "status/io.h"
 #include "store/clip_format.h"
 #include "store/new_file.h"
 
@@ -59,35 +60,7 @@ static attune_status fail_io(const attune_clip_file *file, const char *what)
 
 static bool read_at(int fd, void *out, size_t size, uint64_t at)
 {
-    char *to = out;
-    errno = 0;
-    while (size > 0) {
-        const ssize_t got = pread(fd, to, size, (off_t)at);
-        if (got <= 0 && errno != EINTR) {
-            return false;
-        }
-        to += got > 0 ? got : 0;
-        at += got > 0 ? (size_t)got : 0;
-        size -= got > 0 ? (size_t)got : 0;
-    }
-    return true;
-}
-
-static bool write_at(int fd, const void *bytes, size_t size, uint64_t at)
-{
-    const char *from = bytes;
-    errno = 0;
-    while (size > 0) {
-        const ssize_t put = pwrite(fd, from, size, (off_t)at);
-        if (put <= 0 && errno != EINTR) {
-            errno = errno ? errno : ENOSPC;
-            return false;
-        }
-        from += put > 0 ? put : 0;
-        at += put > 0 ? (size_t)put : 0;
-        size -= put > 0 ? (size_t)put : 0;
-    }
-    return true;
+    return attune_read_at(fd, out, size, at) == (ssize_t)size;
 }
 
 static uint64_t samples_at(const attune_clip_file *file, size_t slot)
@@ -323,7 +296,7 @@ static attune_status drop(attune_clip_file *file, const size_t *dropped, size_t 
         if (slot != ATTUNE_NO_SLOT) {
             any = true;
             file->slots[slot].clip.samples = 0;
-            if (!write_at(file->fd, &empty, sizeof(empty), record_at(&file->extent, slot))) {
+            if (!attune_write_at(file->fd, &empty, sizeof(empty), record_at(&file->extent, slot))) {
                 return fail_io(file, "write");
             }
         }
@@ -351,12 +324,12 @@ static attune_status copy_slots(const attune_clip_file *file, int to,
             if (!read_at(file->fd, bytes, part, samples_at(file, slot) + at)) {
                 return fail_io(file, "read");
             }
-            if (!write_at(to, bytes, part,
-                          extent->samples_at + (uint64_t)slot * file->row_size + at)) {
+            if (!attune_write_at(to, bytes, part,
+                                 extent->samples_at + (uint64_t)slot * file->row_size + at)) {
                 return fail_io(file, "write");
             }
         }
-        if (!write_at(to, &record, sizeof(record), record_at(extent, slot))) {
+        if (!attune_write_at(to, &record, sizeof(record), record_at(extent, slot))) {
             return fail_io(file, "write");
         }
     }
@@ -438,8 +411,9 @@ attune_status attune_clip_file_write(attune_clip_file *file, uint64_t *checksum,
         to_int16(samples, count);
     }
     *checksum = XXH3_64bits(samples, size);
-    return write_at(file->fd, samples, size, samples_at(file, slot)) ? ATTUNE_OK
-                                                                     : fail_io(file, "write");
+    return attune_write_at(file->fd, samples, size, samples_at(file, slot))
+               ? ATTUNE_OK
+               : fail_io(file, "write");
 }
 
 attune_status attune_clip_file_note(attune_clip_file *file, size_t slot, const char *path,
@@ -484,7 +458,8 @@ attune_status attune_clip_file_commit(attune_clip_file *file)
     }
     for (size_t i = 0; i < file->noted_count; i++) {
         const pending *p = &file->noted[i];
-        if (!write_at(file->fd, &p->record, sizeof(p->record), record_at(&file->extent, p->slot))) {
+        if (!attune_write_at(file->fd, &p->record, sizeof(p->record),
+                             record_at(&file->extent, p->slot))) {
             return fail_io(file, "write");
         }
     }

@@ -2,6 +2,7 @@
 #include "store/cluster_column.h"
 
 #include "status/error.h"
+#include "status/io.h"
 #include "store/h5_attribute.h"
 #include "store/new_file.h"
 #include "store/store_format.h"
@@ -23,20 +24,13 @@ static attune_status copy_bytes(int to, const char *path)
     if (!status && from < 0) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot open: %s", path, strerror(errno));
     }
-    while (status == ATTUNE_OK) {
-        const ssize_t got = read(from, bytes, SIZE);
-        if (got == 0) {
-            break;
-        }
-        if (got < 0 && errno != EINTR) {
+    ssize_t got = SIZE;
+    for (uint64_t at = 0; status == ATTUNE_OK && got == SIZE; at += SIZE) {
+        got = attune_read_at(from, bytes, SIZE, at);
+        if (got < 0) {
             status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
-        }
-        for (ssize_t done = 0; done < got && status == ATTUNE_OK;) {
-            const ssize_t put = write(to, bytes + done, (size_t)(got - done));
-            if (put < 0 && errno != EINTR) {
-                status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
-            }
-            done += put > 0 ? put : 0;
+        } else if (!attune_write_at(to, bytes, (size_t)got, at)) {
+            status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
         }
     }
     if (from >= 0) {

@@ -3,9 +3,8 @@
 
 #include "csv/csv.h"
 #include "status/error.h"
+#include "store/blocks.h"
 #include "store/new_file.h"
-#include "store/rows.h"
-#include "store/store_format.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -142,16 +141,12 @@ static bool write_csv_row(FILE *stream, const attune_row *row,
 static attune_status write_rows(attune_export_sink *sink, attune_store *store,
                                 const attune_export_options *options)
 {
-    const uint64_t total = attune_store_count(store);
     const attune_store_attributes *attributes = attune_store_attributes_of(store);
     const int width = attributes->embedding;
     attune_rows *rows = NULL;
     attune_status status = attune_rows_create(&rows, width);
-    for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += ATTUNE_BLOCK_ROWS) {
-        const uint64_t left = total - first;
-        attune_rows_clear(rows);
-        status = attune_store_read(store, first,
-                                   left < ATTUNE_BLOCK_ROWS ? left : ATTUNE_BLOCK_ROWS, rows);
+    for (uint64_t next = 0; status == ATTUNE_OK && next < attune_store_count(store);) {
+        status = attune_store_next(store, &next, rows);
         for (size_t i = 0; status == ATTUNE_OK && i < attune_rows_count(rows); i++) {
             const attune_row row = attune_rows_get(rows, i);
             if (!options->all && !attune_track_has_embedding(row.status)) {
@@ -194,18 +189,11 @@ static attune_status export_text(const char *path, attune_store *store,
 
 static attune_status count_rows(attune_store *store, bool all, attune_export_counts *counts)
 {
-    uint8_t statuses[ATTUNE_BLOCK_ROWS];
-    const uint64_t total = attune_store_count(store);
-    attune_status status = ATTUNE_OK;
-    for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += ATTUNE_BLOCK_ROWS) {
-        const uint64_t left = total - first;
-        const uint64_t count = left < ATTUNE_BLOCK_ROWS ? left : ATTUNE_BLOCK_ROWS;
-        status = attune_store_read_statuses(store, first, count, statuses);
-        for (uint64_t i = 0; status == ATTUNE_OK && i < count; i++) {
-            const bool kept = all || attune_track_has_embedding((attune_track_status)statuses[i]);
-            counts->rows += kept;
-            counts->left_out += !kept;
-        }
+    uint64_t by_status[ATTUNE_TRACK_STATUS_COUNT] = {0};
+    const attune_status status = attune_store_count_statuses(store, by_status);
+    for (int s = 0; s < ATTUNE_TRACK_STATUS_COUNT; s++) {
+        const bool kept = all || attune_track_has_embedding((attune_track_status)s);
+        *(kept ? &counts->rows : &counts->left_out) += by_status[s];
     }
     return status;
 }

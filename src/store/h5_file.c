@@ -3,6 +3,7 @@
 
 #include "attune/store.h"
 #include "status/error.h"
+#include "status/io.h"
 
 #if H5_VERSION_GE(1, 13, 0)
 #include <H5FDdevelop.h>
@@ -105,24 +106,12 @@ static herr_t driver_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t
     (void)type;
     (void)transfer;
     attune_h5_handle *handle = (attune_h5_handle *)base;
-    char *bytes = buffer;
-    while (size > 0) {
-        ssize_t got = pread(handle->file->fd, bytes, size, (off_t)address);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            note_error(handle->file, errno);
-            return -1;
-        }
-        if (got == 0) {
-            memset(bytes, 0, size);
-            break;
-        }
-        bytes += got;
-        address += (haddr_t)got;
-        size -= (size_t)got;
+    const ssize_t got = attune_read_at(handle->file->fd, buffer, size, address);
+    if (got < 0) {
+        note_error(handle->file, errno);
+        return -1;
     }
+    memset((char *)buffer + got, 0, size - (size_t)got);
     return 0;
 }
 
@@ -133,20 +122,9 @@ static herr_t driver_write(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_
     (void)type;
     (void)transfer;
     attune_h5_handle *handle = (attune_h5_handle *)base;
-    const char *bytes = buffer;
-    haddr_t end = address + size;
-    while (size > 0) {
-        ssize_t put = pwrite(handle->file->fd, bytes, size, (off_t)address);
-        if (put < 0 && errno == EINTR) {
-            continue;
-        }
-        if (put <= 0) {
-            note_error(handle->file, put < 0 ? errno : ENOSPC);
-            break;
-        }
-        bytes += put;
-        address += (haddr_t)put;
-        size -= (size_t)put;
+    const haddr_t end = address + size;
+    if (!attune_write_at(handle->file->fd, buffer, size, address)) {
+        note_error(handle->file, errno);
     }
     if (end > handle->end_of_file) {
         handle->end_of_file = end;
@@ -232,7 +210,7 @@ attune_status attune_h5_open_path(int *out, const char *path, const char *wanted
             attune_fail(ATTUNE_EDATA, "%s: is a folder or a device; %s is a file", path, wanted);
         goto done;
     }
-    ssize_t got = pread(fd, start, sizeof(start), 0);
+    const ssize_t got = attune_read_at(fd, start, sizeof(start), 0);
     if (got < 0) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
     } else if (got != (ssize_t)sizeof(start) || memcmp(start, signature, sizeof(start)) != 0) {

@@ -2,7 +2,7 @@
  * not be sorted: what was not found is looked for once more, row by row, all names in one pass. */
 #include "store/lookup.h"
 
-#include "store/store_format.h"
+#include "store/blocks.h"
 
 #include <string.h>
 
@@ -31,46 +31,58 @@ static attune_status halve(uint64_t *row, bool *found, attune_store *store, attu
     return status;
 }
 
-/* Compares the rows [first, first + count) with every name that has none yet. */
-static attune_status compare_block(uint64_t *rows, size_t *missing, attune_store *store,
-                                   attune_rows *scratch, uint64_t first, uint64_t count,
-                                   const char *const *names, size_t name_count)
+/* Compares rows, of which the first is row `first`, with every track whose first name has no row
+ * yet, of which there are *missing. */
+static void compare(attune_lookup_names *tracks, size_t track_count, size_t *missing,
+                    const attune_rows *rows, uint64_t first)
 {
-    attune_rows_clear(scratch);
-    const attune_status status = attune_store_read(store, first, count, scratch);
-    for (uint64_t i = 0; status == ATTUNE_OK && i<count && * missing> 0; i++) {
-        const char *path = attune_rows_get(scratch, i).path;
-        for (size_t n = 0; n < name_count; n++) {
-            if (rows[n] == ATTUNE_LOOKUP_NONE && names[n] && strcmp(path, names[n]) == 0) {
-                rows[n] = first + i;
+    for (size_t i = 0; *missing > 0 && i < attune_rows_count(rows); i++) {
+        const char *path = attune_rows_get(rows, i).path;
+        for (attune_lookup_names *t = tracks; t < tracks + track_count; t++) {
+            if (t->rows[0] == ATTUNE_LOOKUP_NONE && strcmp(path, t->names[0]) == 0) {
+                t->rows[0] = first + i;
                 (*missing)--;
+            } else if (t->rows[1] == ATTUNE_LOOKUP_NONE && t->names[1] &&
+                       strcmp(path, t->names[1]) == 0) {
+                t->rows[1] = first + i;
             }
         }
+    }
+}
+
+/* Looks for a track's names by halving. */
+static attune_status find(attune_lookup_names *track, attune_store *store, attune_rows *scratch)
+{
+    attune_status status = ATTUNE_OK;
+    for (int n = 0; n < 2; n++) {
+        bool found = false;
+        if (status == ATTUNE_OK && track->names[n]) {
+            status = halve(&track->rows[n], &found, store, scratch, track->names[n]);
+        }
+        track->rows[n] = found ? track->rows[n] : ATTUNE_LOOKUP_NONE;
     }
     return status;
 }
 
-attune_status attune_lookup(uint64_t *rows, attune_store *store, const char *const *names,
-                            size_t count)
+attune_status attune_lookup(attune_lookup_names *tracks, size_t count, attune_store *store)
 {
     attune_rows *scratch = NULL;
     const uint64_t total = attune_store_count(store);
-    size_t missing = 0;
+    size_t missing = 0; /* first names that have no row */
+    bool lost = false;  /* a track has none by either name */
     attune_status status =
         attune_rows_create(&scratch, attune_store_attributes_of(store)->embedding);
-    for (size_t n = 0; n < count; n++) {
-        bool found = false;
-        if (status == ATTUNE_OK && names[n]) {
-            status = halve(&rows[n], &found, store, scratch, names[n]);
-            missing += !found;
-        }
-        rows[n] = found ? rows[n] : ATTUNE_LOOKUP_NONE;
+    for (size_t i = 0; status == ATTUNE_OK && i < count; i++) {
+        status = find(&tracks[i], store, scratch);
+        missing += tracks[i].rows[0] == ATTUNE_LOOKUP_NONE;
+        lost |= tracks[i].rows[0] == ATTUNE_LOOKUP_NONE && tracks[i].rows[1] == ATTUNE_LOOKUP_NONE;
     }
-    for (uint64_t first = 0; status == ATTUNE_OK && missing > 0 && first < total;
-         first += ATTUNE_BLOCK_ROWS) {
-        const uint64_t left = total - first;
-        status = compare_block(rows, &missing, store, scratch, first,
-                               left < ATTUNE_BLOCK_ROWS ? left : ATTUNE_BLOCK_ROWS, names, count);
+    for (uint64_t next = 0; status == ATTUNE_OK && lost && missing > 0 && next < total;) {
+        const uint64_t first = next;
+        status = attune_store_next(store, &next, scratch);
+        if (status == ATTUNE_OK) {
+            compare(tracks, count, &missing, scratch, first);
+        }
     }
     attune_rows_free(scratch);
     return status;

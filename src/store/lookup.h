@@ -6,9 +6,14 @@
 
 #define ATTUNE_LOOKUP_NONE UINT64_MAX
 
-/* rows (count): of each name the first row with that path, ATTUNE_LOOKUP_NONE if there is none. A
- * name may be NULL: it has no row. */
-attune_status attune_lookup(uint64_t *rows, attune_store *store, const char *const *names,
-                            size_t count);
+/* A track that may go by one name or, if no row does, by another. */
+typedef struct attune_lookup_names {
+    const char *names[2]; /* the second may be NULL */
+    uint64_t rows[2];     /* out: the first row of each; ATTUNE_LOOKUP_NONE if there is none */
+} attune_lookup_names;
+
+/* Fills in the rows of `count` tracks. Rows that are not sorted by path are gone through only where
+ * a track has been found by neither name. */
+attune_status attune_lookup(attune_lookup_names *tracks, size_t count, attune_store *store);
 
 #endif

@@ -2,6 +2,7 @@
 #include "store/new_file.h"
 
 #include "status/error.h"
+#include "status/io.h"
 #include "store/file_kind.h"
 
 #include <dirent.h>
@@ -233,14 +234,8 @@ attune_status attune_new_file_fill(attune_new_file *file, const char *path, cons
 {
     attune_new_file_sweep(path);
     attune_status status = attune_new_file_open_other(file, path, replace);
-    for (size_t done = 0; status == ATTUNE_OK && done < size;) {
-        const ssize_t put = write(file->fd, (const char *)bytes + done, size - done);
-        if (put < 0 && errno != EINTR) {
-            status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
-        }
-        done += put > 0 ? (size_t)put : 0;
-    }
-    if (status == ATTUNE_OK && fsync(file->fd) != 0) {
+    if (status == ATTUNE_OK &&
+        (!attune_write_at(file->fd, bytes, size, 0) || fsync(file->fd) != 0)) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
     }
     return status;

@@ -2,10 +2,11 @@
  */
 #include "store/strings.h"
 
+#include "status/io.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define REFERENCE_SIZE 16
 #define HEADER_SIZE 16 /* of a heap, and of an object in it */
@@ -75,23 +76,11 @@ static bool load_chunk(attune_string_column *column, uint64_t chunk)
 /* Reads exactly `size` bytes; a file that ends before is damaged. */
 static bool read_bytes(attune_h5_file *file, void *out, size_t size, uint64_t address)
 {
-    char *bytes = out;
-    while (size > 0) {
-        ssize_t got = pread(file->fd, bytes, size, (off_t)address);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0 && !file->error) {
-            file->error = errno;
-        }
-        if (got <= 0) {
-            return false;
-        }
-        bytes += got;
-        address += (uint64_t)got;
-        size -= (size_t)got;
+    const ssize_t got = attune_read_at(file->fd, out, size, address);
+    if (got < 0 && !file->error) {
+        file->error = errno;
     }
-    return true;
+    return got == (ssize_t)size;
 }
 
 /* Fills the table of objects of a heap of `size` bytes; room for size / 16 of them is there. */

@@ -36,11 +36,6 @@ size_t attune_clip_cache_samples(const attune_clip_cache *cache, size_t track)
     return slot == ATTUNE_NO_SLOT ? 0 : attune_clip_file_get(cache->file, slot).samples;
 }
 
-attune_track_status attune_clip_cache_status(const attune_clip_cache *cache, size_t track)
-{
-    return cache->statuses[track];
-}
-
 attune_status attune_clip_cache_read(attune_clip_cache *cache, float *out, size_t track,
                                      size_t start, size_t count)
 {

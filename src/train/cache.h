@@ -62,7 +62,6 @@ void attune_clip_cache_close(attune_clip_cache *cache); /* NULL-safe */
 /* Samples of the clip of a track: fewer than clip_seconds where the track ends, 0 where it failed.
  */
 size_t attune_clip_cache_samples(const attune_clip_cache *cache, size_t track);
-attune_track_status attune_clip_cache_status(const attune_clip_cache *cache, size_t track);
 
 /* out (count) = samples from `start` of the clip on, zeros behind its end. ATTUNE_EDATA when the
  * clip is not what was written: the first reading of each looks at its checksum. */

@@ -3,16 +3,14 @@
 #include "attune/store.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "status/machine.h"
 #include "store/new_file.h"
 #include "train/watch.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
-#include <time.h>
-#include <unistd.h>
 
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
@@ -44,11 +42,9 @@ static json_t *start_json(const attune_watch_description *d)
 {
     json_t *start = json_object(), *command = json_array();
     struct utsname host = {0};
-    struct tm utc;
-    char stamp[32] = "";
-    const time_t clock = time(NULL);
+    char stamp[ATTUNE_STAMP_SIZE];
     uname(&host);
-    strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&clock, &utc));
+    attune_stamp(stamp, time(NULL));
     for (int i = 0; i < d->argument_count; i++) {
         json_array_append_new(command, attune_json_text(d->arguments[i]));
     }
@@ -82,26 +78,6 @@ static attune_status read_starts(json_t **out, const char *path, bool resume)
     return *out ? ATTUNE_OK : attune_fail_memory("a description", 64);
 }
 
-static attune_status write_text(const char *path, const char *text)
-{
-    attune_new_file file = ATTUNE_NEW_FILE_CLOSED;
-    attune_status status = attune_new_file_open_other(&file, path, true);
-    for (size_t left = strlen(text); status == ATTUNE_OK && left > 0;) {
-        const ssize_t written = write(file.fd, text, left);
-        if (written > 0) {
-            text += written;
-            left -= (size_t)written;
-        } else if (written < 0 && errno != EINTR) {
-            status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
-        }
-    }
-    if (status == ATTUNE_OK) {
-        status = attune_new_file_publish(&file);
-    }
-    attune_new_file_close(&file);
-    return status;
-}
-
 attune_status attune_watch_describe(const char *folder, const attune_watch_description *description)
 {
     json_t *run = NULL, *starts = NULL;
@@ -124,7 +100,8 @@ attune_status attune_watch_describe(const char *folder, const attune_watch_descr
     json_array_append_new(starts, start_json(description));
     json_object_set(run, "starts", starts);
     text = json_dumps(run, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    status = text ? write_text(path, text) : attune_fail_memory("a description", 4096);
+    status = text ? attune_new_file_write(path, text, strlen(text), true)
+                  : attune_fail_memory("a description", 4096);
 done:
     json_decref(starts);
     json_decref(run);

@@ -59,7 +59,8 @@ static uint32_t next_up_to(twister *t, uint32_t limit)
     return value;
 }
 
-void attune_split_permutation(uint32_t *out, uint32_t count, uint32_t seed)
+/* out (count) = 0 to count - 1 as numpy.random.RandomState(seed).permutation(count) has them. */
+static void permute(uint32_t *out, uint32_t count, uint32_t seed)
 {
     twister t;
     seed_twister(&t, seed);
@@ -83,7 +84,7 @@ static uint32_t divide(uint32_t *rows, uint32_t *scratch, uint32_t count, double
     if (held == 0) {
         return 0;
     }
-    attune_split_permutation(order, count, seed);
+    permute(order, count, seed);
     memcpy(old, rows, count * sizeof(*rows));
     for (uint32_t i = 0; i < count; i++) {
         rows[i < held ? stay + i : i - held] = old[order[i]]; /* the held out come first */

@@ -28,9 +28,6 @@ typedef struct attune_split_options {
     ((attune_split_options){.held_out = 0.3, .validation = 0.33, .seed = 42})
 #define ATTUNE_SPLIT_HUMAN ((attune_split_options){.held_out = 0.5, .validation = 0.6, .seed = 42})
 
-/* out (count) = 0 to count - 1 as numpy.random.RandomState(seed).permutation(count) has them. */
-void attune_split_permutation(uint32_t *out, uint32_t count, uint32_t seed);
-
 /* rows (count) = the rows of the training set, then those of the validation set, then those of the
  * test set; part p is rows[start[p]] to rows[start[p + 1] - 1]. */
 attune_status attune_split_rows(uint32_t *rows, uint32_t start[ATTUNE_PART_COUNT + 1],

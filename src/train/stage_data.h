@@ -11,7 +11,7 @@ typedef struct attune_train_progress {
     int64_t epoch, epochs; /* from 1 */
     int64_t step, steps;   /* done of this epoch */
     double loss, accuracy; /* of this step's batch */
-    double rate, gradient_norm;
+    double rate;
     double clips_per_second; /* so far in this epoch */
 } attune_train_progress;
 

@@ -589,9 +589,3 @@ const char *attune_tracks_label_name(const attune_tracks *tracks, attune_label l
 {
     return tracks->labels[label].texts[value];
 }
-
-int32_t attune_tracks_label_value(const attune_tracks *tracks, attune_label label, const char *name)
-{
-    const uint32_t value = attune_names_find(&tracks->labels[label], name);
-    return value == ATTUNE_NO_NAME ? -1 : (int32_t)value;
-}

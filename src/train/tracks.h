@@ -98,8 +98,5 @@ const attune_audio_place *attune_tracks_places(const attune_tracks *tracks);   /
 int32_t attune_tracks_label_count(const attune_tracks *tracks, attune_label label);
 const char *attune_tracks_label_name(const attune_tracks *tracks, attune_label label,
                                      int32_t value);
-/* The value that is called `name`; -1 if none is. */
-int32_t attune_tracks_label_value(const attune_tracks *tracks, attune_label label,
-                                  const char *name);
 
 #endif

@@ -36,6 +36,7 @@ typedef struct trainer {
     attune_run run;
     attune_model *model; /* that it begins with, if it does */
     bool resumed;
+    int64_t resume_step; /* behind which the logs are gone on with; -1: they are new */
     attune_sampler *sampler;
     attune_loader *loader;
     attune_teacher *teacher;
@@ -166,9 +167,9 @@ static void warn(void *user, const char *message)
     attune_train_say(((trainer *)user)->events, "%s", message);
 }
 
-/* Behind which step the logs are gone on with; -1: they are new. A run that was stopped before its
- * first checkpoint has logs, and no steps. */
-static int64_t resume_step(const trainer *t)
+/* Asked before there are logs of this run. One that was stopped before its first checkpoint has
+ * logs, and no steps. */
+static int64_t find_resume_step(const trainer *t)
 {
     char log[4096];
     const bool has_log = t->options->resume &&
@@ -180,10 +181,11 @@ static int64_t resume_step(const trainer *t)
 static attune_status open_watch(trainer *t)
 {
     attune_watch_options options;
+    t->resume_step = find_resume_step(t);
     attune_watch_options_default(&options);
     options.step_names = step_names;
     options.epoch_names = t->data.held ? label_names : triplet_names;
-    options.resume_step = resume_step(t);
+    options.resume_step = t->resume_step;
     options.plots = t->settings->plots;
     options.best = t->data.held ? "val_map" : "val_accuracy";
     options.best_is_highest = true;
@@ -226,7 +228,7 @@ static attune_status describe_run(trainer *t)
         .detail = t->kernels->name(t->device),
         .configuration = facts,
         .data = data,
-        .resume_step = resume_step(t),
+        .resume_step = t->resume_step,
     };
     attune_status status = attune_watch_describe(t->options->folder, &description);
     free(texts);
@@ -400,7 +402,6 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
         .loss = value.loss,
         .accuracy = value.counted ? value.correct / value.counted : NAN,
         .rate = adamw.rate,
-        .gradient_norm = norm,
         .clips_per_second =
             (double)t->epoch_clips / (attune_run_seconds(&t->run) - t->epoch_started),
     };

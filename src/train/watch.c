@@ -2,6 +2,7 @@
 #include "train/watch.h"
 
 #include "status/error.h"
+#include "status/machine.h"
 #include "store/new_file.h"
 #include "train/log_file.h"
 #include "train/plot.h"
@@ -52,10 +53,11 @@ static const char *name_of(const row_names *row, int i)
     return strchr(row->names[i], '/') + 1;
 }
 
-static double seconds_now(clockid_t clock)
+/* Seconds since 1970. */
+static double wall_seconds(void)
 {
     struct timespec now;
-    clock_gettime(clock, &now);
+    clock_gettime(CLOCK_REALTIME, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
@@ -305,8 +307,7 @@ static attune_status open_logs(attune_watch *w)
     if (status == ATTUNE_OK && empty[0] && fprintf(w->csv.file, "%s\n", w->header) < 0) {
         status = attune_log_failed(&w->csv);
     }
-    if (status == ATTUNE_OK && empty[2] &&
-        !attune_events_begin(w->events.file, seconds_now(CLOCK_REALTIME))) {
+    if (status == ATTUNE_OK && empty[2] && !attune_events_begin(w->events.file, wall_seconds())) {
         status = attune_log_failed(&w->events);
     }
     return status == ATTUNE_OK ? attune_folder_sync(w->csv.path) : status;
@@ -353,7 +354,7 @@ attune_status attune_watch_open(attune_watch **out, const char *folder,
         destroy(w, true);
         return status;
     }
-    w->started = w->written = seconds_now(CLOCK_MONOTONIC);
+    w->started = w->written = attune_seconds();
     *out = w;
     return ATTUNE_OK;
 }
@@ -399,7 +400,7 @@ static attune_status flush(attune_watch *w, bool durable)
     for (size_t i = 0; i < sizeof(logs) / sizeof(*logs) && !w->failed; i++) {
         w->failed = attune_log_flush(logs[i], durable);
     }
-    w->written = seconds_now(CLOCK_MONOTONIC);
+    w->written = attune_seconds();
     return w->failed;
 }
 
@@ -407,7 +408,7 @@ static attune_status write_row(attune_watch *w, kind k, int64_t step, int epoch,
                                const double *values)
 {
     const row_names *row = &w->rows[k];
-    const double now = seconds_now(CLOCK_MONOTONIC), seconds = w->before + now - w->started;
+    const double now = attune_seconds(), seconds = w->before + now - w->started;
     double cells[FIRST_COLUMNS + 2 * ATTUNE_WATCH_NAMES_MAX];
     bool there[FIRST_COLUMNS + 2 * ATTUNE_WATCH_NAMES_MAX] = {false};
     if (w->failed) {
@@ -425,7 +426,7 @@ static attune_status write_row(attune_watch *w, kind k, int64_t step, int epoch,
         w->failed = attune_log_failed(&w->csv);
     } else if (!write_json(w, k, step, epoch, seconds, values)) {
         w->failed = attune_log_failed(&w->json);
-    } else if (!attune_events_write(w->events.file, seconds_now(CLOCK_REALTIME), step,
+    } else if (!attune_events_write(w->events.file, wall_seconds(), step,
                                     (const char *const *)row->names, values, row->count)) {
         w->failed = attune_log_failed(&w->events);
     }
@@ -443,21 +444,7 @@ attune_status attune_watch_step(attune_watch *watch, int64_t step, int epoch, co
     return write_row(watch, STEP, step, epoch, values);
 }
 
-attune_status attune_watch_epoch(attune_watch *watch, int64_t step, int epoch, const double *values)
-{
-    attune_status status = write_row(watch, EPOCH, step, epoch, values);
-    if (status == ATTUNE_OK) {
-        status = flush(watch, true);
-    }
-    return status == ATTUNE_OK && watch->options.plots ? attune_watch_draw(watch) : status;
-}
-
-attune_status attune_watch_flush(attune_watch *watch)
-{
-    return flush(watch, true);
-}
-
-attune_status attune_watch_draw(attune_watch *watch)
+static attune_status draw(attune_watch *watch)
 {
     const attune_status status = flush(watch, false);
     if (status == ATTUNE_OK && !watch->warned &&
@@ -466,6 +453,20 @@ attune_status attune_watch_draw(attune_watch *watch)
         warn(watch, attune_last_error());
     }
     return status;
+}
+
+attune_status attune_watch_epoch(attune_watch *watch, int64_t step, int epoch, const double *values)
+{
+    attune_status status = write_row(watch, EPOCH, step, epoch, values);
+    if (status == ATTUNE_OK) {
+        status = flush(watch, true);
+    }
+    return status == ATTUNE_OK && watch->options.plots ? draw(watch) : status;
+}
+
+attune_status attune_watch_flush(attune_watch *watch)
+{
+    return flush(watch, true);
 }
 
 attune_status attune_watch_close(attune_watch *watch)

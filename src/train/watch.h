@@ -61,8 +61,6 @@ attune_status attune_watch_epoch(attune_watch *watch, int64_t step, int epoch,
 
 /* Makes what was written durable. */
 attune_status attune_watch_flush(attune_watch *watch);
-/* Draws the curves now. */
-attune_status attune_watch_draw(attune_watch *watch);
 /* Flushes and frees, also after a failure. NULL-safe. */
 attune_status attune_watch_close(attune_watch *watch);
 

@@ -103,6 +103,27 @@ Test(nearest, finds_rows_in_any_order)
                  0);
 }
 
+/* A row is found by where its file lies: in sorted rows without reading all of them, one of which
+ * is damaged here; in others by going through them. */
+Test(nearest, finds_rows_by_their_files)
+{
+    attune = prepare_command();
+    char *root = realpath(".", NULL);
+    cr_assert_not_null(root);
+    write_output("out.h5", root, false, false);
+    write_output("back.h5", root, false, true);
+    cr_assert_eq(
+        run_command("mkdir 'folder 40' 'zfolder 40' && touch 'folder 40/0363.mp3' "
+                    "'zfolder 40/0237.mp3' && LC_ALL=C sed -i 's,12/0110,12/011x,' out.h5"),
+        0);
+    nearest(65, "out.h5", "out.h5 'folder 12/0110.mp3'");
+    nearest(0, "", "out.h5 \"$PWD/folder 40/0363.mp3\" -k 1");
+    cr_assert_eq(run_command("grep -q 'folder 40/0364.mp3' out"), 0);
+    nearest(0, "", "back.h5 \"$PWD/zfolder 40/0237.mp3\" -k 1");
+    cr_assert_eq(run_command("grep -q 'zfolder 40/0236.mp3' out"), 0);
+    free(root);
+}
+
 Test(nearest, writes_files_whole)
 {
     attune = prepare_command();
@@ -117,6 +138,10 @@ Test(nearest, writes_files_whole)
     cr_assert_eq(run_command("test ! -s out && head -1 mine.m3u8 | grep -qx '#EXTM3U' && "
                              "test $(wc -l <mine.m3u8) = 5 && ! ls -A | grep tmp"),
                  0);
+    check_command(74, "short: cannot write: File too large",
+                  "sh -c 'ulimit -f 8; %s nearest out.h5 \"no folder, no dot\" -k 500 -o short'",
+                  attune);
+    cr_assert_eq(run_command("! ls -A | grep -e short -e tmp"), 0);
     if (access("/dev/full", W_OK) == 0) {
         cr_assert_eq(run_command("%s nearest out.h5 'no folder, no dot' >/dev/full 2>err", attune),
                      74);

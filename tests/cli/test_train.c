@@ -109,14 +109,17 @@ static bool are_same(const char *a, const char *b)
 Test(train, learns_triplets)
 {
     make_music();
-    cr_assert_eq(train(TRIPLETS "--epochs 8 --rate 3e-3 -o run"), 0, "%s", errors());
+    cr_assert_eq(train(TRIPLETS "--epochs 8 --rate 3e-3 -o run --resume"), 0, "%s", errors());
     const char *files[] = {"run/best.h5",   "run/last.h5",  "run/log.csv",
                            "run/log.jsonl", "run/run.json", "run/clips.h5"};
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         cr_assert(has_file(files[i]), "%s", files[i]);
     }
     cr_assert(strstr(errors(), "best epoch"), "%s", errors());
-    cr_assert(strstr(errors(), "test: "), "%s", errors());
+    cr_assert(strstr(errors(), "best.h5\nattune: test: "), "%s", errors());
+    /* --resume where there is no run begins one, as the file says */
+    cr_assert_eq(
+        run_command("grep -q '\"behind_step\": null' '%s/run/run.json'", temporary_folder()), 0);
     /* Tones and noise: anything that learns at all tells them apart. */
     cr_assert_eq(
         run_command("cd '%s' && python3 -c \"import csv; "
@@ -259,6 +262,7 @@ ParameterizedTestParameters(train, says_what_is_wrong)
         {"-o run", 64, "no audio"},
         {"-o run --audio audio", 64, "no triplets"},
         {"-o run --unlabelled audio --triplets triplets.csv", 64, "takes no triplets"},
+        {UNLABELLED "-o run --stage human", 64, "--stage is for triplets"},
         {TRIPLETS "-o run --batch 0", 64, "--batch: '0'"},
         {TRIPLETS "-o run --stage third", 64, "--stage third"},
         {TRIPLETS "-o run --nonsense", 64, "nonsense"},

@@ -109,6 +109,32 @@ Test(csv, what_is_no_csv_is_refused_with_its_line)
     cr_assert_eq(drain(temporary_folder(), &rows), ATTUNE_ENOINPUT);
 }
 
+Test(csv, fields_are_read_as_they_were_written)
+{
+    static const char *const fields[] = {"a",    "",   " a",       "a ",   "\ta", "a\t",      " ",
+                                         "a b",  ",",  "a\"b\"",   "\n",   "a\r", "\xe9\xff", "'a'",
+                                         " a,b", "\"", "x\r\ny\n", "a\tb", "end "};
+    enum { FIELDS = sizeof(fields) / sizeof(*fields) };
+    char *path = temporary_path("a.csv");
+    FILE *stream = fopen(path, "w");
+    cr_assert_not_null(stream);
+    for (size_t i = 0; i < FIELDS; i++) {
+        attune_csv_write_field(stream, fields[i]);
+        fputc(i + 1 < FIELDS ? ',' : '\n', stream);
+    }
+    cr_assert_eq(fclose(stream), 0);
+    attune_csv *csv = NULL;
+    attune_csv_row row;
+    cr_assert_eq(attune_csv_open(&csv, path), ATTUNE_OK);
+    cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK, "%s", attune_last_error());
+    cr_assert_eq(row.count, FIELDS);
+    for (size_t i = 0; i < FIELDS; i++) {
+        cr_assert_str_eq(row.fields[i], fields[i], "field %zu", i);
+    }
+    attune_csv_close(csv);
+    free(path);
+}
+
 /* Rows beyond the size of any buffer, one of just the bytes that are allowed and one of one more.
  */
 Test(csv, rows_of_up_to_16_MiB)
