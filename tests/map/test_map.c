@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { E = 8 };
+enum { E = 8, NASTY = 11 };
 
 static const char *attune;
 
@@ -23,13 +23,14 @@ static void map(int code, const char *text, const char *arguments)
 }
 
 /* Sorted, as bytes. */
-static const char *const nasty[] = {
+static const char *const nasty[NASTY] = {
     "\n/\"'.mp3",
     " ",
     "<!--<script>",
     "</script><script>alert(1)</script>.mp3",
     "@data@@css@",
     "\\\\u0000\\",
+    "`cd ..; touch run`/'it''s' \"$(touch run)\"",
     "a\tb/c",
     "a\tb/cd]]>",
     "caf\xc3\xa9/\xe2\x80\xae.ogg",
@@ -53,7 +54,7 @@ static void write_output(const char *path, int count, int failed, bool equal, bo
         char number[40];
         float vector[E];
         snprintf(number, sizeof(number), "\xff\xff%05d", i);
-        const char *name = i < 10 ? nasty[i] : number;
+        const char *name = i < NASTY ? nasty[i] : number;
         double square = 0;
         for (int e = 0; e < E; e++) {
             vector[e] = equal ? 0.25f : random_uniform(&state) + (e == i % 3 ? 4 : 0);
@@ -188,6 +189,14 @@ Test(map, pictures)
     cr_assert(size > 1000 && memcmp(png, "\x89PNG", 4) == 0);
     cr_assert(strstr(svg, "</svg>") && strstr(svg, "Rock &lt;/script>&amp; (20)"), "%s", svg);
     free(png);
+    free(svg);
+    check_command(0, "30 tracks",
+                  "TMPDIR=. %s map in.h5 -f -o map.svg --layout pca "
+                  "--colour-by folder",
+                  attune);
+    svg = read_file("map.svg", NULL);
+    cr_assert(strstr(svg, ">`cd ..; touch run` (1)<"), "%s", svg);
+    cr_assert_eq(run_command("test -e run"), 1, "a folder's name was executed");
     free(svg);
     cr_assert_eq(
         run_command("PATH=/nowhere TMPDIR=. %s map in.h5 -o x.png --layout pca 2>err", attune), 78);
