@@ -33,7 +33,8 @@ static const char help[] =
     "      --skip-missing       leave out what has no file\n"
     "  -o, --output OUT.csv     file to write (default: TRIPLETS-judged.csv)\n"
     "  -f, --force              replace an OUT.csv that no attune judge wrote\n"
-    "      --votes N            listeners to ask of each three (default: 1)\n"
+    "      --votes N            listeners to ask of each three (default: 1); with --report, which\n"
+    "                           does not know it, how many were asked\n"
     "      --repeat PERCENT     of the threes, asked a second time later (default: 5)\n"
     "      --again              ask also what TRIPLETS.csv says already\n"
     "      --active MODEL.onnx|EMB.h5  ask first where these embeddings are least sure\n"
@@ -243,6 +244,7 @@ static int check_arguments(judge_arguments *a, int argc, char **argv)
     if (a->report) {
         return EXIT_OK;
     }
+    a->panel.votes = a->panel.votes > 0 ? a->panel.votes : 1;
     if (!a->sources.audio) {
         return usage_error("judge", "--audio is needed, where the songs are");
     }
@@ -562,7 +564,7 @@ int command_judge(int argc, char **argv)
 {
     judge_arguments a = {
         .clips = {.start = -1, .seconds = 15, .bytes = (size_t)256 << 20},
-        .panel = {.votes = 1, .repeat = 5, .seed = 42},
+        .panel = {.repeat = 5, .seed = 42},
     };
     attune_web_options_default(&a.web);
     a.web.port = 8080;

@@ -225,16 +225,18 @@ char *attune_judge_report_json(const attune_panel *panel, attune_active *active,
     listener_figures *each = NULL;
     char *text = NULL;
     if (find_all(&f, &each, panel) == ATTUNE_OK) {
+        const json_int_t wanted = panel->options.votes;
         json_t *object = json_pack(
-            "{s:{s:i, s:i, s:i, s:i, s:i}, s:I, s:o, s:{s:o, s:i, s:I, s:i}, s:{s:i, s:i, s:o}, "
+            "{s:{s:i, s:i, s:o, s:i, s:o}, s:I, s:o, s:{s:o, s:i, s:I, s:i}, s:{s:i, s:i, s:o}, "
             "s:o, s:o}",
             "triplets", "total", (int)panel->threes->count, "voted", (int)f.voted, "complete",
-            (int)f.complete, "decided", (int)f.decided, "votes", (int)panel->options.votes,
-            "answers", (json_int_t)panel->answers, "listeners", listeners_json(panel, each),
-            "agreement", "fleiss_kappa", number(f.kappa), "triplets", (int)f.compared, "votes",
-            (json_int_t)f.votes, "unanimous", (int)f.unanimous, "self_agreement", "repeats",
-            (int)f.repeats, "same", (int)f.same, "rate", number(rate(f.same, f.repeats)), "model",
-            model_json(panel, active), "labels", labels_json(panel, songs));
+            wanted ? json_integer(f.complete) : json_null(), "decided", (int)f.decided, "votes",
+            wanted ? json_integer(wanted) : json_null(), "answers", (json_int_t)panel->answers,
+            "listeners", listeners_json(panel, each), "agreement", "fleiss_kappa", number(f.kappa),
+            "triplets", (int)f.compared, "votes", (json_int_t)f.votes, "unanimous",
+            (int)f.unanimous, "self_agreement", "repeats", (int)f.repeats, "same", (int)f.same,
+            "rate", number(rate(f.same, f.repeats)), "model", model_json(panel, active), "labels",
+            labels_json(panel, songs));
         text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
         json_decref(object);
     }
