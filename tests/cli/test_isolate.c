@@ -1,7 +1,6 @@
 /* test_isolate.c - `attune embed --isolate` when decoders crash, hang, end and ask for too much. */
 #include "attune/store.h"
 #include "attune/track.h"
-#include "tests/audio/audio_files.h"
 #include "tests/support/command.h"
 #include "tests/support/support.h"
 

@@ -67,8 +67,8 @@ Test(again, embeds_what_is_new_or_changed_and_keeps_the_rest, .timeout = 120)
     expect_job(options, model, "a.h5", 0, 0, 0, FILES + 2);
     shell("cmp a.h5 before.h5 && stat -c %i a.h5 | cmp - inode"); /* not even written again */
 
-    write_wav("music/zz.wav", 9000, 77);
-    write_wav("music/07.wav", 7000, 78);
+    write_noise("music/zz.wav", 9000, 77);
+    write_noise("music/07.wav", 7000, 78);
     shell("touch -d @1000000000 music/08.wav && rm music/09.wav && cp a.h5 before.h5");
     options.dry_run = true;
     expect_job(options, model, "a.h5", 1, 2, 0, FILES - 1);
@@ -126,7 +126,7 @@ Test(again, goes_on_from_parts_the_newest_of_which_counts, .timeout = 60)
     make_archive();
     cr_assert_eq(run_job_with(job_options(), model, some, 3, "a.h5", &r), ATTUNE_OK);
     shell("mkdir b.h5.parts && mv a.h5 b.h5.parts/3-2.h5");
-    write_wav("music/07.wav", 7000, 78);
+    write_noise("music/07.wav", 7000, 78);
     cr_assert_eq(run_job_with(job_options(), model, some, 2, "a.h5", &r), ATTUNE_OK);
     shell("mv a.h5 b.h5.parts/0-10.h5"); /* ten is more than two */
     shell("touch b.h5.parts/notes b.h5.parts/.0-1.h5.12-0123456789abcdef.tmp "
@@ -457,7 +457,7 @@ Test(again, labels_come_with_their_metadata_and_stay, .timeout = 120)
     expect_job(labelled, model, "a.h5", 0, 0, 0, FILES + 2);
     shell("cmp a.h5 before.h5 && stat -c %i a.h5 | cmp - inode");
 
-    write_wav("music/zz.wav", 9000, 77); /* a run without metadata keeps what there is */
+    write_noise("music/zz.wav", 9000, 77); /* a run without metadata keeps what there is */
     expect_job(plain, model, "a.h5", 1, 0, 0, FILES + 2);
     expect_labels("a.h5", true, 5);
     labels.artist_id = 7; /* other metadata count for all rows */

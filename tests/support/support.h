@@ -25,6 +25,9 @@ char *temporary_path(const char *name);
 char *read_file(const char *path, size_t *size);
 void write_file(const char *path, const void *bytes, size_t size);
 
+/* A 16-bit PCM WAV, or with bits 32 one of floats, from the bytes of its samples. */
+void write_wav(const char *path, int rate, int channels, int bits, const void *bytes, size_t size);
+
 /* Runs a shell command, asserts that it could start; returns its exit status (128 + n for a
  * signal). */
 int run_command(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -25,34 +25,16 @@ static int16_t sample_of(size_t track, size_t i)
     return (int16_t)((i * (2 * track + 3) + (i >> 7) * 977) % 60013 - 30000);
 }
 
-static void put(unsigned char *out, unsigned long value, int bytes)
-{
-    for (int i = 0; i < bytes; i++) {
-        out[i] = (unsigned char)(value >> (8 * i));
-    }
-}
-
 /* A mono WAV of 16 bits at 22,050 Hz. */
 static void write_track(const char *path, size_t track, size_t samples)
 {
-    unsigned char *file = calloc(1, 44 + 2 * samples);
-    cr_assert_not_null(file);
-    memcpy(file, "RIFF....WAVEfmt ", 16);
-    put(file + 4, 36 + 2 * samples, 4);
-    put(file + 16, 16, 4);
-    put(file + 20, 1, 2);
-    put(file + 22, 1, 2);
-    put(file + 24, RATE, 4);
-    put(file + 28, 2 * RATE, 4);
-    put(file + 32, 2, 2);
-    put(file + 34, 16, 2);
-    memcpy(file + 36, "data", 4);
-    put(file + 40, 2 * samples, 4);
+    int16_t *pcm = malloc(samples * sizeof(*pcm));
+    cr_assert_not_null(pcm);
     for (size_t i = 0; i < samples; i++) {
-        put(file + 44 + 2 * i, (unsigned long)sample_of(track, i), 2);
+        pcm[i] = sample_of(track, i);
     }
-    write_file(path, file, 44 + 2 * samples);
-    free(file);
+    write_wav(path, RATE, 1, 16, pcm, samples * sizeof(*pcm));
+    free(pcm);
 }
 
 /* Samples of a track's file. */
