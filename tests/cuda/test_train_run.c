@@ -97,12 +97,12 @@ Test(train_run, goes_on_to_the_same_bits, .timeout = 240)
         make_wav(i);
     }
     write_file(triplets, text, strlen(text));
-    cr_assert_eq(train("run", "cuda:0", false, false), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(train("run", "cuda:0", false, false));
     check_description();
     cr_assert_eq(train("stopped", "cuda:0", false, true), ATTUNE_ESTOPPED);
     cr_assert_eq(train("stopped", "cpu", true, false), ATTUNE_ECONFIG, "%s", attune_last_error());
     cr_assert(strstr(attune_last_error(), "device = cuda:0"), "%s", attune_last_error());
-    cr_assert_eq(train("stopped", "cuda:0", true, false), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(train("stopped", "cuda:0", true, false));
     cr_assert_eq(run_command("cd '%s' && h5diff -q run/last.h5 stopped/last.h5 /parameters && "
                              "h5diff -q run/last.h5 stopped/last.h5 /statistics",
                              temporary_folder()),

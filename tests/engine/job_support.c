@@ -70,7 +70,7 @@ attune_status run_job_with(attune_job_options options, const attune_model *model
     *result = (job_result){0};
     cr_assert_eq(attune_scan_create(&scan), ATTUNE_OK);
     for (size_t i = 0; i < count; i++) {
-        cr_assert_eq(attune_scan_add(scan, inputs[i]), ATTUNE_OK, "%s", attune_last_error());
+        assert_ok(attune_scan_add(scan, inputs[i]));
     }
     cr_assert_eq(attune_scan_finish(scan), ATTUNE_OK);
     options.model = model;
@@ -90,7 +90,7 @@ attune_rows *read_rows(const char *path)
 {
     attune_store *store = NULL;
     attune_rows *rows = NULL;
-    cr_assert_eq(attune_store_open(&store, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_store_open(&store, path));
     cr_assert_eq(attune_rows_create(&rows, E), ATTUNE_OK);
     cr_assert_eq(attune_store_read(store, 0, attune_store_count(store), rows), ATTUNE_OK);
     attune_store_close(store);

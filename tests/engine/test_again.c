@@ -36,7 +36,7 @@ static void expect_job(attune_job_options options, const attune_model *model, co
     job_result r;
     const attune_status status = run_job_with(options, model, music, 1, output, &r);
     const uint64_t *got = r.progress.by_reason;
-    cr_assert_eq(status, ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(status);
     cr_assert_eq(got[ATTUNE_JOB_NEW], new, "%llu new", (unsigned long long)got[ATTUNE_JOB_NEW]);
     cr_assert_eq(got[ATTUNE_JOB_CHANGED], changed);
     cr_assert_eq(got[ATTUNE_JOB_RETRIED], retried);
@@ -216,7 +216,7 @@ Test(again, one_job_at_a_time, .timeout = 60)
     make_archive();
     cr_assert_eq(symlink("a.h5", "link.h5"), 0);
     expect_job(job_options(), model, "a.h5", FILES + 2, 0, 0, 0);
-    cr_assert_eq(attune_parts_open(&parts, "a.h5"), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_parts_open(&parts, "a.h5"));
     expect_refusal(job_options(), model, "a.h5", ATTUNE_ESTOPPED, "another job is writing it");
     expect_refusal(job_options(), model, "link.h5", ATTUNE_ESTOPPED, "another job is writing it");
     attune_parts_close(parts);
@@ -350,8 +350,7 @@ static void expect_pruned(const attune_model *model, uint64_t pruned, uint64_t l
     attune_job_options options = job_options();
     job_result r;
     options.prune = true;
-    cr_assert_eq(run_job_with(options, model, music, 1, "a.h5", &r), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(run_job_with(options, model, music, 1, "a.h5", &r));
     cr_assert_eq(r.progress.pruned, pruned, "%llu", (unsigned long long)r.progress.pruned);
     attune_rows *rows = read_rows("a.h5");
     cr_assert_eq(attune_rows_count(rows), left, "%zu", attune_rows_count(rows));

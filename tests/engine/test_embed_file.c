@@ -53,8 +53,7 @@ static attune_batch_engine *open_fake(const attune_model *model, attune_precisio
     const attune_batch_engine_options options = {
         .kernels = fake_batch_kernels(), .precision = precision, .batch_frames = 256};
     fake = (fake_batch){.devices = 1, .memory = (size_t)1 << 30};
-    cr_assert_eq(attune_batch_engine_open(&engine, model, &options), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_batch_engine_open(&engine, model, &options));
     return engine;
 }
 

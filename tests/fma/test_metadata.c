@@ -23,7 +23,7 @@ Test(metadata, is_what_python_reads)
     char *got = NULL, *expected = read_file(TABLES "/expected.txt", NULL);
     size_t size = 0;
     FILE *out = open_memstream(&got, &size);
-    cr_assert_eq(attune_fma_open(&fma, TABLES), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_fma_open(&fma, TABLES));
     for (int32_t i = 0; i < attune_fma_count(fma); i++) {
         const attune_fma_track *t = &attune_fma_tracks(fma)[i];
         fprintf(out, "%d|%d|%d|%s|%s|%s", t->id, t->artist_id, t->album_id,
@@ -68,7 +68,7 @@ Test(metadata, labels_are_by_the_files_name)
         {"000002/intro.mp3", -1},
     };
     attune_fma *fma = NULL;
-    cr_assert_eq(attune_fma_open(&fma, TABLES), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_fma_open(&fma, TABLES));
     for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         attune_labels labels = ATTUNE_NO_LABELS;
         attune_fma_label(fma, &labels, paths[i].path);

@@ -42,8 +42,7 @@ static void open_room(room *r, double start, size_t bytes)
     make_songs(&r->songs);
     const attune_sources_options sources = {.audio = temporary_folder()};
     const attune_clips_options clips = {.start = start, .seconds = 1, .bytes = bytes};
-    cr_assert_eq(attune_sources_open(&r->sources, &r->songs, &sources), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_sources_open(&r->sources, &r->songs, &sources));
     cr_assert_eq(attune_clips_create(&r->clips, r->sources, SONGS, &clips), ATTUNE_OK);
 }
 
@@ -64,8 +63,7 @@ Test(clips, samples)
         open_room(&r, starts[t], SIZE_MAX);
         for (uint32_t i = 0; i < SONGS; i++) {
             const attune_clip_wav *clip = NULL;
-            cr_assert_eq(attune_clips_hold(&clip, r.clips, i), ATTUNE_OK, "%s",
-                         attune_last_error());
+            assert_ok(attune_clips_hold(&clip, r.clips, i));
             cr_assert(clip->size == BYTES && clip->seconds == 1);
             cr_assert(memcmp(clip->bytes, "RIFF", 4) == 0);
             for (int k = 0; k < RATE; k++) {

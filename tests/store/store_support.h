@@ -4,22 +4,6 @@
 
 #include "attune/store.h"
 
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        attune_status status_of_call = (call);                                                     \
-        cr_assert_eq(status_of_call, ATTUNE_OK, "%s: %s", #call, attune_last_error());             \
-    } while (0)
-
-/* The call must fail with `expected` and a message of one line that holds `text`. */
-#define assert_fails(call, expected, text)                                                         \
-    do {                                                                                           \
-        attune_status status_of_call = (call);                                                     \
-        cr_assert_eq(status_of_call, expected, "%s gives %d: %s", #call, status_of_call,           \
-                     attune_last_error());                                                         \
-        cr_assert(strstr(attune_last_error(), text), "%s says \"%s\", not \"%s\"", #call,          \
-                  attune_last_error(), text);                                                      \
-    } while (0)
-
 /* Attributes with every field set. */
 attune_store_attributes test_attributes(int embedding);
 

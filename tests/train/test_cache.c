@@ -101,8 +101,7 @@ static attune_clip_cache *open_cache(fixture *f)
 {
     attune_clip_cache *cache = NULL;
     f->decoded = f->failed = f->kept = 0;
-    cr_assert_eq(attune_clip_cache_open(&cache, f->cache, f->places, TRACKS, &f->options),
-                 ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_clip_cache_open(&cache, f->cache, f->places, TRACKS, &f->options));
     return cache;
 }
 
@@ -120,8 +119,7 @@ static void assert_clip(attune_clip_cache *cache, const fixture *f, size_t track
     for (size_t s = 0; s < sizeof(starts) / sizeof(*starts); s++) {
         const size_t start = starts[s], count = s == 0 ? S + 100 : 50;
         memset(got, 0xff, (S + 100) * sizeof(float));
-        cr_assert_eq(attune_clip_cache_read(cache, got, track, start, count), ATTUNE_OK, "%s",
-                     attune_last_error());
+        assert_ok(attune_clip_cache_read(cache, got, track, start, count));
         for (size_t i = 0; i < count; i++) {
             const bool in = start + i < samples;
             const double want = in ? sample_of(track, first + start + i) / 32768.0 : 0.0;
@@ -178,8 +176,7 @@ Test(cache, decodes_what_has_changed_and_nothing_else)
         write_track(others[i], TRACKS + i, 5000);
         places[i + 1].path = others[i];
     }
-    cr_assert_eq(attune_clip_cache_open(&cache, f.cache, places, TRACKS + 1, &f.options), ATTUNE_OK,
-                 "%s", attune_last_error());
+    assert_ok(attune_clip_cache_open(&cache, f.cache, places, TRACKS + 1, &f.options));
     cr_assert_eq(f.decoded, TRACKS);
     assert_clip(cache, &f, 0, length_of(0));
     attune_clip_cache_close(cache);
@@ -316,8 +313,7 @@ Test(cache, waits_while_another_process_decodes)
     }
     cr_assert_eq(read(p.started[0], &byte, 1), 1);
     f.options.on_progress = release;
-    cr_assert_eq(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options), ATTUNE_OK,
-                 "%s", attune_last_error());
+    assert_ok(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options));
     cr_assert(p.waited);
     int how = 0;
     cr_assert_eq(waitpid(child, &how, 0), child);
