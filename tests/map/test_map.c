@@ -44,11 +44,9 @@ static void write_output(const char *path, int count, int failed, bool equal, bo
     attune_store_attributes attributes = test_attributes(E);
     attributes.root = "/music/a b";
     attributes.labels = labels;
-    attune_store_writer *writer = NULL;
     attune_rows *rows = NULL;
     uint64_t state = 9;
     FILE *names = fopen("names", "w");
-    assert_ok(attune_store_create(&writer, path, &attributes));
     assert_ok(attune_rows_create(&rows, E));
     for (int i = 0; i < count + failed; i++) {
         char number[40];
@@ -77,9 +75,7 @@ static void write_output(const char *path, int count, int failed, bool equal, bo
         fputs(i < count ? "\n" : "", names);
     }
     cr_assert_eq(fclose(names), 0);
-    assert_ok(attune_store_append(writer, rows));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
+    write_rows(path, &attributes, rows);
     attune_rows_free(rows);
 }
 
@@ -136,7 +132,6 @@ Test(map, where_the_page_finds_the_music)
     char *here = realpath(".", NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         attune_store_attributes attributes = test_attributes(E);
-        attune_store_writer *writer = NULL;
         attune_rows *rows = NULL;
         char root[600], wanted[100];
         const float vector[E] = {1};
@@ -144,12 +139,9 @@ Test(map, where_the_page_finds_the_music)
         snprintf(root, sizeof(root), cases[i].root, here);
         snprintf(wanted, sizeof(wanted), "\"relative\": \"%s\"", cases[i].relative);
         attributes.root = root;
-        assert_ok(attune_store_create(&writer, "in.h5", &attributes));
         assert_ok(attune_rows_create(&rows, E));
         assert_ok(attune_rows_append(rows, &row));
-        assert_ok(attune_store_append(writer, rows));
-        assert_ok(attune_store_commit(writer));
-        attune_store_writer_close(writer);
+        write_rows("in.h5", &attributes, rows);
         attune_rows_free(rows);
         write_file("names", "78\n", 3);
         map(0, "1 track in", "in.h5 -f -o page/map.html");

@@ -18,6 +18,10 @@ void assert_test_rows(const attune_rows *rows, size_t at, int embedding, size_t 
 /* Writes the series' first `count` rows to `path`, handed over in pieces of `piece` rows. */
 void write_test_file(const char *path, int embedding, size_t count, size_t piece);
 
+/* Writes the output `path`, which holds these rows; they stay the caller's. */
+void write_rows(const char *path, const attune_store_attributes *attributes,
+                const attune_rows *rows);
+
 /* Asserts that `path` holds the series' first `count` rows. */
 void assert_test_file(const char *path, int embedding, size_t count);
 
