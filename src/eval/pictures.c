@@ -1,5 +1,6 @@
 /* pictures.c - distances of triplets, confusions of genres, and recall, as pictures. */
 #include "eval/evaluate.h"
+#include "eval/vector.h"
 #include "plot/gnuplot.h"
 #include "status/error.h"
 
@@ -40,13 +41,8 @@ static const char *add_picture(album *a, const char *what, uint32_t first, uint3
 
 static double distance(const attune_space *s, uint32_t a, uint32_t b)
 {
-    double sum = 0;
-    for (uint32_t e = 0; e < s->E; e++) {
-        const double d =
-            (double)s->vectors[(size_t)a * s->E + e] - (double)s->vectors[(size_t)b * s->E + e];
-        sum += d * d;
-    }
-    return sqrt(sum);
+    return attune_vector_distance(s->vectors + (size_t)a * s->E, s->vectors + (size_t)b * s->E,
+                                  s->E, 0);
 }
 
 /* Shares of the triplets whose positive and negative lie in each bin, as a table. */

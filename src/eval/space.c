@@ -1,6 +1,7 @@
 /* space.c - vectors with names, read row by row. */
 #include "eval/space.h"
 
+#include "eval/vector.h"
 #include "model/random.h"
 #include "status/error.h"
 #include "status/path.h"
@@ -202,13 +203,7 @@ void attune_space_normalise(attune_space *space)
 {
     for (uint32_t i = 0; i < space->n; i++) {
         float *row = space->vectors + (size_t)i * space->E;
-        double square = 0;
-        for (uint32_t e = 0; e < space->E; e++) {
-            square += (double)row[e] * (double)row[e];
-        }
-        for (uint32_t e = 0; e < space->E && square > 0; e++) {
-            row[e] = (float)((double)row[e] / sqrt(square));
-        }
+        attune_vector_unit(row, row, space->E);
     }
 }
 
