@@ -214,13 +214,8 @@ static attune_status read_list(int32_t *count, reader *r, int column, const char
 
 static bool parse_split(attune_fma_split *out, const char *text)
 {
-    static const char *const names[ATTUNE_FMA_SPLIT_COUNT] = {
-#define ATTUNE_X(name, value, text) [name] = text,
-        ATTUNE_FMA_SPLITS(ATTUNE_X)
-#undef ATTUNE_X
-    };
     for (int i = ATTUNE_FMA_TRAINING; i < ATTUNE_FMA_SPLIT_COUNT; i++) {
-        if (strcmp(text, names[i]) == 0) {
+        if (strcmp(text, attune_fma_split_name((attune_fma_split)i)) == 0) {
             *out = (attune_fma_split)i;
             return true;
         }
