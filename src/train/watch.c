@@ -2,6 +2,7 @@
 #include "train/watch.h"
 
 #include "status/error.h"
+#include "status/json.h"
 #include "store/new_file.h"
 #include "train/log_file.h"
 #include "train/plot.h"
@@ -383,8 +384,7 @@ static bool write_json(const attune_watch *w, kind k, int64_t step, int epoch, d
               json_object_set_new(row, "epoch", json_integer(epoch)) |
               json_object_set_new(row, "seconds", json_real(round(1e3 * seconds) / 1e3));
     for (int i = 0; i < w->rows[k].count; i++) {
-        json_t *value = isfinite(values[i]) ? json_real(values[i]) : json_null();
-        bad |= json_object_set_new(row, name_of(&w->rows[k], i), value);
+        bad |= json_object_set_new(row, name_of(&w->rows[k], i), attune_json_number(values[i]));
     }
     errno = ENOMEM; /* where it is not writing that fails */
     bad |= json_dumpf(row, w->json.file, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));
