@@ -98,20 +98,14 @@ static attune_status read_output(attune_space *s, const char *path, attune_space
     return status;
 }
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}
-
 const char *attune_file_title(const char *const *paths, uint32_t count, uint32_t i)
 {
     for (uint32_t other = 0; other < count; other++) {
-        if (other != i && strcmp(name_of(paths[other]), name_of(paths[i])) == 0) {
+        if (other != i && strcmp(attune_file_name(paths[other]), attune_file_name(paths[i])) == 0) {
             return paths[i];
         }
     }
-    return name_of(paths[i]);
+    return attune_file_name(paths[i]);
 }
 
 attune_status attune_space_retitle(attune_space *space, const char *file, attune_space_kind kind)
@@ -132,7 +126,7 @@ attune_status attune_space_read(attune_space *out, const char *path, const char 
     const bool npy = attune_ends_in(path, ".npy"), csv = attune_ends_in(path, ".csv");
     attune_file_kind file = ATTUNE_FILE_OTHER;
     *out = (attune_space){0};
-    if (asprintf(&out->title, "%s%s", name_of(path),
+    if (asprintf(&out->title, "%s%s", attune_file_name(path),
                  kind == ATTUNE_SPACE_DESCRIPTORS ? " descriptors" : "") < 0) {
         out->title = NULL;
         return attune_fail_memory("a name", strlen(path));

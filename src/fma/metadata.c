@@ -6,6 +6,7 @@
 #include "csv/csv.h"
 #include "fma/genres.h"
 #include "status/error.h"
+#include "status/path.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -352,15 +353,6 @@ static attune_status read_tracks(attune_fma *fma, const char *path)
     return status;
 }
 
-static attune_status path_in(char **out, const char *folder, const char *name)
-{
-    if (asprintf(out, "%s/%s", folder, name) < 0) {
-        *out = NULL;
-        return attune_fail_memory("a path", strlen(folder));
-    }
-    return ATTUNE_OK;
-}
-
 attune_status attune_fma_open(attune_fma **out, const char *folder)
 {
     char *genres = NULL, *tracks = NULL;
@@ -375,10 +367,10 @@ attune_status attune_fma_open(attune_fma **out, const char *folder)
     attune_fma *fma = *out = calloc(1, sizeof(*fma));
     attune_status status = fma ? ATTUNE_OK : attune_fail_memory("metadata", sizeof(*fma));
     if (status == ATTUNE_OK) {
-        status = path_in(&genres, folder, "genres.csv");
+        status = attune_path_join(&genres, folder, "genres.csv");
     }
     if (status == ATTUNE_OK) {
-        status = path_in(&tracks, folder, "tracks.csv");
+        status = attune_path_join(&tracks, folder, "tracks.csv");
     }
     if (status == ATTUNE_OK) {
         status = attune_fma_genres_read(&fma->genres, genres);

@@ -3,6 +3,7 @@
 
 #include "status/error.h"
 #include "status/json.h"
+#include "status/path.h"
 #include "store/new_file.h"
 #include "train/log_file.h"
 #include "train/plot.h"
@@ -273,10 +274,10 @@ static attune_status open_log(attune_watch *w, attune_log_file *log, const char 
 {
     char *path = NULL;
     const bool resume = w->options.resume_step >= 0;
-    if (asprintf(&path, "%s/%s", w->folder, name) < 0) {
-        return attune_fail_memory("a path", strlen(w->folder));
+    attune_status status = attune_path_join(&path, w->folder, name);
+    if (status == ATTUNE_OK) {
+        status = attune_log_open(log, path, resume ? measure : NULL, w, empty);
     }
-    const attune_status status = attune_log_open(log, path, resume ? measure : NULL, w, empty);
     if (status == ATTUNE_OK && resume && *empty) {
         char *message = NULL;
         if (asprintf(&message, "%s: has no row of before; it begins here", path) >= 0) {
