@@ -407,11 +407,6 @@ const attune_fma_track *attune_fma_tracks(const attune_fma *fma)
     return fma->tracks;
 }
 
-int32_t attune_fma_genre_count(const attune_fma *fma)
-{
-    return fma->genres.count;
-}
-
 const attune_fma_genre *attune_fma_genres_of(const attune_fma *fma)
 {
     return fma->genres.genres;
