@@ -126,12 +126,10 @@ attune_status attune_space_read(attune_space *out, const char *path, const char 
     const bool npy = attune_ends_in(path, ".npy"), csv = attune_ends_in(path, ".csv");
     attune_file_kind file = ATTUNE_FILE_OTHER;
     *out = (attune_space){0};
-    if (asprintf(&out->title, "%s%s", attune_file_name(path),
-                 kind == ATTUNE_SPACE_DESCRIPTORS ? " descriptors" : "") < 0) {
-        out->title = NULL;
-        return attune_fail_memory("a name", strlen(path));
+    attune_status status = attune_space_retitle(out, attune_file_name(path), kind);
+    if (status == ATTUNE_OK) {
+        status = attune_file_kind_of(&file, path);
     }
-    attune_status status = attune_file_kind_of(&file, path);
     if (status == ATTUNE_OK && (npy || csv) && kind == ATTUNE_SPACE_DESCRIPTORS) {
         status = fail_descriptors(path);
     } else if (status == ATTUNE_OK) {
