@@ -217,13 +217,17 @@ static int take_option(judge_arguments *a, int option)
 }
 
 /* A token can stand in an address as it is. */
-static int check_token(const judge_arguments *a)
+static int check_listening(const judge_arguments *a)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     const char *token = a->web.token;
     if (token && (strlen(token) < 8 || strlen(token) > 128 || token[strspn(token, letters)])) {
         return usage_error("judge", "a token has 8 to 128 letters, digits or - . _ ~");
+    }
+    if (!attune_web_is_address(a->web.address)) {
+        return usage_error("judge", "--listen %s: not an address in numbers, such as 0.0.0.0",
+                           a->web.address);
     }
     if (!token && !attune_web_is_loopback(a->web.address)) {
         return usage_error("judge",
@@ -251,7 +255,7 @@ static int check_arguments(judge_arguments *a, int argc, char **argv)
     if (a->json) {
         return usage_error("judge", "--json is for --report");
     }
-    return check_token(a);
+    return check_listening(a);
 }
 
 /* PATH without the ending of its name, and `ending` behind it; malloc'ed. */

@@ -375,7 +375,7 @@ def token():
     make_songs(6)
     make_triplets(6, 10)
     secret = "correct-horse.battery_1"
-    for options, why in ((["--token", "short"], "8 to 128"), (["--listen", "0.0.0.0"], "--token"), (["--token", "has space in it"], "8 to 128"), (["--listen", "nowhere"], "--token")):
+    for options, why in ((["--token", "short"], "8 to 128"), (["--listen", "0.0.0.0"], "--token"), (["--token", "has space in it"], "8 to 128"), (["--listen", "nowhere"], "not an address"), (["--listen", "nowhere", "--token", secret], "not an address")):
         refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0", *options], capture_output=True, text=True)
         assert refused.returncode == 64 and why in refused.stderr, refused
     server = Server("--token", secret, "--listen", "0.0.0.0")
