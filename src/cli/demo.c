@@ -9,6 +9,7 @@
 #include "demo/archive.h"
 #include "eval/space.h"
 #include "status/error.h"
+#include "status/path.h"
 #include "store/new_file.h"
 #include "store/ranking.h"
 
@@ -181,10 +182,8 @@ static attune_status add_tracks(attune_scan *scan, const demo *d)
     for (int i = 0; i < ATTUNE_DEMO_TRACKS && status == ATTUNE_OK; i++) {
         char name[ATTUNE_DEMO_NAME_SIZE], *path = NULL;
         attune_demo_file_name(name, i);
-        if (asprintf(&path, "%s/%s", d->folder, name) < 0) {
-            return attune_fail_memory("a path", strlen(d->folder));
-        }
-        status = attune_scan_add(scan, path);
+        status = attune_path_join(&path, d->folder, name);
+        status = status == ATTUNE_OK ? attune_scan_add(scan, path) : status;
         free(path);
     }
     return status == ATTUNE_OK ? attune_scan_finish(scan) : status;
@@ -333,11 +332,8 @@ static attune_status make_paths(demo *d)
         length--;
     }
     d->folder = strndup(folder, length);
-    if (!d->folder || asprintf(&d->output, "%s/demo.h5", d->folder) < 0) {
-        d->output = NULL;
-        return attune_fail_memory("a path", length);
-    }
-    return ATTUNE_OK;
+    return d->folder ? attune_path_join(&d->output, d->folder, "demo.h5")
+                     : attune_fail_memory("a path", length);
 }
 
 int command_demo(int argc, char **argv)

@@ -124,7 +124,7 @@ static bool has_tables(const char *folder)
 {
     char *path = NULL;
     const bool there =
-        make_path(&path, "%s/%s", folder, "tracks.csv") == ATTUNE_OK && access(path, F_OK) == 0;
+        attune_path_join(&path, folder, "tracks.csv") == ATTUNE_OK && access(path, F_OK) == 0;
     free(path);
     return there;
 }

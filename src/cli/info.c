@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -114,7 +113,7 @@ static json_t *checkpoint_json(const attune_checkpoint *c)
         char number[32] = "";
         json_t *json = NULL;
         if (value->kind == ATTUNE_CHECKPOINT_REAL) {
-            json = isfinite(value->real) ? json_real(value->real) : json_null();
+            json = attune_json_number(value->real);
         } else if (!is_text && value->integer <= INT64_MAX) {
             json = json_integer((json_int_t)value->integer);
         } else {

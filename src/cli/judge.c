@@ -33,7 +33,8 @@ static const char help[] =
     "      --skip-missing       leave out what has no file\n"
     "  -o, --output OUT.csv     file to write (default: TRIPLETS-judged.csv)\n"
     "  -f, --force              replace an OUT.csv that no attune judge wrote\n"
-    "      --votes N            listeners to ask of each three (default: 1)\n"
+    "      --votes N            listeners to ask of each three (default: 1); with --report, which\n"
+    "                           does not know it, how many were asked\n"
     "      --repeat PERCENT     of the threes, asked a second time later (default: 5)\n"
     "      --again              ask also what TRIPLETS.csv says already\n"
     "      --active MODEL.onnx|EMB.h5  ask first where these embeddings are least sure\n"
@@ -216,13 +217,17 @@ static int take_option(judge_arguments *a, int option)
 }
 
 /* A token can stand in an address as it is. */
-static int check_token(const judge_arguments *a)
+static int check_listening(const judge_arguments *a)
 {
     static const char letters[] =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     const char *token = a->web.token;
     if (token && (strlen(token) < 8 || strlen(token) > 128 || token[strspn(token, letters)])) {
         return usage_error("judge", "a token has 8 to 128 letters, digits or - . _ ~");
+    }
+    if (!attune_web_is_address(a->web.address)) {
+        return usage_error("judge", "--listen %s: not an address in numbers, such as 0.0.0.0",
+                           a->web.address);
     }
     if (!token && !attune_web_is_loopback(a->web.address)) {
         return usage_error("judge",
@@ -243,13 +248,14 @@ static int check_arguments(judge_arguments *a, int argc, char **argv)
     if (a->report) {
         return EXIT_OK;
     }
+    a->panel.votes = a->panel.votes > 0 ? a->panel.votes : 1;
     if (!a->sources.audio) {
         return usage_error("judge", "--audio is needed, where the songs are");
     }
     if (a->json) {
         return usage_error("judge", "--json is for --report");
     }
-    return check_token(a);
+    return check_listening(a);
 }
 
 /* PATH without the ending of its name, and `ending` behind it; malloc'ed. */
@@ -562,7 +568,7 @@ int command_judge(int argc, char **argv)
 {
     judge_arguments a = {
         .clips = {.start = -1, .seconds = 15, .bytes = (size_t)256 << 20},
-        .panel = {.votes = 1, .repeat = 5, .seed = 42},
+        .panel = {.repeat = 5, .seed = 42},
     };
     attune_web_options_default(&a.web);
     a.web.port = 8080;

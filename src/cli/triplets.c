@@ -291,10 +291,8 @@ static attune_status spare_tables(const triplets_arguments *a)
     attune_status status = ATTUNE_OK;
     for (int i = 0; status == ATTUNE_OK && i < 2; i++) {
         char *path = NULL;
-        if (asprintf(&path, "%s/%s", a->metadata, tables[i]) < 0) {
-            return attune_fail_memory("a path", strlen(a->metadata));
-        }
-        if (stat(a->output, &output) == 0 && stat(path, &table) == 0 &&
+        status = attune_path_join(&path, a->metadata, tables[i]);
+        if (status == ATTUNE_OK && stat(a->output, &output) == 0 && stat(path, &table) == 0 &&
             output.st_dev == table.st_dev && output.st_ino == table.st_ino) {
             status = attune_fail(ATTUNE_ECREATE,
                                  "%s: is what the triplets are drawn from; choose another name",

@@ -3,6 +3,7 @@
 
 #include "demo/synthesiser.h"
 #include "status/error.h"
+#include "status/path.h"
 #include "store/new_file.h"
 
 #include <ctype.h>
@@ -123,9 +124,8 @@ attune_status attune_demo_write(const char *folder, int index)
     bool there = false;
     attune_status status = file ? make(file, index) : attune_fail_memory("a track", FILE_SIZE);
     attune_demo_file_name(name, index);
-    if (status == ATTUNE_OK && asprintf(&path, "%s/%s", folder, name) < 0) {
-        path = NULL;
-        status = attune_fail_memory("a path", strlen(folder));
+    if (status == ATTUNE_OK) {
+        status = attune_path_join(&path, folder, name);
     }
     if (status == ATTUNE_OK) {
         status = compare(&there, path, file);

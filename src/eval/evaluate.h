@@ -103,6 +103,10 @@ attune_status attune_evaluate_labels(attune_evaluation *evaluation, uint32_t spa
                                      attune_label_search *search);
 void attune_labels_close(attune_label_search *search); /* NULL-safe; also of {0} */
 
+/* Reports a figure without an interval. */
+attune_status attune_evaluation_put(attune_evaluation *evaluation, uint32_t space,
+                                    const char *section, const char *name, double value);
+
 /* Where the scores (count) of a space go; `clusters` is copied. NULL without memory. */
 double *attune_evaluation_pair(attune_evaluation *evaluation, uint32_t space, const char *section,
                                const char *name, const uint32_t *clusters, uint32_t count,

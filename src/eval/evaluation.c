@@ -139,8 +139,8 @@ static attune_status compare_all(attune_evaluation *e)
 
 /* ---- one embedding ---- */
 
-static attune_status put(attune_evaluation *e, uint32_t space, const char *section,
-                         const char *name, double value)
+attune_status attune_evaluation_put(attune_evaluation *e, uint32_t space, const char *section,
+                                    const char *name, double value)
 {
     return attune_report_put(&e->report, space, section, name, value, ATTUNE_NO_INTERVAL);
 }
@@ -176,13 +176,13 @@ static attune_status measure_hubs(attune_evaluation *e, uint32_t space, const ui
     char name[64];
     attune_status status = attune_hubness_measure(&hubs, lists, e->n, K);
     snprintf(name, sizeof(name), "skew of 10-occurrence%s", suffix);
-    status = status ? status : put(e, space, "hubs", name, hubs.skew);
+    status = status ? status : attune_evaluation_put(e, space, "hubs", name, hubs.skew);
     snprintf(name, sizeof(name), "orphans%s", suffix);
-    status = status ? status : put(e, space, "hubs", name, hubs.orphans);
+    status = status ? status : attune_evaluation_put(e, space, "hubs", name, hubs.orphans);
     snprintf(name, sizeof(name), "genre of the nearest%s", suffix);
     if (!status && e->label_count[ATTUNE_LABEL_GENRE] > 1) {
-        status = put(e, space, "hubs", name,
-                     first_agrees(lists, K, e->labels[ATTUNE_LABEL_GENRE], e->n));
+        status = attune_evaluation_put(e, space, "hubs", name,
+                                       first_agrees(lists, K, e->labels[ATTUNE_LABEL_GENRE], e->n));
     }
     return status;
 }
@@ -193,11 +193,13 @@ static attune_status put_space(attune_evaluation *e, uint32_t space, const attun
     enum { K = ATTUNE_HUB_NEIGHBOURS };
     double cosine = NAN;
     attune_status status = attune_spread_finish(&cosine, spread);
-    status = status ? status : put(e, space, "space", "rows", e->n);
-    status = status ? status : put(e, space, "space", "components", e->spaces[space].E);
-    status = status ? status : put(e, space, "space", "median cosine", cosine);
-    status =
-        status ? status : put(e, space, "space", "mean distance", mean_of(nearest->means, e->n));
+    status = status ? status : attune_evaluation_put(e, space, "space", "rows", e->n);
+    status = status ? status
+                    : attune_evaluation_put(e, space, "space", "components", e->spaces[space].E);
+    status = status ? status : attune_evaluation_put(e, space, "space", "median cosine", cosine);
+    status = status ? status
+                    : attune_evaluation_put(e, space, "space", "mean distance",
+                                            mean_of(nearest->means, e->n));
     if (status || e->n <= K) {
         return status ? status
                       : attune_report_note(&e->report, "hubs want more than %d rows; there are %u",

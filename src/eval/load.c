@@ -124,18 +124,14 @@ static attune_status set_number(attune_evaluation *e, uint32_t row, attune_label
 static attune_status set_fma_labels(attune_evaluation *e, uint32_t row, int32_t artist,
                                     int32_t album, const char *genre, attune_fma_split split)
 {
-    static const char *const splits[ATTUNE_FMA_SPLIT_COUNT] = {
-#define ATTUNE_X(name, value, text) [name] = text,
-        ATTUNE_FMA_SPLITS(ATTUNE_X)
-#undef ATTUNE_X
-    };
     attune_status status = set_number(e, row, ATTUNE_LABEL_ARTIST, artist);
     status = status ? status : set_number(e, row, ATTUNE_LABEL_ALBUM, album);
     if (!status && *genre) {
         status = attune_tracks_set_label(e->tracks, row, ATTUNE_LABEL_GENRE, genre);
     }
     if (!status && split != ATTUNE_FMA_NO_SPLIT) {
-        status = attune_tracks_set_label(e->tracks, row, ATTUNE_LABEL_SPLIT, splits[split]);
+        status = attune_tracks_set_label(e->tracks, row, ATTUNE_LABEL_SPLIT,
+                                         attune_fma_split_name(split));
     }
     return status;
 }

@@ -1,5 +1,6 @@
 /* pictures.c - distances of triplets, confusions of genres, and recall, as pictures. */
 #include "eval/evaluate.h"
+#include "eval/vector.h"
 #include "plot/gnuplot.h"
 #include "status/error.h"
 
@@ -16,19 +17,6 @@ typedef struct album {
     char (*names)[NAME]; /* (count) */
     int count;
 } album;
-
-/* Text in gnuplot's single quotes; what its enhanced text takes for orders is escaped by being off.
- */
-static void quote(FILE *out, const char *text)
-{
-    char line[200];
-    attune_one_line(line, sizeof(line), text);
-    fputc('\'', out);
-    for (const char *c = line; *c; c++) {
-        fputs(*c == '\'' ? "''" : (char[]){*c, '\0'}, out);
-    }
-    fputc('\'', out);
-}
 
 /* A new picture's name; NULL without memory. */
 static const char *add_picture(album *a, const char *what, uint32_t first, uint32_t second)
@@ -53,13 +41,8 @@ static const char *add_picture(album *a, const char *what, uint32_t first, uint3
 
 static double distance(const attune_space *s, uint32_t a, uint32_t b)
 {
-    double sum = 0;
-    for (uint32_t e = 0; e < s->E; e++) {
-        const double d =
-            (double)s->vectors[(size_t)a * s->E + e] - (double)s->vectors[(size_t)b * s->E + e];
-        sum += d * d;
-    }
-    return sqrt(sum);
+    return attune_vector_distance(s->vectors + (size_t)a * s->E, s->vectors + (size_t)b * s->E,
+                                  s->E, 0);
 }
 
 /* Shares of the triplets whose positive and negative lie in each bin, as a table. */
@@ -98,7 +81,7 @@ static attune_status draw_distances(album *a, uint32_t space, uint32_t file)
         a->script);
     char title[400];
     snprintf(title, sizeof(title), "%s: %s", s->title, f->section);
-    quote(a->script, title);
+    attune_gnuplot_text(a->script, title, ATTUNE_GNUPLOT_TEXT);
     fputs(" noenhanced\n", a->script);
     for (int k = 0; k < ATTUNE_PICTURE_KINDS; k++) {
         attune_gnuplot_output(a->script, name, k, 800, 500);
@@ -136,7 +119,7 @@ static attune_status draw_confusion(album *a, uint32_t space)
     for (int axis = 0; axis < 2; axis++) {
         for (int g = 0; g < classes; g++) {
             fputs(g > 0 ? ", " : "", a->script);
-            quote(a->script, e->genres[g]);
+            attune_gnuplot_text(a->script, e->genres[g], ATTUNE_GNUPLOT_TEXT);
             fprintf(a->script, " %d", g);
         }
         fputs(axis == 0 ? ") noenhanced\nset ytics (" : ") noenhanced\n", a->script);
@@ -151,7 +134,7 @@ static attune_status draw_confusion(album *a, uint32_t space)
     char title[300];
     snprintf(title, sizeof(title), "%s: genre by the 10 nearest, share of each row",
              e->titles[space]);
-    quote(a->script, title);
+    attune_gnuplot_text(a->script, title, ATTUNE_GNUPLOT_TEXT);
     fputs(" noenhanced\n", a->script);
     for (int k = 0; k < ATTUNE_PICTURE_KINDS; k++) {
         attune_gnuplot_output(a->script, name, k, 300 + 45 * classes + (classes < 8 ? 200 : 0),
@@ -213,7 +196,7 @@ static attune_status draw_recall(album *a, attune_label label, const char *what)
                     "%s $d%d using 1:%u with linespoints lw 2 pt 7 ps 0.6 %s lc rgb '%s' title ",
                     s == 0 ? "plot" : ",", a->count, s + 2, control ? "dt 2" : "",
                     control ? "#888888" : colours[s % 5]);
-            quote(a->script, e->titles[s]);
+            attune_gnuplot_text(a->script, e->titles[s], ATTUNE_GNUPLOT_TEXT);
             fputs(" noenhanced", a->script);
         }
         fputc('\n', a->script);

@@ -299,16 +299,11 @@ void attune_report_csv(const attune_report *report, FILE *out)
 
 /* ---- JSON ---- */
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static void set_interval(json_t *object, attune_interval interval)
 {
     if (!isnan(interval.low)) {
-        json_object_set_new(object, "low", number(interval.low));
-        json_object_set_new(object, "high", number(interval.high));
+        json_object_set_new(object, "low", attune_json_number(interval.low));
+        json_object_set_new(object, "high", attune_json_number(interval.high));
     }
 }
 
@@ -319,12 +314,12 @@ static json_t *comparison_json(const attune_report *r, const attune_comparison *
     json_object_set_new(object, "figure", attune_json_text(c->name));
     json_object_set_new(object, "first", attune_json_text(r->titles[c->first]));
     json_object_set_new(object, "second", attune_json_text(r->titles[c->second]));
-    json_object_set_new(object, "difference", number(c->difference));
+    json_object_set_new(object, "difference", attune_json_number(c->difference));
     set_interval(object, c->interval);
     if (!isnan(c->p)) {
-        json_object_set_new(object, "only_first", number(c->only_first));
-        json_object_set_new(object, "only_second", number(c->only_second));
-        json_object_set_new(object, "p", number(c->p));
+        json_object_set_new(object, "only_first", attune_json_number(c->only_first));
+        json_object_set_new(object, "only_second", attune_json_number(c->only_second));
+        json_object_set_new(object, "p", attune_json_number(c->p));
     }
     return object;
 }
@@ -340,7 +335,7 @@ json_t *attune_report_json(const attune_report *report)
             json_object_set_new(item, "section", attune_json_text(f->section));
             json_object_set_new(item, "figure", attune_json_text(f->name));
             json_object_set_new(item, "embedding", attune_json_text(report->titles[s]));
-            json_object_set_new(item, "value", number(f->values[s]));
+            json_object_set_new(item, "value", attune_json_number(f->values[s]));
             set_interval(item, f->intervals[s]);
             json_array_append_new(figures, item);
         }

@@ -1,6 +1,7 @@
 /* space.c - vectors with names, read row by row. */
 #include "eval/space.h"
 
+#include "eval/vector.h"
 #include "model/random.h"
 #include "status/error.h"
 #include "status/path.h"
@@ -94,20 +95,14 @@ static attune_status read_output(attune_space *s, const char *path, attune_space
     return status;
 }
 
-static const char *name_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash && slash[1] ? slash + 1 : path;
-}
-
 const char *attune_file_title(const char *const *paths, uint32_t count, uint32_t i)
 {
     for (uint32_t other = 0; other < count; other++) {
-        if (other != i && strcmp(name_of(paths[other]), name_of(paths[i])) == 0) {
+        if (other != i && strcmp(attune_file_name(paths[other]), attune_file_name(paths[i])) == 0) {
             return paths[i];
         }
     }
-    return name_of(paths[i]);
+    return attune_file_name(paths[i]);
 }
 
 attune_status attune_space_retitle(attune_space *space, const char *file, attune_space_kind kind)
@@ -128,12 +123,10 @@ attune_status attune_space_read(attune_space *out, const char *path, const char 
     const bool npy = attune_ends_in(path, ".npy"), csv = attune_ends_in(path, ".csv");
     attune_file_kind file = ATTUNE_FILE_OTHER;
     *out = (attune_space){0};
-    if (asprintf(&out->title, "%s%s", name_of(path),
-                 kind == ATTUNE_SPACE_DESCRIPTORS ? " descriptors" : "") < 0) {
-        out->title = NULL;
-        return attune_fail_memory("a name", strlen(path));
+    attune_status status = attune_space_retitle(out, attune_file_name(path), kind);
+    if (status == ATTUNE_OK) {
+        status = attune_file_kind_of(&file, path);
     }
-    attune_status status = attune_file_kind_of(&file, path);
     if (status == ATTUNE_OK && (npy || csv) && kind == ATTUNE_SPACE_DESCRIPTORS) {
         status = fail_descriptors(path);
     } else if (status == ATTUNE_OK) {
@@ -199,13 +192,7 @@ void attune_space_normalise(attune_space *space)
 {
     for (uint32_t i = 0; i < space->n; i++) {
         float *row = space->vectors + (size_t)i * space->E;
-        double square = 0;
-        for (uint32_t e = 0; e < space->E; e++) {
-            square += (double)row[e] * (double)row[e];
-        }
-        for (uint32_t e = 0; e < space->E && square > 0; e++) {
-            row[e] = (float)((double)row[e] / sqrt(square));
-        }
+        attune_vector_unit(row, row, space->E);
     }
 }
 

@@ -2,6 +2,7 @@
  * hundredth of them; then all are counted, and only those between are looked at closer. */
 #include "eval/spread.h"
 
+#include "eval/vector.h"
 #include "model/random.h"
 #include "status/error.h"
 
@@ -28,29 +29,12 @@ static uint32_t make_unit(float *unit, bool *are, const attune_pairs *pairs)
     uint32_t count = 0;
     *are = true;
     for (size_t i = 0; i < pairs->n; i++) {
-        const float *row = pairs->vectors + i * E;
-        double square = 0;
-        for (size_t e = 0; e < E; e++) {
-            square += (double)row[e] * (double)row[e];
-        }
-        for (size_t e = 0; e < E && square > 0; e++) {
-            unit[count * E + e] = (float)((double)row[e] / sqrt(square));
-        }
+        const double square =
+            attune_vector_unit(unit + count * E, pairs->vectors + i * E, pairs->E);
         *are &= fabs(square - 1) < 0x1p-21;
         count += square > 0;
     }
     return count;
-}
-
-static double cosine(const float *a, const float *b, uint32_t E)
-{
-    double dot = 0, squares[2] = {0, 0};
-    for (uint32_t e = 0; e < E; e++) {
-        dot += (double)a[e] * (double)b[e];
-        squares[0] += (double)a[e] * (double)a[e];
-        squares[1] += (double)b[e] * (double)b[e];
-    }
-    return dot / sqrt(squares[0] * squares[1]);
 }
 
 static attune_status median_of_few(double *out, const float *unit, uint32_t n, uint32_t E)
@@ -63,7 +47,7 @@ static attune_status median_of_few(double *out, const float *unit, uint32_t n, u
     }
     for (size_t a = 0; a < n; a++) {
         for (size_t b = 0; b < a; b++) {
-            values[count++] = cosine(unit + a * E, unit + b * E, E);
+            values[count++] = attune_vector_cosine(unit + a * E, unit + b * E, E);
         }
     }
     qsort(values, pairs, sizeof(*values), by_value);
@@ -164,7 +148,8 @@ static attune_status draw_sample(attune_spread *s)
     for (size_t i = 0; i < SAMPLE; i++) {
         const size_t a = attune_random_below(&random, s->n),
                      b = attune_random_below(&random, s->n - 1);
-        s->sample[i] = cosine(s->unit + a * E, s->unit + (b < a ? b : b + 1) * E, s->pairs->E);
+        s->sample[i] =
+            attune_vector_cosine(s->unit + a * E, s->unit + (b < a ? b : b + 1) * E, s->pairs->E);
     }
     qsort(s->sample, SAMPLE, sizeof(*s->sample), by_value);
     bracket(s, WIDTH);

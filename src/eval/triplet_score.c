@@ -1,25 +1,17 @@
 /* triplet_score.c - triplets, one after the other. */
 #include "eval/triplet_score.h"
 
+#include "eval/vector.h"
+
 #include <math.h>
 #include <stddef.h>
-
-/* PyTorch's pairwise_distance with its epsilon. */
-static double distance(const float *a, const float *b, uint32_t E, double epsilon)
-{
-    double sum = 0;
-    for (uint32_t e = 0; e < E; e++) {
-        const double difference = (double)a[e] - (double)b[e] + epsilon;
-        sum += difference * difference;
-    }
-    return sqrt(sum);
-}
 
 /* 1 if anchor and positive are the nearest of the three pairs, its share if several are. */
 static double odd_one_out(const float *a, const float *p, const float *n, uint32_t E)
 {
-    const double near = distance(a, p, E, 0),
-                 others[2] = {distance(a, n, E, 0), distance(p, n, E, 0)};
+    const double near = attune_vector_distance(a, p, E, 0),
+                 others[2] = {attune_vector_distance(a, n, E, 0),
+                              attune_vector_distance(p, n, E, 0)};
     const int ties = 1 + (others[0] == near) + (others[1] == near);
     return near <= others[0] && near <= others[1] ? 1.0 / ties : 0;
 }
@@ -34,7 +26,8 @@ void attune_triplet_measure(attune_triplet_score *out, double *right, double *od
         const float *a = vectors + (size_t)triplets[i].anchor * E,
                     *p = vectors + (size_t)triplets[i].positive * E,
                     *n = vectors + (size_t)triplets[i].negative * E;
-        const double near = distance(a, p, E, 1e-6), far = distance(a, n, E, 1e-6),
+        const double near = attune_vector_distance(a, p, E, ATTUNE_DISTANCE_EPSILON),
+                     far = attune_vector_distance(a, n, E, ATTUNE_DISTANCE_EPSILON),
                      correct = near < far    ? 1
                                : near == far ? 0.5
                                              : 0,

@@ -15,12 +15,6 @@ enum { MOST_FOR_TRIPLETS = 20000 }; /* rows of which triplets are drawn by label
 
 static const uint32_t neighbours[ATTUNE_KNN_COUNT] = {1, 5, 10, ATTUNE_KNN_MOST};
 
-static attune_status put(attune_evaluation *e, uint32_t space, const char *section,
-                         const char *name, double value)
-{
-    return attune_report_put(&e->report, space, section, name, value, ATTUNE_NO_INTERVAL);
-}
-
 /* ---- genres ---- */
 
 static const char *genre_section(const attune_evaluation *e)
@@ -70,7 +64,7 @@ static attune_status vote(attune_evaluation *e, uint32_t space, const uint32_t *
         char name[32];
         snprintf(name, sizeof(name), "%u nearest", neighbours[i]);
         if (neighbours[i] > most) {
-            status = put(e, space, genre_section(e), name, NAN);
+            status = attune_evaluation_put(e, space, genre_section(e), name, NAN);
             status = status ? status
                             : attune_report_note(&e->report, "%s: %s: there are only %u to vote",
                                                  genre_section(e), name, most);
@@ -108,7 +102,8 @@ static attune_status probe(attune_evaluation *e, uint32_t space, int32_t *predic
     const uint32_t trained = has ? trained_genres(e, has) : 0;
     free(has);
     if (!e->official || trained < classes) {
-        attune_status status = put(e, space, genre_section(e), "linear probe", NAN);
+        attune_status status =
+            attune_evaluation_put(e, space, genre_section(e), "linear probe", NAN);
         return status ? status
                       : attune_report_note(
                             &e->report, e->official
@@ -168,18 +163,19 @@ static attune_status put_retrieval(attune_evaluation *e, uint32_t space, const c
                                    const attune_retrieval *r)
 {
     const double n = r->anchors;
-    attune_status status = put(e, space, section, "anchors", n);
+    attune_status status = attune_evaluation_put(e, space, section, "anchors", n);
     status = status ? status
                     : attune_report_put(&e->report, space, section, "P@1", r->precision_1,
                                         attune_wilson(r->precision_1 * n, n));
-    status = status ? status : put(e, space, section, "R-precision", r->r_precision);
-    status = status ? status : put(e, space, section, "MAP", r->map);
-    status = status ? status : put(e, space, section, "nDCG@10", r->ndcg_10);
+    status =
+        status ? status : attune_evaluation_put(e, space, section, "R-precision", r->r_precision);
+    status = status ? status : attune_evaluation_put(e, space, section, "MAP", r->map);
+    status = status ? status : attune_evaluation_put(e, space, section, "nDCG@10", r->ndcg_10);
     for (int k = 0; !status && k < ATTUNE_RECALL_COUNT; k++) {
         if (attune_recalls[k] == 1 || attune_recalls[k] == 10 || attune_recalls[k] == 100) {
             char name[32];
             snprintf(name, sizeof(name), "recall@%u", attune_recalls[k]);
-            status = put(e, space, section, name, r->recall[k]);
+            status = attune_evaluation_put(e, space, section, name, r->recall[k]);
         }
     }
     return status;
@@ -268,7 +264,8 @@ static attune_status put_kind(attune_evaluation *e, uint32_t space, size_t kind,
     }
     attune_status status = put_retrieval(e, space, section, &result->all);
     if (!status && e->n <= MOST_FOR_TRIPLETS) {
-        status = put(e, space, section, "triplets drawn by it", result->triplet_accuracy);
+        status = attune_evaluation_put(e, space, section, "triplets drawn by it",
+                                       result->triplet_accuracy);
     }
     if (!status && result->filtered.anchors > 0) {
         status = put_retrieval(e, space, kinds[kind].filtered, &result->filtered);

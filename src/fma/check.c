@@ -30,16 +30,6 @@ static void report(attune_fma_check *check, attune_fma_finding finding, const ch
     check->on_finding(check->user, finding, path, why);
 }
 
-static attune_status join(char **out, const char *folder, const char *name)
-{
-    const size_t length = strlen(folder);
-    if (asprintf(out, "%s%s%s", folder, length && folder[length - 1] == '/' ? "" : "/", name) < 0) {
-        *out = NULL;
-        return attune_fail_memory("a path", length);
-    }
-    return ATTUNE_OK;
-}
-
 /* ---- metadata to files ---- */
 
 static void check_track(attune_fma_check *check, const attune_fma_track *track, const char *path,
@@ -69,7 +59,7 @@ static attune_status check_tracks(attune_fma_check *check, const char *folder,
         char name[ATTUNE_FMA_PATH_SIZE], *path = NULL;
         if (track->subset <= subset) {
             attune_fma_path_of(name, track->id);
-            status = join(&path, folder, name);
+            status = attune_path_join(&path, folder, name);
             if (status == ATTUNE_OK) {
                 check_track(check, track, path, subset);
             }
@@ -209,7 +199,7 @@ static attune_status compare_listed(attune_fma_check *check, const char *folder,
             report(check, ATTUNE_FMA_DAMAGED, list, why);
             continue;
         }
-        status = join(&path, folder, name);
+        status = attune_path_join(&path, folder, name);
         if (status == ATTUNE_OK && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
             info.st_size > 0) {
             status = compare(check, path, line);
@@ -224,7 +214,7 @@ static attune_status compare_listed(attune_fma_check *check, const char *folder,
 attune_status attune_fma_check_sums(attune_fma_check *check, const char *folder)
 {
     char *list = NULL;
-    attune_status status = check->quick ? ATTUNE_OK : join(&list, folder, "checksums");
+    attune_status status = check->quick ? ATTUNE_OK : attune_path_join(&list, folder, "checksums");
     FILE *stream = list ? fopen(list, "r") : NULL;
     if (list && !stream && errno != ENOENT) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", list, strerror(errno));

@@ -138,7 +138,6 @@ static attune_status link_parents(attune_fma_genres *genres, const char *path)
             return attune_fail(ATTUNE_EDATA, "%s: the genre %d is above itself", path,
                                genres->genres[i].id);
         }
-        genres->genres[i].top = top;
         genres->genres[i].depth = depth;
     }
     return ATTUNE_OK;

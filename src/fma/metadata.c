@@ -6,6 +6,7 @@
 #include "csv/csv.h"
 #include "fma/genres.h"
 #include "status/error.h"
+#include "status/path.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,13 +215,8 @@ static attune_status read_list(int32_t *count, reader *r, int column, const char
 
 static bool parse_split(attune_fma_split *out, const char *text)
 {
-    static const char *const names[ATTUNE_FMA_SPLIT_COUNT] = {
-#define ATTUNE_X(name, value, text) [name] = text,
-        ATTUNE_FMA_SPLITS(ATTUNE_X)
-#undef ATTUNE_X
-    };
     for (int i = ATTUNE_FMA_TRAINING; i < ATTUNE_FMA_SPLIT_COUNT; i++) {
-        if (strcmp(text, names[i]) == 0) {
+        if (strcmp(text, attune_fma_split_name((attune_fma_split)i)) == 0) {
             *out = (attune_fma_split)i;
             return true;
         }
@@ -357,15 +353,6 @@ static attune_status read_tracks(attune_fma *fma, const char *path)
     return status;
 }
 
-static attune_status path_in(char **out, const char *folder, const char *name)
-{
-    if (asprintf(out, "%s/%s", folder, name) < 0) {
-        *out = NULL;
-        return attune_fail_memory("a path", strlen(folder));
-    }
-    return ATTUNE_OK;
-}
-
 attune_status attune_fma_open(attune_fma **out, const char *folder)
 {
     char *genres = NULL, *tracks = NULL;
@@ -380,10 +367,10 @@ attune_status attune_fma_open(attune_fma **out, const char *folder)
     attune_fma *fma = *out = calloc(1, sizeof(*fma));
     attune_status status = fma ? ATTUNE_OK : attune_fail_memory("metadata", sizeof(*fma));
     if (status == ATTUNE_OK) {
-        status = path_in(&genres, folder, "genres.csv");
+        status = attune_path_join(&genres, folder, "genres.csv");
     }
     if (status == ATTUNE_OK) {
-        status = path_in(&tracks, folder, "tracks.csv");
+        status = attune_path_join(&tracks, folder, "tracks.csv");
     }
     if (status == ATTUNE_OK) {
         status = attune_fma_genres_read(&fma->genres, genres);
@@ -418,11 +405,6 @@ int32_t attune_fma_count(const attune_fma *fma)
 const attune_fma_track *attune_fma_tracks(const attune_fma *fma)
 {
     return fma->tracks;
-}
-
-int32_t attune_fma_genre_count(const attune_fma *fma)
-{
-    return fma->genres.count;
 }
 
 const attune_fma_genre *attune_fma_genres_of(const attune_fma *fma)

@@ -27,7 +27,6 @@ typedef enum attune_fma_subset {
 typedef struct attune_fma_genre {
     int32_t id;
     int32_t parent; /* number of a genre, in this table; ATTUNE_FMA_NONE for a top genre */
-    int32_t top;    /* number of the top genre above it, or its own */
     int32_t depth;  /* 0 for a top genre */
     const char *title;
 } attune_fma_genre;
@@ -52,9 +51,8 @@ void attune_fma_close(attune_fma *fma); /* NULL-safe */
 
 /* Valid until it is closed. */
 int32_t attune_fma_count(const attune_fma *fma);
-const attune_fma_track *attune_fma_tracks(const attune_fma *fma); /* (count), by id */
-int32_t attune_fma_genre_count(const attune_fma *fma);
-const attune_fma_genre *attune_fma_genres_of(const attune_fma *fma); /* (genre_count), by id */
+const attune_fma_track *attune_fma_tracks(const attune_fma *fma);    /* (count), by id */
+const attune_fma_genre *attune_fma_genres_of(const attune_fma *fma); /* all of them, by id */
 
 /* NULL if there is none. */
 const attune_fma_track *attune_fma_find(const attune_fma *fma, int32_t id);

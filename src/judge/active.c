@@ -1,6 +1,7 @@
 /* active.c - distances, regions, one temperature. The idea is in active.h. */
 #include "judge/active.h"
 
+#include "eval/vector.h"
 #include "status/error.h"
 
 #include <math.h>
@@ -20,15 +21,6 @@ struct attune_active {
     uint64_t fitted; /* answers that it was fitted to */
     float *values;   /* (rows) */
 };
-
-static double distance_of(const float *a, const float *b, uint32_t E)
-{
-    double sum = 0;
-    for (uint32_t e = 0; e < E; e++) {
-        sum += ((double)a[e] - b[e]) * ((double)a[e] - b[e]);
-    }
-    return sqrt(sum);
-}
 
 /* ---- what is known before ---- */
 
@@ -53,8 +45,8 @@ static attune_status measure(attune_active *a, const float *vectors, uint32_t E)
         const uint32_t *song = a->threes->rows[r].song;
         float *d = a->distance[r];
         for (int k = 0; k < 3; k++) {
-            d[k] = (float)distance_of(vectors + (size_t)song[pairs[k][0]] * E,
-                                      vectors + (size_t)song[pairs[k][1]] * E, E);
+            d[k] = (float)attune_vector_distance(vectors + (size_t)song[pairs[k][0]] * E,
+                                                 vectors + (size_t)song[pairs[k][1]] * E, E, 0);
         }
         if (isfinite(d[0] + d[1] + d[2])) {
             float sorted[3] = {d[0], d[1], d[2]};
@@ -96,8 +88,8 @@ static attune_status divide(attune_active *a, const float *vectors, uint32_t E)
             if (nearest[s] < 0) {
                 continue;
             }
-            const float d =
-                (float)distance_of(vectors + (size_t)s * E, vectors + (size_t)centre * E, E);
+            const float d = (float)attune_vector_distance(vectors + (size_t)s * E,
+                                                          vectors + (size_t)centre * E, E, 0);
             if (d < nearest[s]) {
                 nearest[s] = d;
                 a->region[s] = (uint8_t)region;

@@ -4,6 +4,7 @@
 #include "judge/page.h"
 #include "judge/report.h"
 #include "status/error.h"
+#include "status/json.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -159,11 +160,11 @@ static void reply_offer(attune_web_reply *reply, const attune_offer *offer)
 {
     json_t *object = offer->finished ? json_pack("{s:b}", "finished", 1)
                                      : task_json(offer->task, offer->song, offer->seconds);
-    json_t *numbers = json_pack(
-        "{s:i, s:i, s:i, s:i, s:o, s:o}", "done", (int)offer->done, "left", (int)offer->left,
-        "total", (int)(offer->done + offer->left), "lost", (int)offer->lost, "expected_gain",
-        isfinite(offer->gain) ? json_real(offer->gain) : json_null(), "then",
-        offer->then ? task_json(offer->then, offer->then_song, NULL) : json_null());
+    json_t *numbers =
+        json_pack("{s:i, s:i, s:i, s:i, s:o, s:o}", "done", (int)offer->done, "left",
+                  (int)offer->left, "total", (int)(offer->done + offer->left), "lost",
+                  (int)offer->lost, "expected_gain", attune_json_number(offer->gain), "then",
+                  offer->then ? task_json(offer->then, offer->then_song, NULL) : json_null());
     json_object_update(object, numbers);
     json_decref(numbers);
     reply_json(reply, 200, object);

@@ -8,6 +8,8 @@
  *   GET  /api/next?listener=3                          {"task": "17", "clips": [{"id": "51",
  *                                                      "seconds": 15.0}, two more, in the order to
  *                                                      show], "done": 12, "left": 48, "total": 60,
+ *                                                      "lost": threes that cannot be played, tried
+ *                                                      again when nothing else is left,
  *                                                      "expected_gain": bits that the next 50
  *                                                      answers are expected to tell, or null,
  *                                                      "then": {"task", "clips": [{"id"}, ...]},
@@ -24,10 +26,11 @@
  *   GET  /api/clip/51/waveform                         {"peaks": [0 to 1, 600 of them], "seconds"}
  *   GET  /api/results                                  judge/report.h
  *
- * A failure is {"error": "one line"}: 400 not what is said above, 404 no such thing (of
- * /api/next and others: no such listener), 405, 409 another answer is there, or nothing to take
- * back, 503 not kept: to be tried again. Ids are numbers in text; no path of a request ever reaches
- * a file system. Names of songs are not told, for they would bias. */
+ * A failure is {"error": "one line"}: 400 not what is said above, 403 too many
+ * listeners, 404 no such thing (of /api/next and others: no such listener), 405, 409 another answer
+ * is there, or nothing to take back, 503 not kept: to be tried again. Ids are numbers in text; no
+ * path of a request ever reaches a file system. Names of songs are not told, for they would bias.
+ */
 #ifndef ATTUNE_SRC_JUDGE_API_H
 #define ATTUNE_SRC_JUDGE_API_H
 

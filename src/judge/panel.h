@@ -44,7 +44,7 @@ typedef struct attune_listener {
 enum { ATTUNE_SEEN_ANSWERED = 1, ATTUNE_SEEN_SKIPPED = 2, ATTUNE_SEEN_AGAIN = 4 };
 
 typedef struct attune_panel_options {
-    uint32_t votes;  /* wanted of a row; 1 */
+    uint32_t votes;  /* wanted of a row; 1. 0, of a report: not known */
     uint32_t repeat; /* of 100 rows, asked again; 5 */
     uint64_t seed;
 } attune_panel_options;

@@ -25,11 +25,6 @@ typedef struct figures {
     double kappa;
 } figures;
 
-static json_t *number(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
-}
-
 static double rate(double part, double whole)
 {
     return whole > 0 ? part / whole : NAN;
@@ -156,11 +151,12 @@ static json_t *listeners_json(const attune_panel *panel, const listener_figures 
         char id[16];
         snprintf(id, sizeof(id), "%" PRIu32, i + 1);
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:i, s:i, s:o, s:o, s:i, s:i, s:o}", "listener", id, "name",
-                            l->name, "answers", (int)l->answered, "skipped", (int)l->skipped,
-                            "median_seconds", number(f->median_seconds), "answers_per_hour",
-                            number(f->per_hour), "repeats", (int)f->repeats, "repeats_same",
-                            (int)f->same, "with_majority", number(f->with_majority)));
+            list,
+            json_pack("{s:s, s:s, s:i, s:i, s:o, s:o, s:i, s:i, s:o}", "listener", id, "name",
+                      l->name, "answers", (int)l->answered, "skipped", (int)l->skipped,
+                      "median_seconds", attune_json_number(f->median_seconds), "answers_per_hour",
+                      attune_json_number(f->per_hour), "repeats", (int)f->repeats, "repeats_same",
+                      (int)f->same, "with_majority", attune_json_number(f->with_majority)));
     }
     return list;
 }
@@ -185,7 +181,7 @@ static json_t *model_json(const attune_panel *panel, attune_active *active)
     return json_pack("{s:o, s:f, s:f, s:o, s:i}", "name",
                      attune_json_text(attune_active_name(active)), "temperature",
                      attune_active_temperature(active), "expected_gain", gain, "agreement",
-                     number(rate(same, compared)), "compared", (int)compared);
+                     attune_json_number(rate(same, compared)), "compared", (int)compared);
 }
 
 static json_t *position(int8_t value)
@@ -225,15 +221,17 @@ char *attune_judge_report_json(const attune_panel *panel, attune_active *active,
     listener_figures *each = NULL;
     char *text = NULL;
     if (find_all(&f, &each, panel) == ATTUNE_OK) {
+        const json_int_t wanted = panel->options.votes;
         json_t *object = json_pack(
-            "{s:{s:i, s:i, s:i, s:i, s:i}, s:I, s:o, s:{s:o, s:i, s:I, s:i}, s:{s:i, s:i, s:o}, "
+            "{s:{s:i, s:i, s:o, s:i, s:o}, s:I, s:o, s:{s:o, s:i, s:I, s:i}, s:{s:i, s:i, s:o}, "
             "s:o, s:o}",
             "triplets", "total", (int)panel->threes->count, "voted", (int)f.voted, "complete",
-            (int)f.complete, "decided", (int)f.decided, "votes", (int)panel->options.votes,
-            "answers", (json_int_t)panel->answers, "listeners", listeners_json(panel, each),
-            "agreement", "fleiss_kappa", number(f.kappa), "triplets", (int)f.compared, "votes",
-            (json_int_t)f.votes, "unanimous", (int)f.unanimous, "self_agreement", "repeats",
-            (int)f.repeats, "same", (int)f.same, "rate", number(rate(f.same, f.repeats)), "model",
+            wanted ? json_integer(f.complete) : json_null(), "decided", (int)f.decided, "votes",
+            wanted ? json_integer(wanted) : json_null(), "answers", (json_int_t)panel->answers,
+            "listeners", listeners_json(panel, each), "agreement", "fleiss_kappa",
+            attune_json_number(f.kappa), "triplets", (int)f.compared, "votes", (json_int_t)f.votes,
+            "unanimous", (int)f.unanimous, "self_agreement", "repeats", (int)f.repeats, "same",
+            (int)f.same, "rate", attune_json_number(rate(f.same, f.repeats)), "model",
             model_json(panel, active), "labels", labels_json(panel, songs));
         text = object ? json_dumps(object, JSON_INDENT(2)) : NULL;
         json_decref(object);

@@ -10,7 +10,7 @@
 /* The figures of judgements:
  *
  *   triplets        {total, voted, complete (all votes that are wanted), decided (a majority),
- *                   votes (wanted)}
+ *                   votes (wanted)}; complete and votes are null where options.votes is 0
  *   answers         of all listeners, those asked again included
  *   listeners       [{listener, name, answers, skipped, median_seconds, answers_per_hour, repeats,
  *                   repeats_same, with_majority}]; answers_per_hour leaves pauses of more than two

@@ -3,6 +3,7 @@
 
 #include "attune/store.h"
 #include "status/error.h"
+#include "status/path.h"
 #include "store/file_kind.h"
 #include "train/tracks.h"
 
@@ -16,24 +17,21 @@
 
 struct attune_sources {
     attune_tracks *tracks;
-    char **names, **paths; /* (rows) of an output: as they stand there, and absolute */
+    char **names, *root; /* (rows) of an output, as they stand there, and the folder they are in */
     uint32_t rows;
+    char **paths; /* (songs) of an output's rows: absolute, NULL where none was found */
     attune_audio_place *places; /* (songs) */
-    uint32_t missing;
+    uint32_t songs, missing;
 };
 
 /* Takes over the names of an output's rows. */
-static attune_status add_rows(attune_sources *s, const attune_rows *rows, const char *root)
+static attune_status add_rows(attune_sources *s, const attune_rows *rows)
 {
     for (size_t i = 0; i < attune_rows_count(rows); i++) {
         const char *path = attune_rows_get(rows, i).path;
-        char **name = &s->names[s->rows], **whole = &s->paths[s->rows];
-        const bool absolute = path[0] == '/' || !*root;
-        s->rows++;
+        char **name = &s->names[s->rows++];
         *name = strdup(path);
-        if (!*name ||
-            asprintf(whole, "%s%s%s", absolute ? "" : root, absolute ? "" : "/", path) < 0) {
-            *whole = NULL;
+        if (!*name) {
             return attune_fail_memory("a path", strlen(path));
         }
     }
@@ -49,8 +47,8 @@ static attune_status read_output(attune_sources *s, const char *path)
     const uint64_t total = status == ATTUNE_OK ? attune_store_count(store) : 0;
     if (status == ATTUNE_OK) {
         s->names = calloc(total + 1, sizeof(*s->names));
-        s->paths = calloc(total + 1, sizeof(*s->paths));
-        status = s->names && s->paths && total < UINT32_MAX
+        s->root = strdup(attune_store_attributes_of(store)->root);
+        status = s->names && s->root && total < UINT32_MAX
                      ? attune_rows_create(&rows, attune_store_attributes_of(store)->embedding)
                      : attune_fail_memory("paths", total * sizeof(*s->names));
     }
@@ -59,7 +57,7 @@ static attune_status read_output(attune_sources *s, const char *path)
         status =
             attune_store_read(store, first, total - first < BLOCK ? total - first : BLOCK, rows);
         if (status == ATTUNE_OK) {
-            status = add_rows(s, rows, attune_store_attributes_of(store)->root);
+            status = add_rows(s, rows);
         }
     }
     attune_rows_free(rows);
@@ -105,6 +103,27 @@ static void list_name(char *list, size_t capacity, uint32_t number, const char *
     }
 }
 
+/* The place of song i, which is the track's row of an output, or its file. */
+static attune_status find_place(attune_audio_place *out, attune_sources *s, uint32_t i,
+                                uint32_t track)
+{
+    if (!s->names) {
+        *out = attune_tracks_places(s->tracks)[track];
+        return ATTUNE_OK;
+    }
+    const char *name = s->names[track];
+    attune_status status = ATTUNE_OK;
+    if (name[0] != '/' && *s->root) {
+        status = attune_path_join(&s->paths[i], s->root, name);
+    } else if (!(s->paths[i] = strdup(name))) {
+        status = attune_fail_memory("a path", strlen(name));
+    }
+    if (status == ATTUNE_OK) {
+        *out = attune_audio_place_of(s->paths[i]);
+    }
+    return status;
+}
+
 static attune_status find_songs(attune_sources *s, const attune_names *songs,
                                 const attune_sources_options *options)
 {
@@ -119,9 +138,9 @@ static attune_status find_songs(attune_sources *s, const attune_names *songs,
         }
         uint64_t size = 0;
         int64_t mtime = 0;
-        attune_audio_place place = s->paths ? attune_audio_place_of(s->paths[track])
-                                            : attune_tracks_places(s->tracks)[track];
-        if (attune_audio_place_look(&place, &size, &mtime)) {
+        attune_audio_place place = {0};
+        status = find_place(&place, s, i, track);
+        if (status == ATTUNE_OK && attune_audio_place_look(&place, &size, &mtime)) {
             s->places[i] = place;
         } else {
             list_name(list, sizeof(list), s->missing++, songs->texts[i]);
@@ -144,9 +163,11 @@ attune_status attune_sources_open(attune_sources **out, const attune_names *song
     if (!s) {
         return attune_fail_memory("songs", sizeof(*s));
     }
+    s->songs = songs->count;
     s->places = calloc(songs->count, sizeof(*s->places));
+    s->paths = calloc(songs->count, sizeof(*s->paths));
     attune_status status =
-        s->places ? open_tracks(s, options) : attune_fail_memory("songs", songs->count);
+        s->places && s->paths ? open_tracks(s, options) : attune_fail_memory("songs", songs->count);
     if (status == ATTUNE_OK) {
         status = find_songs(s, songs, options);
     }
@@ -163,8 +184,11 @@ void attune_sources_close(attune_sources *sources)
         attune_tracks_close(sources->tracks);
         for (uint32_t i = 0; i < sources->rows; i++) {
             free(sources->names[i]);
+        }
+        for (uint32_t i = 0; sources->paths && i < sources->songs; i++) {
             free(sources->paths[i]);
         }
+        free(sources->root);
         free(sources->names);
         free(sources->paths);
         free(sources->places);

@@ -5,6 +5,7 @@
 #include "map/drawing.h"
 #include "status/error.h"
 #include "status/machine.h"
+#include "status/path.h"
 #include "store/cluster_column.h"
 #include "store/new_file.h"
 #include "store/parts.h"
@@ -181,19 +182,14 @@ static attune_status lay_out(making *m)
 /* The absolute path of the folder of `path`; malloc'ed, NULL if there is none. */
 static char *folder_of(const char *path)
 {
-    char *copy = strdup(path), *slash = copy ? strrchr(copy, '/') : NULL;
-    if (slash) {
-        slash[slash == copy ? 1 : 0] = '\0';
-    }
-    char *folder = copy ? realpath(slash ? copy : ".", NULL) : NULL;
-    free(copy);
+    char *part = attune_path_folder(path), *folder = part ? realpath(part, NULL) : NULL;
+    free(part);
     return folder;
 }
 
 static attune_status draw(making *m)
 {
     const attune_map_options *o = m->options;
-    const char *slash = strrchr(o->input, '/');
     const int ending = ending_of(o->output);
     char layout[120];
     attune_drawing *d = &m->drawing;
@@ -203,7 +199,7 @@ static attune_status draw(making *m)
     } else {
         snprintf(layout, sizeof(layout), "The two principal axes");
     }
-    d->title = slash && slash[1] ? slash + 1 : o->input;
+    d->title = attune_file_name(o->input);
     d->layout = layout;
     d->tracks = &m->tracks;
     d->positions = m->positions;

@@ -8,6 +8,7 @@
  * bit. */
 #include "map/drawing.h"
 
+#include "eval/vector.h"
 #include "status/error.h"
 #include "status/json.h"
 
@@ -95,14 +96,8 @@ static void put_positions(sink *s, const attune_drawing *d)
 
 static double cosine(const attune_map_tracks *t, uint32_t a, uint32_t b)
 {
-    const float *x = t->vectors + (size_t)a * t->E, *y = t->vectors + (size_t)b * t->E;
-    double product = 0, first = 0, second = 0;
-    for (uint32_t e = 0; e < t->E; e++) {
-        product += (double)x[e] * (double)y[e];
-        first += (double)x[e] * (double)x[e];
-        second += (double)y[e] * (double)y[e];
-    }
-    const double c = product / sqrt(first * second);
+    const double c =
+        attune_vector_cosine(t->vectors + (size_t)a * t->E, t->vectors + (size_t)b * t->E, t->E);
     return c > 1 ? 1 : c > -1 ? c : -1; /* also for a vector of zeros */
 }
 

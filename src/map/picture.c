@@ -11,27 +11,14 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { COLOURS = 12 };
+enum { COLOURS = 12, TITLE = 80 };
+
+#define PICTURE "map" /* in its own folder */
 
 static const char *const palette[COLOURS] = {"#4e79a7", "#f28e2b", "#59a14f", "#e15759",
                                              "#b07aa1", "#2fa7a0", "#d4b02a", "#ff8fa3",
                                              "#9c755f", "#6f8fe0", "#c2508f", "#8cd17d"};
 static const char grey[] = "#8d949c";
-
-/* Text in gnuplot's double quotes that would not end it, nor its line. */
-static void quote(FILE *out, const char *text)
-{
-    char line[80];
-    attune_one_line(line, sizeof(line), text);
-    fputc('"', out);
-    for (const char *c = line; *c; c++) {
-        if (*c == '"' || *c == '\\') {
-            fputc('\\', out);
-        }
-        fputc(*c, out);
-    }
-    fputc('"', out);
-}
 
 /* Colour numbers of the colouring's first titles; -1 is grey. Groups behind the last share it. */
 static uint32_t choose_colours(int *colours, const attune_map_colouring *c)
@@ -69,13 +56,13 @@ static void write_script(FILE *script, const attune_drawing *d, int kind)
     const double size = fmin(0.9, fmax(0.12, 16 / sqrt(n)));
     write_points(script, d, groups);
     attune_gnuplot_style(script);
-    attune_gnuplot_output(script, "map", kind, 1100, 800);
+    attune_gnuplot_output(script, PICTURE, kind, 1100, 800);
     fputs("unset grid\nunset border\nunset tics\nset size ratio -1\nset offsets graph 0.02, 0.02, "
           "0.02, 0.02\n"
           "set key outside right top nobox Left reverse spacing 1.1 samplen 1 width -2 textcolor "
           "rgb '#222222'\nset title ",
           script);
-    quote(script, d->title);
+    attune_gnuplot_text(script, d->title, TITLE);
     fputs(" noenhanced\n", script);
     uint32_t others = 0;
     for (uint32_t g = groups; g < c->count; g++) {
@@ -94,7 +81,7 @@ static void write_script(FILE *script, const attune_drawing *d, int kind)
                 "points pt 7 ps 1.2 lc rgb '%s' title ",
                 sep, g, size, g < groups && colours[g] >= 0 ? palette[colours[g]] : grey,
                 g < groups && colours[g] >= 0 ? palette[colours[g]] : grey);
-        quote(script, title);
+        attune_gnuplot_text(script, title, TITLE);
         fputs(" noenhanced", script);
         sep = ",";
     }
@@ -125,7 +112,7 @@ attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int
                                    const char *name)
 {
     const char *temporary = getenv("TMPDIR");
-    char folder[200], path[240];
+    char folder[200], picture[300], path[512];
     char *text = NULL;
     size_t size = 0;
     snprintf(folder, sizeof(folder), "%.150s/attune-map-XXXXXX",
@@ -144,7 +131,8 @@ attune_status attune_picture_write(FILE *out, const attune_drawing *drawing, int
                                                          folder, strerror(errno));
     if (status == ATTUNE_OK) {
         status = attune_gnuplot_run(folder, name, text, size);
-        snprintf(path, sizeof(path), "%s/.map.%s.tmp", folder, kind == 0 ? "png" : "svg");
+        attune_gnuplot_temporary(picture, PICTURE, kind);
+        snprintf(path, sizeof(path), "%s/%s", folder, picture);
         if (status == ATTUNE_OK && !attune_gnuplot_is_whole(AT_FDCWD, path, kind)) {
             status = attune_fail(ATTUNE_EIO,
                                  "%s: nothing is drawn: the picture is cut short; is "

@@ -7,6 +7,7 @@
 
 #include "status/error.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
@@ -19,11 +20,31 @@
 
 static const char *const kinds[ATTUNE_PICTURE_KINDS] = {"png", "svg"};
 
+void attune_gnuplot_temporary(char temporary[300], const char *name, int kind)
+{
+    snprintf(temporary, 300, ".%.255s.%s.tmp", name, kinds[kind]);
+}
+
 void attune_gnuplot_output(FILE *script, const char *name, int kind, int width, int height)
 {
+    char temporary[300];
     fprintf(script, "set terminal %s size %d,%d background rgb 'white' font 'sans,12'\n",
             kind == 0 ? "pngcairo" : "svg", width, height);
-    fprintf(script, "set output '.%s.%s.tmp'\n", name, kinds[kind]);
+    attune_gnuplot_temporary(temporary, name, kind);
+    fprintf(script, "set output '%s'\n", temporary);
+}
+
+/* Between double quotes gnuplot would run what stands in backquotes. */
+void attune_gnuplot_text(FILE *script, const char *text, size_t size)
+{
+    char line[ATTUNE_GNUPLOT_TEXT];
+    assert(size <= sizeof(line));
+    attune_one_line(line, size, text);
+    fputc('\'', script);
+    for (const char *c = line; *c; c++) {
+        fputs(*c == '\'' ? "''" : (char[]){*c, '\0'}, script);
+    }
+    fputc('\'', script);
 }
 
 void attune_gnuplot_style(FILE *script)
@@ -90,7 +111,7 @@ static void picture_names(char from[300], char to[280], const char *const *pictu
 {
     snprintf(to, 280, "%.255s.%s", pictures[i / ATTUNE_PICTURE_KINDS],
              kinds[i % ATTUNE_PICTURE_KINDS]);
-    snprintf(from, 300, ".%s.tmp", to);
+    attune_gnuplot_temporary(from, pictures[i / ATTUNE_PICTURE_KINDS], i % ATTUNE_PICTURE_KINDS);
 }
 
 /* Gives the pictures their names once all are whole, or removes what there is of them. */

@@ -7,10 +7,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-enum { ATTUNE_PICTURE_KINDS = 2 }; /* png, svg */
+enum {
+    ATTUNE_PICTURE_KINDS = 2, /* png, svg */
+    ATTUNE_GNUPLOT_TEXT = 200
+};
 
 /* Script lines that send what follows to picture `name` of a kind, in pixels. */
 void attune_gnuplot_output(FILE *script, const char *name, int kind, int width, int height);
+
+/* What gnuplot writes of picture `name` until it is whole, in the folder in which it runs. */
+void attune_gnuplot_temporary(char temporary[300], const char *name, int kind);
+
+/* `text`, cut at size - 1 bytes (size <= ATTUNE_GNUPLOT_TEXT) and made one line, in the quotes in
+ * which gnuplot executes nothing. What its enhanced text takes for orders is to be off. */
+void attune_gnuplot_text(FILE *script, const char *text, size_t size);
 
 /* Lines that make all our pictures look alike. */
 void attune_gnuplot_style(FILE *script);

@@ -1,6 +1,7 @@
-/* json.c - texts that need not be UTF-8. */
+/* json.c - texts that need not be UTF-8, numbers that need not be finite. */
 #include "status/json.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -43,4 +44,9 @@ json_t *attune_json_text(const char *bytes)
     text = json_string(clean);
     free(clean);
     return text;
+}
+
+json_t *attune_json_number(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
 }

@@ -1,7 +1,29 @@
-/* path.c - the parts of a path. */
+/* path.c - paths, put together and taken apart. */
 #include "status/path.h"
 
+#include "status/error.h"
+
+#include <stdio.h>
 #include <string.h>
+
+attune_status attune_path_join(char **out, const char *folder, const char *name)
+{
+    const size_t length = strlen(folder);
+    const bool ended = length > 0 && folder[length - 1] == '/';
+    if (asprintf(out, "%s%s%s", folder, ended ? "" : "/", name) < 0) {
+        *out = NULL;
+        return attune_fail_memory("a path", length);
+    }
+    return ATTUNE_OK;
+}
+
+char *attune_path_folder(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !slash          ? strdup(".")
+           : slash == path ? strdup("/")
+                           : strndup(path, (size_t)(slash - path));
+}
 
 const char *attune_file_name(const char *path)
 {

@@ -1,9 +1,18 @@
-/* path.h - the parts of a path: folders, a name, the name's ending. */
+/* path.h - paths, put together and taken apart: folders, a name, the name's ending. */
 #ifndef ATTUNE_SRC_STATUS_PATH_H
 #define ATTUNE_SRC_STATUS_PATH_H
 
+#include "attune/status.h"
+
 #include <stdbool.h>
 #include <stddef.h>
+
+/* *out: `name` in `folder`, malloc'ed; NULL without memory, which is the only failure. */
+attune_status attune_path_join(char **out, const char *folder, const char *name);
+
+/* The folder that the path's name is in, as the system takes it: "." without a slash. malloc'ed,
+ * NULL without memory. */
+char *attune_path_folder(const char *path);
 
 /* The name, behind the last slash. */
 const char *attune_file_name(const char *path);

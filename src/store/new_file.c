@@ -3,6 +3,7 @@
 
 #include "status/error.h"
 #include "status/io.h"
+#include "status/path.h"
 #include "store/file_kind.h"
 
 #include <dirent.h>
@@ -255,16 +256,9 @@ attune_status attune_new_file_write(const char *path, const void *bytes, size_t 
     return status;
 }
 
-/* The folder part of `path` as the system takes it; malloc'ed, NULL without memory. */
-static char *folder_of(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return !slash ? strdup(".") : slash == path ? strdup("/") : strndup(path, slash - path);
-}
-
 attune_status attune_folder_sync(const char *path)
 {
-    char *folder = folder_of(path);
+    char *folder = attune_path_folder(path);
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     attune_status status = folder ? ATTUNE_OK : attune_fail_memory("a path", strlen(path));
     if (folder && fd < 0) {
@@ -322,10 +316,9 @@ static void sweep(const char *folder, const char *target)
 
 void attune_new_file_sweep(const char *path)
 {
-    const char *slash = strrchr(path, '/');
-    char *folder = folder_of(path);
+    char *folder = attune_path_folder(path);
     if (folder) {
-        sweep(folder, slash ? slash + 1 : path);
+        sweep(folder, attune_file_name(path));
     }
     free(folder);
 }

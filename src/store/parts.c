@@ -2,6 +2,7 @@
 #include "store/parts.h"
 
 #include "status/error.h"
+#include "status/path.h"
 #include "store/new_file.h"
 
 #include <dirent.h>
@@ -14,17 +15,6 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* malloc'ed "<folder>/<name>". */
-static attune_status join(char **out, const attune_parts *parts, const char *name)
-{
-    *out = NULL;
-    if (asprintf(out, "%s/%s", parts->folder, name) < 0) {
-        *out = NULL;
-        return attune_fail_memory("a path", strlen(parts->folder));
-    }
-    return ATTUNE_OK;
-}
 
 /* ---- the list ---- */
 
@@ -88,7 +78,7 @@ static attune_status list_parts(attune_parts *parts)
             break;
         }
         if (parse_name(entry->d_name, &shard, &number)) {
-            status = join(&path, parts, entry->d_name);
+            status = attune_path_join(&path, parts->folder, entry->d_name);
             status = status == ATTUNE_OK ? add_path(parts, path) : status;
             parts->next = number >= parts->next ? number + 1 : parts->next;
         }
@@ -173,7 +163,7 @@ static attune_status take_lock(attune_parts *parts)
 {
     char *path = NULL;
     bool stale = true;
-    attune_status status = join(&path, parts, "lock");
+    attune_status status = attune_path_join(&path, parts->folder, "lock");
     for (int attempt = 0; status == ATTUNE_OK && stale && attempt < 100; attempt++) {
         status = try_lock(parts, path, &stale);
     }
@@ -230,7 +220,7 @@ attune_status attune_parts_commit(attune_parts *parts, int shard,
     char name[64], *path = NULL;
     attune_store_writer *writer = NULL;
     snprintf(name, sizeof(name), "%d-%" PRIu64 ".h5", shard, parts->next);
-    attune_status status = join(&path, parts, name);
+    attune_status status = attune_path_join(&path, parts->folder, name);
     if (status == ATTUNE_OK) {
         status = attune_store_create(&writer, path, attributes);
     }
@@ -252,7 +242,7 @@ attune_status attune_parts_commit(attune_parts *parts, int shard,
 attune_status attune_parts_mark(attune_parts *parts, const char *mark)
 {
     char *path = NULL;
-    attune_status status = join(&path, parts, mark);
+    attune_status status = attune_path_join(&path, parts->folder, mark);
     int fd = status == ATTUNE_OK ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
     if (status == ATTUNE_OK && (fd < 0 || fsync(fd) != 0)) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot write: %s", path, strerror(errno));
@@ -270,7 +260,8 @@ attune_status attune_parts_mark(attune_parts *parts, const char *mark)
 bool attune_parts_marked(const attune_parts *parts, const char *mark)
 {
     char *path = NULL;
-    const bool marked = join(&path, parts, mark) == ATTUNE_OK && access(path, F_OK) == 0;
+    const bool marked =
+        attune_path_join(&path, parts->folder, mark) == ATTUNE_OK && access(path, F_OK) == 0;
     free(path);
     return marked;
 }
@@ -294,7 +285,8 @@ static attune_status remove_mark(const attune_parts *parts, const char *mark)
 {
     char *path = NULL;
     attune_status status = ATTUNE_OK;
-    if (attune_parts_marked(parts, mark) && (status = join(&path, parts, mark)) == ATTUNE_OK &&
+    if (attune_parts_marked(parts, mark) &&
+        (status = attune_path_join(&path, parts->folder, mark)) == ATTUNE_OK &&
         (status = attune_folder_sync(path)) == ATTUNE_OK &&
         (status = remove_file(path)) == ATTUNE_OK) {
         status = attune_folder_sync(path);
@@ -331,7 +323,7 @@ void attune_parts_close(attune_parts *parts)
         /* Whatever fails here leaves what the next run takes up. A folder in which another job has
          * just made its lock stays. */
         const bool empty = attune_parts_empty(parts);
-        if (empty && join(&lock, parts, "lock") == ATTUNE_OK) {
+        if (empty && attune_path_join(&lock, parts->folder, "lock") == ATTUNE_OK) {
             unlink(lock);
         }
         close(parts->lock); /* before the folder goes: NFS keeps a name for what is open */

@@ -3,6 +3,7 @@
  * A batch is a few hundred rows of 32: everything is written for reading, in double. */
 #include "train/loss.h"
 
+#include "eval/vector.h"
 #include "status/error.h"
 
 #include <math.h>
@@ -10,18 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double DISTANCE_EPSILON = 1e-6; /* PyTorch's pairwise_distance */
-
 /* ---- triplets ---- */
 
 static double distance(const float *a, const float *b, int E)
 {
-    double sum = 0;
-    for (int i = 0; i < E; i++) {
-        const double difference = (double)a[i] - b[i] + DISTANCE_EPSILON;
-        sum += difference * difference;
-    }
-    return sqrt(sum);
+    return attune_vector_distance(a, b, (uint32_t)E, ATTUNE_DISTANCE_EPSILON);
 }
 
 /* Adds `factor` times the gradient of d(a, b) to the gradients of both. */
@@ -32,7 +26,7 @@ static void add_distance_gradient(float *da, float *db, const float *a, const fl
         return; /* PyTorch's subgradient */
     }
     for (int i = 0; i < E; i++) {
-        const double g = factor * ((double)a[i] - b[i] + DISTANCE_EPSILON) / d;
+        const double g = factor * ((double)a[i] - b[i] + ATTUNE_DISTANCE_EPSILON) / d;
         da[i] += (float)g;
         db[i] -= (float)g;
     }

@@ -2,7 +2,9 @@
 #include "train/watch.h"
 
 #include "status/error.h"
+#include "status/json.h"
 #include "status/machine.h"
+#include "status/path.h"
 #include "store/new_file.h"
 #include "train/log_file.h"
 #include "train/plot.h"
@@ -274,10 +276,10 @@ static attune_status open_log(attune_watch *w, attune_log_file *log, const char 
 {
     char *path = NULL;
     const bool resume = w->options.resume_step >= 0;
-    if (asprintf(&path, "%s/%s", w->folder, name) < 0) {
-        return attune_fail_memory("a path", strlen(w->folder));
+    attune_status status = attune_path_join(&path, w->folder, name);
+    if (status == ATTUNE_OK) {
+        status = attune_log_open(log, path, resume ? measure : NULL, w, empty);
     }
-    const attune_status status = attune_log_open(log, path, resume ? measure : NULL, w, empty);
     if (status == ATTUNE_OK && resume && *empty) {
         char *message = NULL;
         if (asprintf(&message, "%s: has no row of before; it begins here", path) >= 0) {
@@ -384,8 +386,7 @@ static bool write_json(const attune_watch *w, kind k, int64_t step, int epoch, d
               json_object_set_new(row, "epoch", json_integer(epoch)) |
               json_object_set_new(row, "seconds", json_real(round(1e3 * seconds) / 1e3));
     for (int i = 0; i < w->rows[k].count; i++) {
-        json_t *value = isfinite(values[i]) ? json_real(values[i]) : json_null();
-        bad |= json_object_set_new(row, name_of(&w->rows[k], i), value);
+        bad |= json_object_set_new(row, name_of(&w->rows[k], i), attune_json_number(values[i]));
     }
     errno = ENOMEM; /* where it is not writing that fails */
     bad |= json_dumpf(row, w->json.file, JSON_COMPACT | JSON_REAL_PRECISION(DIGITS));

@@ -22,6 +22,15 @@ static struct addrinfo *look_up(const char *address)
     return getaddrinfo(numbers, NULL, &hints, &found) == 0 ? found : NULL;
 }
 
+bool attune_web_is_address(const char *address)
+{
+    struct addrinfo *found = look_up(address);
+    if (found) {
+        freeaddrinfo(found);
+    }
+    return found;
+}
+
 bool attune_web_from_loopback(const struct sockaddr *address)
 {
     if (address->sa_family == AF_INET) {

@@ -17,6 +17,9 @@ struct sockaddr;
 attune_status attune_web_listen(int *out, char url[ATTUNE_WEB_URL_SIZE], const char *address,
                                 int port);
 
+/* Whether attune_web_listen can take it for an address. */
+bool attune_web_is_address(const char *address);
+
 /* Whether an address in numbers, or "localhost", can only be reached from this machine. */
 bool attune_web_is_loopback(const char *address);
 bool attune_web_from_loopback(const struct sockaddr *address);

@@ -40,36 +40,6 @@ bool make_audio(const char *path, int rate, int channels, int samples, const cha
     return failure == 0 && stat(path, &status) == 0 && status.st_size > 0;
 }
 
-static void put(unsigned char *out, unsigned long value, int bytes)
-{
-    for (int i = 0; i < bytes; i++) {
-        out[i] = (unsigned char)(value >> (8 * i));
-    }
-}
-
-void write_wav(const char *path, int rate, int channels, int bits, const void *bytes, size_t size)
-{
-    unsigned char *file = malloc(44 + size);
-    cr_assert_not_null(file);
-    unsigned long block = (unsigned long)(channels * bits / 8);
-    memcpy(file, "RIFF....WAVEfmt ", 16);
-    put(file + 4, 36 + size, 4);
-    put(file + 16, 16, 4);
-    put(file + 20, bits == 32 ? 3 : 1, 2);
-    put(file + 22, (unsigned long)channels, 2);
-    put(file + 24, (unsigned long)rate, 4);
-    put(file + 28, (unsigned long)rate * block, 4);
-    put(file + 32, block, 2);
-    put(file + 34, (unsigned long)bits, 2);
-    memcpy(file + 36, "data", 4);
-    put(file + 40, size, 4);
-    if (size > 0) {
-        memcpy(file + 44, bytes, size);
-    }
-    write_file(path, file, 44 + size);
-    free(file);
-}
-
 decoded decode(const char *path, const attune_audio_options *options, size_t chunk)
 {
     decoded out = {0};

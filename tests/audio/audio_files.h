@@ -21,9 +21,6 @@ void need_ffmpeg(void);
  * ("-c:a flac"). False when this FFmpeg has no such encoder, or it does not take such audio. */
 bool make_audio(const char *path, int rate, int channels, int samples, const char *encoder);
 
-/* A 16-bit PCM WAV, or with bits 32 one of floats, from bytes. */
-void write_wav(const char *path, int rate, int channels, int bits, const void *bytes, size_t size);
-
 /* Decodes a file in reads of `chunk` samples. Asserts that no call fails. */
 decoded decode(const char *path, const attune_audio_options *options, size_t chunk);
 

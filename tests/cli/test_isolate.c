@@ -1,7 +1,6 @@
 /* test_isolate.c - `attune embed --isolate` when decoders crash, hang, end and ask for too much. */
 #include "attune/store.h"
 #include "attune/track.h"
-#include "tests/audio/audio_files.h"
 #include "tests/support/command.h"
 #include "tests/support/support.h"
 
@@ -36,7 +35,7 @@ static attune_rows *read_rows(const char *path)
 {
     attune_store *store = NULL;
     attune_rows *rows = NULL;
-    cr_assert_eq(attune_store_open(&store, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_store_open(&store, path));
     cr_assert_eq(attune_rows_create(&rows, attune_store_attributes_of(store)->embedding),
                  ATTUNE_OK);
     cr_assert_eq(attune_store_read(store, 0, attune_store_count(store), rows), ATTUNE_OK);

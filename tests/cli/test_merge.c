@@ -12,16 +12,12 @@
 static void write_output(const char *path, const attune_store_attributes *attributes, size_t first,
                          size_t step, size_t count)
 {
-    attune_store_writer *writer = NULL;
     attune_rows *rows = NULL;
-    assert_ok(attune_store_create(&writer, path, attributes));
     assert_ok(attune_rows_create(&rows, attributes->embedding));
     for (size_t i = 0; i < count; i++) {
         append_test_rows(rows, attributes->embedding, first + i * step, 1);
     }
-    assert_ok(attune_store_append(writer, rows));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
+    write_rows(path, attributes, rows);
     attune_rows_free(rows);
 }
 

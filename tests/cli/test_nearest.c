@@ -47,14 +47,12 @@ static void write_output(const char *file, const char *root, bool labels, bool b
         "a/100% #1?.flac",  "/elsewhere/x.wav",  "no folder, no dot", "a/\xc3\xa9t\xc3\xa9.mp3",
     };
     attune_store_attributes attributes = test_attributes(WIDTH);
-    attune_store_writer *writer = NULL;
     attune_rows *rows = NULL;
     uint64_t state = 7;
     float vector[WIDTH];
     attributes.root = root;
     attributes.labels = labels;
     attributes.clip_start = attributes.clip_seconds = 0;
-    assert_ok(attune_store_create(&writer, file, &attributes));
     assert_ok(attune_rows_create(&rows, WIDTH));
     for (size_t i = 0; i < ROWS; i++) {
         char path[64];
@@ -77,9 +75,7 @@ static void write_output(const char *file, const char *root, bool labels, bool b
     if (!backwards) {
         assert_ok(attune_rows_sort(rows));
     }
-    assert_ok(attune_store_append(writer, rows));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
+    write_rows(file, &attributes, rows);
     attune_rows_free(rows);
 }
 
@@ -152,11 +148,9 @@ Test(nearest, clips_and_archives_in_playlists)
 {
     attune = prepare_command();
     const attune_store_attributes attributes = test_attributes(1); /* a clip of 30 s */
-    attune_store_writer *writer = NULL;
     attune_rows *rows = NULL;
     const float vector[1] = {1};
     cr_assert_eq(run_command("printf PK >music.zip"), 0);
-    assert_ok(attune_store_create(&writer, "out.h5", &attributes));
     assert_ok(attune_rows_create(&rows, 1));
     char *inside = temporary_path("music.zip/b.mp3");
     for (int i = 0; i < 2; i++) {
@@ -164,9 +158,7 @@ Test(nearest, clips_and_archives_in_playlists)
             .path = i == 0 ? inside : "z.mp3", .error = "", .duration = 30, .embedding = vector};
         assert_ok(attune_rows_append(rows, &row));
     }
-    assert_ok(attune_store_append(writer, rows));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
+    write_rows("out.h5", &attributes, rows);
     attune_rows_free(rows);
     free(inside);
     nearest(0, "1 of the 1 tracks are in archives", "out.h5 z.mp3 --m3u");

@@ -16,35 +16,13 @@ enum { TRACKS = 8 };
 static void make_wav(const char *path, int i)
 {
     enum { RATE = 22050, COUNT = 4 * RATE };
-    static struct {
-        char riff[4];
-        uint32_t size;
-        char wave[8];
-        uint32_t format_size;
-        uint16_t format, channels;
-        uint32_t rate, bytes_per_second;
-        uint16_t bytes, bits;
-        char data[4];
-        uint32_t data_size;
-        int16_t samples[COUNT];
-    } wav = {.riff = "RIFF",
-             .size = 36 + 2 * COUNT,
-             .wave = "WAVEfmt ",
-             .format_size = 16,
-             .format = 1,
-             .channels = 1,
-             .rate = RATE,
-             .bytes_per_second = 2 * RATE,
-             .bytes = 2,
-             .bits = 16,
-             .data = "data",
-             .data_size = 2 * COUNT};
+    static int16_t samples[COUNT];
     uint64_t seed = (uint64_t)i;
     for (int k = 0; k < COUNT; k++) {
         const double tone = 0.5 * sin(6.283185307 * (200 + 40 * i) * k / RATE);
-        wav.samples[k] = (int16_t)(20000 * (i % 2 ? 0.5 * random_uniform(&seed) : tone));
+        samples[k] = (int16_t)(20000 * (i % 2 ? 0.5 * random_uniform(&seed) : tone));
     }
-    write_file(path, &wav, sizeof(wav));
+    write_wav(path, RATE, 1, 16, samples, sizeof(samples));
 }
 
 /* audio/tN.wav: even ones of low tones and odd ones of noise; triplets.csv and tracks.csv. */

@@ -12,7 +12,7 @@ const attune_batch_kernels *driver_kernels;
 
 void driver_check(attune_status status)
 {
-    cr_assert_eq(status, ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(status);
 }
 
 void driver_open(driver *d, const attune_model *model, attune_precision precision, uint32_t frames,

@@ -231,8 +231,7 @@ Test(order, any_cut_in_any_order)
         host h;
         stand_in_reset(seed);
         machine.tick = seed % 5 ? 1 : 3e5; /* a day and more: event times are floats */
-        cr_assert_eq(kernels->open(&context, model, &options), ATTUNE_OK, "%s",
-                     attune_last_error());
+        assert_ok(kernels->open(&context, model, &options));
         cr_assert_str_eq(kernels->name(context), "Stand-in");
         host_start(&h, context, seed % 2 ? ATTUNE_PCM_F32 : ATTUNE_PCM_Q14, seed * 77);
         attune_status status = ATTUNE_OK;
@@ -265,8 +264,7 @@ Test(order, several_contexts)
     for (int i = 0; i < 3; i++) {
         void *context = NULL;
         options.ordinal = i % 2;
-        cr_assert_eq(kernels->open(&context, model, &options), ATTUNE_OK, "%s",
-                     attune_last_error());
+        assert_ok(kernels->open(&context, model, &options));
         host_start(&h[i], context, ATTUNE_PCM_F32, (uint64_t)i);
     }
     while (!(status[0] && status[1] && status[2])) {

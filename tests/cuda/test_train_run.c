@@ -16,28 +16,16 @@ enum { TRACKS = 4, RATE = 22050, COUNT = RATE / 4 };
 /* Files of raw PCM with a header: even ones are tones, odd ones noise. */
 static void make_wav(int i)
 {
-    static struct {
-        char riff[4];
-        uint32_t size;
-        char wave[8];
-        uint32_t format_size;
-        uint16_t format, channels;
-        uint32_t rate, bytes_per_second;
-        uint16_t bytes, bits;
-        char data[4];
-        uint32_t data_size;
-        int16_t samples[COUNT];
-    } wav = {"RIFF", 36 + 2 * COUNT, "WAVEfmt ", 16, 1, 1, RATE, 2 * RATE, 2,
-             16,     "data",         2 * COUNT,  {0}};
+    static int16_t samples[COUNT];
     char name[16];
     uint64_t seed = (uint64_t)i;
     for (int k = 0; k < COUNT; k++) {
         const double tone = 0.5 * sin(6.283185307 * (200 + 40 * i) * k / RATE);
-        wav.samples[k] = (int16_t)(20000 * (i % 2 ? 0.5 * (double)random_uniform(&seed) : tone));
+        samples[k] = (int16_t)(20000 * (i % 2 ? 0.5 * (double)random_uniform(&seed) : tone));
     }
     snprintf(name, sizeof(name), "t%d.wav", i);
     char *path = temporary_path(name);
-    write_file(path, &wav, sizeof(wav));
+    write_wav(path, RATE, 1, 16, samples, sizeof(samples));
     free(path);
 }
 
@@ -109,12 +97,12 @@ Test(train_run, goes_on_to_the_same_bits, .timeout = 240)
         make_wav(i);
     }
     write_file(triplets, text, strlen(text));
-    cr_assert_eq(train("run", "cuda:0", false, false), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(train("run", "cuda:0", false, false));
     check_description();
     cr_assert_eq(train("stopped", "cuda:0", false, true), ATTUNE_ESTOPPED);
     cr_assert_eq(train("stopped", "cpu", true, false), ATTUNE_ECONFIG, "%s", attune_last_error());
     cr_assert(strstr(attune_last_error(), "device = cuda:0"), "%s", attune_last_error());
-    cr_assert_eq(train("stopped", "cuda:0", true, false), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(train("stopped", "cuda:0", true, false));
     cr_assert_eq(run_command("cd '%s' && h5diff -q run/last.h5 stopped/last.h5 /parameters && "
                              "h5diff -q run/last.h5 stopped/last.h5 /statistics",
                              temporary_folder()),

@@ -123,7 +123,7 @@ Test(train_whole, every_failure_is_told, .timeout = 280)
 {
     smallest *s = make_smallest();
     const attune_training_kernels *kernels = begin();
-    cr_assert_eq(use(s, kernels), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(use(s, kernels));
     cr_assert_eq(machine.live, 0);
     long failed = 0;
     for (attune_status status = ATTUNE_EIO; status != ATTUNE_OK; failed++) {

@@ -65,8 +65,7 @@ static work work_of(const train_case *c)
 {
     work w = {.c = *c};
     uint64_t seed = 7;
-    cr_assert_eq(attune_trainable_layout(&w.trainable, &c->network), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_trainable_layout(&w.trainable, &c->network));
     w.S = (size_t)((c->T - 1) * c->network.hop_size + c->network.frame_size) + 3;
     w.parameters = floats(w.trainable.parameter_count);
     w.samples = floats((size_t)c->B * w.S);
@@ -120,7 +119,7 @@ static answer run(const work *w, const attune_training_kernels *kernels, bool ro
                                              .dropout_head = w->c.dropout};
     answer a = {floats(2 * E), floats(2 * t->statistic_count), floats(2 * t->parameter_count)};
     void *context = NULL;
-    cr_assert_eq(kernels->open(&context, t, &options), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(kernels->open(&context, t, &options));
     cr_assert(*kernels->name(context));
     attune_trainable_initialise(w->parameters, a.statistics, t, 3);
     for (int which = 0; which < 2; which++) {
@@ -129,12 +128,10 @@ static answer run(const work *w, const attune_training_kernels *kernels, bool ro
         if (which == 1) {
             memcpy(statistics, a.statistics, t->statistic_count * sizeof(float));
         }
-        cr_assert_eq(kernels->forward(context, a.embeddings + (size_t)which * E, statistics,
-                                      w->parameters, &batch),
-                     ATTUNE_OK, "%s", attune_last_error());
-        cr_assert_eq(kernels->backward(context, a.gradients + (size_t)which * t->parameter_count,
-                                       w->embedding_gradients, w->parameters, &batch),
-                     ATTUNE_OK, "%s", attune_last_error());
+        assert_ok(kernels->forward(context, a.embeddings + (size_t)which * E, statistics,
+                                   w->parameters, &batch));
+        assert_ok(kernels->backward(context, a.gradients + (size_t)which * t->parameter_count,
+                                    w->embedding_gradients, w->parameters, &batch));
     }
     kernels->close(context);
     return a;

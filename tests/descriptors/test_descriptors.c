@@ -56,7 +56,7 @@ static bool describe(attune_descriptors *d, float out[ATTUNE_DESCRIPTORS], const
 static attune_descriptors *create(void)
 {
     attune_descriptors *d = NULL;
-    cr_assert_eq(attune_descriptors_create(&d, RATE), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_descriptors_create(&d, RATE));
     return d;
 }
 

@@ -252,7 +252,7 @@ Test(cuda_frontend, published_embeddings_are_near)
     size_t got = 0, filled = 0;
     float *pcm = malloc((size_t)T * N * sizeof(float));
     cr_assert_not_null(pcm);
-    cr_assert_eq(attune_model_open(&model, model_path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_model_open(&model, model_path));
     cr_assert_eq(attune_audio_open(&audio, audio_path, NULL, &result), ATTUNE_OK);
     do {
         cr_assert_eq(attune_audio_read(audio, pcm + filled, (size_t)T * N - filled, &got),

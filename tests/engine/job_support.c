@@ -11,24 +11,15 @@
 #include <string.h>
 #include <unistd.h>
 
-void write_wav(const char *path, size_t count, uint64_t seed)
+void write_noise(const char *path, size_t count, uint64_t seed)
 {
-    const uint32_t bytes = (uint32_t)count * 2, rate = 22050;
-    uint8_t *wav = malloc(44 + bytes);
-    cr_assert_not_null(wav);
-    const uint32_t numbers[] = {bytes + 36, 16, 1 | 1 << 16, rate, rate * 2, 2 | 16 << 16, bytes};
-    static const int at[] = {4, 16, 20, 24, 28, 32, 40};
-    memcpy(wav, "RIFF    WAVEfmt ", 16);
-    memcpy(wav + 36, "data", 4);
-    for (int i = 0; i < 7; i++) {
-        memcpy(wav + at[i], &numbers[i], 4);
-    }
+    int16_t *samples = malloc(count * sizeof(*samples));
+    cr_assert_not_null(samples);
     for (size_t i = 0; i < count; i++) {
-        const int16_t sample = (int16_t)(random_uniform(&seed) * 20000);
-        memcpy(wav + 44 + 2 * i, &sample, 2);
+        samples[i] = (int16_t)(random_uniform(&seed) * 20000);
     }
-    write_file(path, wav, 44 + bytes);
-    free(wav);
+    write_wav(path, 22050, 1, 16, samples, count * sizeof(*samples));
+    free(samples);
 }
 
 void make_archive(void)
@@ -38,7 +29,7 @@ void make_archive(void)
     for (int i = 0; i < FILES; i++) {
         char name[64];
         snprintf(name, sizeof(name), "music/%02d.wav", i);
-        write_wav(name, i == 3 ? 1000 : 3000 + 9000 * (size_t)((i * 7) % FILES), (uint64_t)i);
+        write_noise(name, i == 3 ? 1000 : 3000 + 9000 * (size_t)((i * 7) % FILES), (uint64_t)i);
     }
     write_file("music/broken.mp3", "this is no music", 16);
     write_file("music/empty.flac", "", 0);
@@ -79,7 +70,7 @@ attune_status run_job_with(attune_job_options options, const attune_model *model
     *result = (job_result){0};
     cr_assert_eq(attune_scan_create(&scan), ATTUNE_OK);
     for (size_t i = 0; i < count; i++) {
-        cr_assert_eq(attune_scan_add(scan, inputs[i]), ATTUNE_OK, "%s", attune_last_error());
+        assert_ok(attune_scan_add(scan, inputs[i]));
     }
     cr_assert_eq(attune_scan_finish(scan), ATTUNE_OK);
     options.model = model;
@@ -99,7 +90,7 @@ attune_rows *read_rows(const char *path)
 {
     attune_store *store = NULL;
     attune_rows *rows = NULL;
-    cr_assert_eq(attune_store_open(&store, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_store_open(&store, path));
     cr_assert_eq(attune_rows_create(&rows, E), ATTUNE_OK);
     cr_assert_eq(attune_store_read(store, 0, attune_store_count(store), rows), ATTUNE_OK);
     attune_store_close(store);

@@ -8,7 +8,7 @@
 enum { FILES = 24, E = 32 };
 
 /* A 16-bit mono WAV of `count` samples of noise at 22,050 Hz. */
-void write_wav(const char *path, size_t count, uint64_t seed);
+void write_noise(const char *path, size_t count, uint64_t seed);
 
 /* Makes a temporary folder the working one, and in it "music": FILES of audio, of which 03.wav is
  * too short, and broken.mp3 and empty.flac, which fail. */

@@ -49,7 +49,7 @@ static void expect_job(attune_job_options options, const attune_model *model, co
     job_result r;
     const attune_status status = run_job_with(options, model, music, 1, output, &r);
     const uint64_t *got = r.progress.by_reason;
-    cr_assert_eq(status, ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(status);
     cr_assert_eq(got[ATTUNE_JOB_NEW], new, "%llu new", (unsigned long long)got[ATTUNE_JOB_NEW]);
     cr_assert_eq(got[ATTUNE_JOB_CHANGED], changed);
     cr_assert_eq(got[ATTUNE_JOB_RETRIED], retried);
@@ -80,8 +80,8 @@ Test(again, embeds_what_is_new_or_changed_and_keeps_the_rest, .timeout = 120)
     expect_job(options, model, "a.h5", 0, 0, 0, FILES + 2);
     shell("cmp a.h5 before.h5 && stat -c %i a.h5 | cmp - inode"); /* not even written again */
 
-    write_wav("music/zz.wav", 9000, 77);
-    write_wav("music/07.wav", 7000, 78);
+    write_noise("music/zz.wav", 9000, 77);
+    write_noise("music/07.wav", 7000, 78);
     shell("touch -d @1000000000 music/08.wav && rm music/09.wav && cp a.h5 before.h5");
     options.dry_run = true;
     expect_job(options, model, "a.h5", 1, 2, 0, FILES - 1);
@@ -139,7 +139,7 @@ Test(again, goes_on_from_parts_the_newest_of_which_counts, .timeout = 60)
     make_archive();
     cr_assert_eq(run_job_with(job_options(), model, some, 3, "a.h5", &r), ATTUNE_OK);
     shell("mkdir b.h5.parts && mv a.h5 b.h5.parts/3-2.h5");
-    write_wav("music/07.wav", 7000, 78);
+    write_noise("music/07.wav", 7000, 78);
     cr_assert_eq(run_job_with(job_options(), model, some, 2, "a.h5", &r), ATTUNE_OK);
     shell("mv a.h5 b.h5.parts/0-10.h5"); /* ten is more than two */
     shell("touch b.h5.parts/notes b.h5.parts/.0-1.h5.12-0123456789abcdef.tmp "
@@ -229,7 +229,7 @@ Test(again, one_job_at_a_time, .timeout = 60)
     make_archive();
     cr_assert_eq(symlink("a.h5", "link.h5"), 0);
     expect_job(job_options(), model, "a.h5", FILES + 2, 0, 0, 0);
-    cr_assert_eq(attune_parts_open(&parts, "a.h5"), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_parts_open(&parts, "a.h5"));
     expect_refusal(job_options(), model, "a.h5", ATTUNE_ESTOPPED, "another job is writing it");
     expect_refusal(job_options(), model, "link.h5", ATTUNE_ESTOPPED, "another job is writing it");
     attune_parts_close(parts);
@@ -363,8 +363,7 @@ static void expect_pruned(const attune_model *model, uint64_t pruned, uint64_t l
     attune_job_options options = job_options();
     job_result r;
     options.prune = true;
-    cr_assert_eq(run_job_with(options, model, music, 1, "a.h5", &r), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(run_job_with(options, model, music, 1, "a.h5", &r));
     cr_assert_eq(r.progress.pruned, pruned, "%llu", (unsigned long long)r.progress.pruned);
     attune_rows *rows = read_rows("a.h5");
     cr_assert_eq(attune_rows_count(rows), left, "%zu", attune_rows_count(rows));
@@ -485,7 +484,7 @@ Test(again, labels_come_with_their_metadata_and_stay, .timeout = 120)
     expect_job(labelled, model, "a.h5", 0, 0, 0, FILES + 2);
     shell("cmp a.h5 before.h5 && stat -c %i a.h5 | cmp - inode");
 
-    write_wav("music/zz.wav", 9000, 77); /* a run without metadata keeps what there is */
+    write_noise("music/zz.wav", 9000, 77); /* a run without metadata keeps what there is */
     expect_job(plain, model, "a.h5", 1, 0, 0, FILES + 2);
     expect_labels("a.h5", true, 5);
     labels.artist_id = 7; /* other metadata count for all rows */

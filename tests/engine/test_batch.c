@@ -50,8 +50,7 @@ static attune_batch_engine *open_batch(const attune_model *model, uint32_t frame
     attune_batch_engine *engine = NULL;
     const attune_batch_engine_options options = {
         .kernels = fake_batch_kernels(), .precision = precision, .batch_frames = frames};
-    cr_assert_eq(attune_batch_engine_open(&engine, model, &options), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_batch_engine_open(&engine, model, &options));
     return engine;
 }
 

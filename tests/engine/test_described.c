@@ -25,9 +25,9 @@ static attune_model *begin(void)
     attune_descriptors_free(d);
     make_archive();
     cr_assert_eq(run_command("rm music/1*.wav music/2*.wav"), 0); /* it is large enough without */
-    write_wav("music/long.wav", 5 * 22050, 71); /* in the archive tracks are short */
-    write_wav("music/just.wav", ATTUNE_DESCRIPTORS_SHORTEST, 72);
-    write_wav("music/not.wav", ATTUNE_DESCRIPTORS_SHORTEST - 1, 73);
+    write_noise("music/long.wav", 5 * 22050, 71); /* in the archive tracks are short */
+    write_noise("music/just.wav", ATTUNE_DESCRIPTORS_SHORTEST, 72);
+    write_noise("music/not.wav", ATTUNE_DESCRIPTORS_SHORTEST - 1, 73);
     return reference_model(&n, 31);
 }
 
@@ -122,7 +122,7 @@ Test(described, all_rows_of_an_output_or_none, .timeout = 120)
     expect_refusal(described(), model, "plain.h5", "made without --descriptors");
     expect(described(), model, "a.h5", ATTUNE_OK);
     expect_refusal(job_options(), model, "a.h5", "made with --descriptors");
-    write_wav("music/zz.wav", 30000, 74);
+    write_noise("music/zz.wav", 30000, 74);
     expect(described(), model, "a.h5", ATTUNE_OK); /* kept rows keep theirs */
     expect(described(), model, "b.h5", ATTUNE_OK);
     attune_rows *added = read_rows("a.h5"), *whole = read_rows("b.h5");

@@ -15,22 +15,13 @@ enum { E = 32, SAMPLES = 100000 /* at 44.1 kHz */ };
 /* A 16-bit mono WAV of noise at 44,100 Hz, which both ways of resampling round differently. */
 static char *noise_file(void)
 {
-    const uint32_t bytes = SAMPLES * 2, rate = 44100;
-    const uint32_t numbers[] = {bytes + 36, 16, 1 | 1 << 16, rate, rate * 2, 2 | 16 << 16, bytes};
-    static const int at[] = {4, 16, 20, 24, 28, 32, 40};
-    static uint8_t wav[44 + SAMPLES * 2];
+    static int16_t samples[SAMPLES];
     uint64_t seed = 17;
-    memcpy(wav, "RIFF    WAVEfmt ", 16);
-    memcpy(wav + 36, "data", 4);
-    for (int i = 0; i < 7; i++) {
-        memcpy(wav + at[i], &numbers[i], 4);
-    }
     for (size_t i = 0; i < SAMPLES; i++) {
-        const int16_t sample = (int16_t)(random_uniform(&seed) * 20000);
-        memcpy(wav + 44 + 2 * i, &sample, 2);
+        samples[i] = (int16_t)(random_uniform(&seed) * 20000);
     }
     char *path = temporary_path("noise.wav");
-    write_file(path, wav, sizeof(wav));
+    write_wav(path, 44100, 1, 16, samples, sizeof(samples));
     return path;
 }
 
@@ -62,8 +53,7 @@ static attune_batch_engine *open_fake(const attune_model *model, attune_precisio
     const attune_batch_engine_options options = {
         .kernels = fake_batch_kernels(), .precision = precision, .batch_frames = 256};
     fake = (fake_batch){.devices = 1, .memory = (size_t)1 << 30};
-    cr_assert_eq(attune_batch_engine_open(&engine, model, &options), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_batch_engine_open(&engine, model, &options));
     return engine;
 }
 

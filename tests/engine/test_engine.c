@@ -24,7 +24,7 @@ static float *noise(size_t count, uint64_t seed)
 static attune_engine *open_engine(const attune_model *model)
 {
     attune_engine *engine = NULL;
-    cr_assert_eq(attune_engine_open(&engine, model, NULL), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_engine_open(&engine, model, NULL));
     return engine;
 }
 

@@ -51,12 +51,11 @@ static void check_files(const char *precision, double bound)
     attune_engine *engine = NULL;
     double worst = 0;
     int rows = 0;
-    cr_assert_eq(attune_model_open(&model, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_model_open(&model, path));
     attune_engine_options options;
     attune_engine_options_default(&options);
     options.precision = precision;
-    cr_assert_eq(attune_engine_open(&engine, model, &options), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_engine_open(&engine, model, &options));
     char *text = read_file(csv, NULL), *rest = NULL;
     strtok_r(text, "\n", &rest); /* the header */
     for (char *line; (line = strtok_r(NULL, "\n", &rest)); rows++) {
@@ -172,8 +171,8 @@ Test(golden, fast_resampling_keeps_the_embeddings, .timeout = 240)
     attune_engine *engine = NULL;
     double worst = 0;
     int compared = 0;
-    cr_assert_eq(attune_model_open(&model, path), ATTUNE_OK, "%s", attune_last_error());
-    cr_assert_eq(attune_engine_open(&engine, model, NULL), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_model_open(&model, path));
+    assert_ok(attune_engine_open(&engine, model, NULL));
     const int found = scandir(folder, &entries, NULL, alphasort);
     for (int i = 0; i < found; i++) {
         char file[4096];

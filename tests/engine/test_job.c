@@ -41,7 +41,7 @@ Test(job, same_bits_in_any_order_and_number_of_workers, .timeout = 240)
     job_result r;
     make_archive();
     const char *folder[] = {"music"};
-    cr_assert_eq(run_job(model, folder, 1, 1, "one.h5", &r), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(run_job(model, folder, 1, 1, "one.h5", &r));
     cr_assert_eq(r.tracks, FILES + 2);
     cr_assert_eq(r.progress.done, FILES + 2);
     cr_assert_eq(r.progress.by_status[ATTUNE_TRACK_OK], FILES - 1);
@@ -95,8 +95,7 @@ Test(job, batch_devices_give_the_rows_of_the_cpu, .timeout = 240)
     for (size_t d = 0; d < sizeof(devices) / sizeof(devices[0]); d++) {
         fake = (fake_batch){.devices = 2, .memory = (size_t)1 << 28};
         decoder = d % 2 ? getenv("ATTUNE_COMMAND") : NULL;
-        cr_assert_eq(run_job_on(model, folder, 1, 4, "fake.h5", &r, devices[d], 5), ATTUNE_OK, "%s",
-                     attune_last_error());
+        assert_ok(run_job_on(model, folder, 1, 4, "fake.h5", &r, devices[d], 5));
         cr_assert_eq(fake.opens, d == 1 ? 1 : 2);
         cr_assert_eq(r.tracks, FILES + 2);
         cr_assert_eq(r.progress.verified, 5);

@@ -48,9 +48,9 @@ static attune_scan *scan(const char *const *inputs, size_t count)
     attune_scan *s = NULL;
     cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
     for (size_t i = 0; i < count; i++) {
-        cr_assert_eq(attune_scan_add(s, inputs[i]), ATTUNE_OK, "%s", attune_last_error());
+        assert_ok(attune_scan_add(s, inputs[i]));
     }
-    cr_assert_eq(attune_scan_finish(s), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_scan_finish(s));
     return s;
 }
 

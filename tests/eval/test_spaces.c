@@ -17,7 +17,6 @@ enum { ROWS = 60, E = 8 };
 static void make_files(bool descriptors)
 {
     attune_store_attributes attributes = test_attributes(E);
-    attune_store_writer *writer = NULL;
     attune_rows *rows = NULL;
     uint64_t state = 3;
     cr_assert_eq(chdir(temporary_folder()), 0);
@@ -49,10 +48,7 @@ static void make_files(bool descriptors)
     fclose(csv[0]);
     fclose(csv[1]);
     fclose(labels);
-    cr_assert_eq(attune_store_create(&writer, "out.h5", &attributes), ATTUNE_OK);
-    cr_assert_eq(attune_store_append(writer, rows), ATTUNE_OK);
-    cr_assert_eq(attune_store_commit(writer), ATTUNE_OK);
-    attune_store_writer_close(writer);
+    write_rows("out.h5", &attributes, rows);
     attune_rows_free(rows);
 }
 

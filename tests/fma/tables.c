@@ -17,7 +17,7 @@ attune_fma *open_tables(const char *genres, const char *tracks)
     write_file(path, genres, strlen(genres));
     strcpy(strrchr(path, '/'), "/tracks.csv");
     write_file(path, tracks, strlen(tracks));
-    cr_assert_eq(attune_fma_open(&fma, folder), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_fma_open(&fma, folder));
     free(folder);
     free(path);
     return fma;

@@ -24,7 +24,7 @@ static void expect(const attune_fma *fma, attune_fma_subset subset, bool quick, 
 {
     attune_fma_check check = {.fma = fma, .quick = quick, .on_finding = note};
     said[0] = '\0';
-    cr_assert_eq(attune_fma_check_tree(&check, "t", subset), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_fma_check_tree(&check, "t", subset));
     cr_assert_str_eq(said, findings);
     cr_assert_eq(check.summed, summed);
 }

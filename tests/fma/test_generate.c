@@ -2,6 +2,7 @@
 #include "fma/generate.h"
 #include "fma/heuristic.h"
 #include "tests/fma/tables.h"
+#include "tests/support/support.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@ static int likeness(const attune_fma_track *a, const attune_fma_track *b)
 static attune_fma_triplets draw(const attune_fma *fma, attune_fma_generate_options options)
 {
     attune_fma_triplets t;
-    cr_assert_eq(attune_fma_generate(&t, fma, &options), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_fma_generate(&t, fma, &options));
     cr_assert_eq(t.count, options.count);
     return t;
 }
@@ -134,7 +135,7 @@ Test(generate, as_many_as_the_tracks_give)
     attune_fma_triplets t;
     for (int disjoint = ATTUNE_FMA_WHOLE; disjoint <= ATTUNE_FMA_OFFICIAL; disjoint++) {
         options.disjoint = (attune_fma_disjoint)disjoint;
-        cr_assert_eq(attune_fma_generate(&t, fma, &options), ATTUNE_OK, "%s", attune_last_error());
+        assert_ok(attune_fma_generate(&t, fma, &options));
         cr_assert(t.count <= 3200 && t.count > 3200 - 3 * 8, "%u", t.count);
         cr_assert(t.start[3] == t.count &&
                   (disjoint == ATTUNE_FMA_WHOLE || t.start[1] < t.start[2]));

@@ -84,8 +84,7 @@ Test(published, files_are_written_byte_for_byte)
     }
     attune_csv_close(csv);
     char *copy = temporary_path("copy.csv");
-    cr_assert_eq(attune_fma_write_triplets(copy, fma, triplets, ROWS, false), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_fma_write_triplets(copy, fma, triplets, ROWS, false));
     cr_assert_eq(run_command("cmp '%s' '%s'", copy, path), 0);
     cr_assert_eq(attune_fma_write_triplets(copy, fma, triplets, ROWS, false), ATTUNE_ECREATE);
     cr_assert_eq(attune_fma_write_candidates(copy, triplets, 2, true), ATTUNE_OK);
@@ -108,7 +107,7 @@ static attune_leaks leaks_of(const char *name, const attune_split_options *split
     uint32_t counts[ATTUNE_PART_COUNT];
     char *path = shared_path(name);
     cr_assert_eq(attune_tracks_open_names(&tracks), ATTUNE_OK);
-    cr_assert_eq(attune_triplets_read(&t, tracks, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_triplets_read(&t, tracks, path));
     cr_assert_eq(attune_triplets_split(&t, split), ATTUNE_OK);
     for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
         parts[p] = t.triplets + t.start[p];

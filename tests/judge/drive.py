@@ -135,7 +135,11 @@ def check_files(rows):
         expected = (high, low) if orders[number][high, low] > orders[number][low, high] else (low, high)
         assert (int(row["anchor"]), int(row["positive"])) == expected, (number, row, pairs[number])
         decided += 1
-    report = json.loads(subprocess.run([ATTUNE, "judge", "--report", path("t.csv"), "--json"], check=True, capture_output=True).stdout)
+    for votes in 1, 2, None: # the journal does not say how many were wanted
+        wanted = ["--votes", str(votes)] if votes else []
+        report = json.loads(subprocess.run([ATTUNE, "judge", "--report", path("t.csv"), "--json", *wanted], check=True, capture_output=True).stdout)
+        complete = sum(pair.total() >= votes for pair in pairs.values()) if votes else None
+        assert report["triplets"]["votes"] == votes and report["triplets"]["complete"] == complete, (votes, report["triplets"])
     assert report["triplets"]["decided"] == decided and report["answers"] == len(answers)
     again = [(key, record) for key, record in answers.items() if key[2]]
     same = sum({answers[listener, row, False][k] for k in ("anchor", "positive")} == {record[k] for k in ("anchor", "positive")}
@@ -371,7 +375,7 @@ def token():
     make_songs(6)
     make_triplets(6, 10)
     secret = "correct-horse.battery_1"
-    for options, why in ((["--token", "short"], "8 to 128"), (["--listen", "0.0.0.0"], "--token"), (["--token", "has space in it"], "8 to 128"), (["--listen", "nowhere"], "--token")):
+    for options, why in ((["--token", "short"], "8 to 128"), (["--listen", "0.0.0.0"], "--token"), (["--token", "has space in it"], "8 to 128"), (["--listen", "nowhere"], "not an address"), (["--listen", "nowhere", "--token", secret], "not an address")):
         refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0", *options], capture_output=True, text=True)
         assert refused.returncode == 64 and why in refused.stderr, refused
     server = Server("--token", secret, "--listen", "0.0.0.0")

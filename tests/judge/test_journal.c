@@ -27,8 +27,7 @@ static attune_journal *open_file(heard *h, const char *path, size_t *torn)
 {
     attune_journal *journal = NULL;
     *h = (heard){0};
-    cr_assert_eq(attune_journal_open(&journal, path, hear, h, torn), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_journal_open(&journal, path, hear, h, torn));
     return journal;
 }
 

@@ -33,12 +33,11 @@ Test(threes, training_reads_them)
                                 : (attune_choice){(int8_t)(r % 3), (int8_t)((r + 1 + r / 30) % 3)};
     }
     write_file(path, text, length);
-    cr_assert_eq(attune_threes_read(&threes, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_threes_read(&threes, path));
     cr_assert(threes.count == ROWS && threes.songs.count == 3 * ROWS && threes.judged == 0);
     cr_assert_eq(attune_threes_write(judged, &threes, choices), ATTUNE_OK);
     cr_assert_eq(attune_tracks_open_names(&tracks), ATTUNE_OK);
-    cr_assert_eq(attune_triplets_read(&triplets, tracks, judged), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_triplets_read(&triplets, tracks, judged));
     cr_assert(triplets.kind == ATTUNE_TRIPLETS_HUMAN && triplets.count == ROWS * 3 / 4 &&
               triplets.unlabelled == ROWS / 4);
     for (uint32_t r = 0, i = 0; r < ROWS; r++) {
@@ -78,7 +77,7 @@ Test(threes, published)
     char *path = shared_path("fma/human_triplets.csv"), *copy = temporary_path("copy.csv");
     size_t size = 0, copied = 0;
     attune_threes threes;
-    cr_assert_eq(attune_threes_read(&threes, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_threes_read(&threes, path));
     cr_assert(threes.count == 2000 && threes.judged == 60, "%u, %u", threes.count, threes.judged);
     attune_choice *choices = malloc(threes.count * sizeof(*choices));
     for (uint32_t r = 0; r < threes.count; r++) {

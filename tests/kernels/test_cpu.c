@@ -47,7 +47,7 @@ static void *open_device(const attune_kernels *kernels, const attune_model *mode
                          attune_precision precision)
 {
     void *context = NULL;
-    cr_assert_eq(kernels->open(&context, model, precision), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(kernels->open(&context, model, precision));
     return context;
 }
 

@@ -3,6 +3,7 @@
 #include "kernels/training.h"
 
 #include "tests/reference/reference.h"
+#include "tests/support/support.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -16,8 +17,7 @@ static void *open_tiny(const attune_training_kernels *kernels, attune_trainable 
     const attune_training_options options = {.threads = 2, .clips = B, .samples = SAMPLES};
     void *context = NULL;
     cr_assert_eq(attune_trainable_layout(trainable, &network), ATTUNE_OK);
-    cr_assert_eq(kernels->open(&context, trainable, &options), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(kernels->open(&context, trainable, &options));
     return context;
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { E = 8 };
+enum { E = 8, NASTY = 11 };
 
 static const char *attune;
 
@@ -23,13 +23,14 @@ static void map(int code, const char *text, const char *arguments)
 }
 
 /* Sorted, as bytes. */
-static const char *const nasty[] = {
+static const char *const nasty[NASTY] = {
     "\n/\"'.mp3",
     " ",
     "<!--<script>",
     "</script><script>alert(1)</script>.mp3",
     "@data@@css@",
     "\\\\u0000\\",
+    "`cd ..; touch run`/'it''s' \"$(touch run)\"",
     "a\tb/c",
     "a\tb/cd]]>",
     "caf\xc3\xa9/\xe2\x80\xae.ogg",
@@ -43,17 +44,15 @@ static void write_output(const char *path, int count, int failed, bool equal, bo
     attune_store_attributes attributes = test_attributes(E);
     attributes.root = "/music/a b";
     attributes.labels = labels;
-    attune_store_writer *writer = NULL;
     attune_rows *rows = NULL;
     uint64_t state = 9;
     FILE *names = fopen("names", "w");
-    assert_ok(attune_store_create(&writer, path, &attributes));
     assert_ok(attune_rows_create(&rows, E));
     for (int i = 0; i < count + failed; i++) {
         char number[40];
         float vector[E];
         snprintf(number, sizeof(number), "\xff\xff%05d", i);
-        const char *name = i < 10 ? nasty[i] : number;
+        const char *name = i < NASTY ? nasty[i] : number;
         double square = 0;
         for (int e = 0; e < E; e++) {
             vector[e] = equal ? 0.25f : random_uniform(&state) + (e == i % 3 ? 4 : 0);
@@ -76,9 +75,7 @@ static void write_output(const char *path, int count, int failed, bool equal, bo
         fputs(i < count ? "\n" : "", names);
     }
     cr_assert_eq(fclose(names), 0);
-    assert_ok(attune_store_append(writer, rows));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
+    write_rows(path, &attributes, rows);
     attune_rows_free(rows);
 }
 
@@ -135,7 +132,6 @@ Test(map, where_the_page_finds_the_music)
     char *here = realpath(".", NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         attune_store_attributes attributes = test_attributes(E);
-        attune_store_writer *writer = NULL;
         attune_rows *rows = NULL;
         char root[600], wanted[100];
         const float vector[E] = {1};
@@ -143,12 +139,9 @@ Test(map, where_the_page_finds_the_music)
         snprintf(root, sizeof(root), cases[i].root, here);
         snprintf(wanted, sizeof(wanted), "\"relative\": \"%s\"", cases[i].relative);
         attributes.root = root;
-        assert_ok(attune_store_create(&writer, "in.h5", &attributes));
         assert_ok(attune_rows_create(&rows, E));
         assert_ok(attune_rows_append(rows, &row));
-        assert_ok(attune_store_append(writer, rows));
-        assert_ok(attune_store_commit(writer));
-        attune_store_writer_close(writer);
+        write_rows("in.h5", &attributes, rows);
         attune_rows_free(rows);
         write_file("names", "78\n", 3);
         map(0, "1 track in", "in.h5 -f -o page/map.html");
@@ -188,6 +181,14 @@ Test(map, pictures)
     cr_assert(size > 1000 && memcmp(png, "\x89PNG", 4) == 0);
     cr_assert(strstr(svg, "</svg>") && strstr(svg, "Rock &lt;/script>&amp; (20)"), "%s", svg);
     free(png);
+    free(svg);
+    check_command(0, "30 tracks",
+                  "TMPDIR=. %s map in.h5 -f -o map.svg --layout pca "
+                  "--colour-by folder",
+                  attune);
+    svg = read_file("map.svg", NULL);
+    cr_assert(strstr(svg, ">`cd ..; touch run` (1)<"), "%s", svg);
+    cr_assert_eq(run_command("test -e run"), 1, "a folder's name was executed");
     free(svg);
     cr_assert_eq(
         run_command("PATH=/nowhere TMPDIR=. %s map in.h5 -o x.png --layout pca 2>err", attune), 78);

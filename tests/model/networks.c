@@ -131,8 +131,7 @@ attune_model *random_model(const attune_network *network, uint64_t seed)
 {
     attune_model *model;
     parameter_array arrays[PARAMETER_ARRAYS_MAX];
-    cr_assert_eq(attune_model_create(&model, network, "random"), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_model_create(&model, network, "random"));
     int count = list_parameters(arrays, model);
     for (int i = 0; i < count; i++) {
         random_fill(&seed, arrays[i].data, arrays[i].count, 0.5f);

@@ -11,7 +11,7 @@ Test(default_model, is_the_file_that_was_compiled_in)
 {
     attune_model *built_in = NULL, *file = NULL;
     cr_assert(attune_model_has_default());
-    cr_assert_eq(attune_model_open_default(&built_in), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_model_open_default(&built_in));
     cr_assert_eq(attune_model_open(&file, ATTUNE_DEFAULT_MODEL), ATTUNE_OK);
     check_network(attune_model_network(built_in), attune_model_network(file), "built in", "");
     check_parameters(built_in, file, false, "built in", "");
@@ -32,8 +32,7 @@ Test(default_model, the_name_is_in_the_metadata)
         void *bytes = NULL;
         size_t size = 0;
         cr_assert_eq(attune_model_write_onnx(&bytes, &size, model, &options), ATTUNE_OK);
-        cr_assert_eq(attune_model_parse(&read, bytes, size, NULL), ATTUNE_OK, "%s",
-                     attune_last_error());
+        assert_ok(attune_model_parse(&read, bytes, size, NULL));
         cr_assert_str_eq(attune_model_name(read), names[i][1]);
         attune_model_close(read);
         cr_assert_eq(attune_model_parse(&read, bytes, size, "x/given"), ATTUNE_OK);

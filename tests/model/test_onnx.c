@@ -72,8 +72,7 @@ Test(onnx, names_and_the_order_of_constants_do_not_matter)
         file->graph.node[i]->name = i % 2 ? NULL : onnx_text(file, "the same name everywhere");
     }
     uint8_t *bytes = onnx_file_pack(file, &size);
-    cr_assert_eq(attune_model_parse(&read, bytes, size, "shuffled"), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_model_parse(&read, bytes, size, "shuffled"));
     check_parameters(read, model, false, "tiny", "shuffled");
     attune_model_close(read);
     attune_model_close(model);
@@ -95,8 +94,7 @@ Test(onnx, biases_left_out_are_zero)
         cr_assert_eq((int)node->n_input, left_out[i].input + 1);
         node->n_input--;
         uint8_t *bytes = onnx_file_pack(file, &size);
-        cr_assert_eq(attune_model_parse(&read, bytes, size, "m"), ATTUNE_OK, "%s",
-                     attune_last_error());
+        assert_ok(attune_model_parse(&read, bytes, size, "m"));
         cr_assert_eq(read->parameters.conv_bias[1][5] == 0, i == 0);
         cr_assert_eq(read->parameters.gru[0].bias_input[5] == 0, i == 1);
         cr_assert_eq(read->parameters.gru[0].bias_hidden[5] == 0, i == 1);
@@ -113,7 +111,7 @@ Test(onnx, the_published_file)
     char *path = shared_path("models/mecomp/audio_embedding_model.onnx");
     attune_model *model = NULL;
     attune_network want = published_network();
-    cr_assert_eq(attune_model_open(&model, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_model_open(&model, path));
     check_network(attune_model_network(model), &want, "published", "");
     cr_assert_str_eq(attune_model_sha256(model),
                      "b0fc2828d7496a274f091cc8b13e3a11fe045f2459f069e68b2ba19ddb6058b0");

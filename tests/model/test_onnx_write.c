@@ -19,8 +19,7 @@ static void *write_model(size_t *size, const attune_model *model, int opset)
 {
     void *bytes = NULL;
     const attune_onnx_options options = {.opset = opset, .name = "attune-test"};
-    cr_assert_eq(attune_model_write_onnx(&bytes, size, model, &options), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_model_write_onnx(&bytes, size, model, &options));
     return bytes;
 }
 
@@ -65,7 +64,7 @@ Test(onnx_write, the_published_file_is_read_again_to_the_same_bits)
     char *path = shared_path("models/mecomp/audio_embedding_model.onnx");
     attune_model *model = NULL;
     size_t size = 0;
-    cr_assert_eq(attune_model_open(&model, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_model_open(&model, path));
     check_read_again(model, "published");
     free(write_model(&size, model, 20));
     cr_assert(size < 900000, "%zu bytes, and the published file has 863,427", size);

@@ -126,8 +126,7 @@ static void fill(uint64_t *seed, float *out, size_t count, size_t inputs)
 attune_model *reference_model(const attune_network *network, uint64_t seed)
 {
     attune_model *model = NULL;
-    cr_assert_eq(attune_model_create(&model, network, "random"), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_model_create(&model, network, "random"));
     const attune_parameters *p = attune_model_parameters(model);
     const size_t H = (size_t)network->hidden, A = (size_t)network->attention,
                  P = (size_t)network->projection, E = (size_t)network->embedding;

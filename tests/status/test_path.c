@@ -1,7 +1,10 @@
 /* The parts of paths, as users may write them. */
 #include "status/path.h"
 
+#include "tests/support/support.h"
+
 #include <criterion/criterion.h>
+#include <stdlib.h>
 
 Test(path, parts)
 {
@@ -15,6 +18,24 @@ Test(path, parts)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         cr_assert_str_eq(attune_file_name(cases[i].path), cases[i].name);
         cr_assert_eq(attune_stem_length(cases[i].path), cases[i].stem, "%s", cases[i].path);
+    }
+}
+
+Test(path, folders)
+{
+    static const struct {
+        const char *path, *folder, *with_x;
+    } cases[] = {
+        {"a/b/c", "a/b", "a/b/x"}, {"/c", "/", "/x"},     {"c", ".", "./x"},
+        {"a/", "a", "a/x"},        {"a//b", "a/", "a/x"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char *folder = attune_path_folder(cases[i].path), *joined = NULL;
+        cr_assert_str_eq(folder, cases[i].folder);
+        assert_ok(attune_path_join(&joined, folder, "x"));
+        cr_assert_str_eq(joined, cases[i].with_x);
+        free(folder);
+        free(joined);
     }
 }
 

@@ -131,6 +131,16 @@ void write_test_file(const char *path, int embedding, size_t count, size_t piece
     attune_rows_free(rows);
 }
 
+void write_rows(const char *path, const attune_store_attributes *attributes,
+                const attune_rows *rows)
+{
+    attune_store_writer *writer = NULL;
+    assert_ok(attune_store_create(&writer, path, attributes));
+    assert_ok(attune_store_append(writer, rows));
+    assert_ok(attune_store_commit(writer));
+    attune_store_writer_close(writer);
+}
+
 void assert_test_file(const char *path, int embedding, size_t count)
 {
     attune_store *store = NULL;

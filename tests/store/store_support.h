@@ -4,22 +4,6 @@
 
 #include "attune/store.h"
 
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        attune_status status_of_call = (call);                                                     \
-        cr_assert_eq(status_of_call, ATTUNE_OK, "%s: %s", #call, attune_last_error());             \
-    } while (0)
-
-/* The call must fail with `expected` and a message of one line that holds `text`. */
-#define assert_fails(call, expected, text)                                                         \
-    do {                                                                                           \
-        attune_status status_of_call = (call);                                                     \
-        cr_assert_eq(status_of_call, expected, "%s gives %d: %s", #call, status_of_call,           \
-                     attune_last_error());                                                         \
-        cr_assert(strstr(attune_last_error(), text), "%s says \"%s\", not \"%s\"", #call,          \
-                  attune_last_error(), text);                                                      \
-    } while (0)
-
 /* Attributes with every field set. */
 attune_store_attributes test_attributes(int embedding);
 
@@ -33,6 +17,10 @@ void assert_test_rows(const attune_rows *rows, size_t at, int embedding, size_t 
 
 /* Writes the series' first `count` rows to `path`, handed over in pieces of `piece` rows. */
 void write_test_file(const char *path, int embedding, size_t count, size_t piece);
+
+/* Writes the output `path`, which holds these rows; they stay the caller's. */
+void write_rows(const char *path, const attune_store_attributes *attributes,
+                const attune_rows *rows);
 
 /* Asserts that `path` holds the series' first `count` rows. */
 void assert_test_file(const char *path, int embedding, size_t count);

@@ -46,15 +46,11 @@ static void assert_row(const attune_row *row, int i)
     }
 }
 
-static void write_rows(const char *path, const attune_rows *rows, bool descriptors)
+static void write_described(const char *path, const attune_rows *rows, bool descriptors)
 {
     attune_store_attributes attributes = test_attributes(E);
-    attune_store_writer *writer = NULL;
     attributes.descriptors = descriptors;
-    assert_ok(attune_store_create(&writer, path, &attributes));
-    assert_ok(attune_store_append(writer, rows));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
+    write_rows(path, &attributes, rows);
 }
 
 static void assert_file(const char *path, bool descriptors)
@@ -90,14 +86,14 @@ Test(descriptors, stay_with_their_rows)
         const attune_row row = attune_rows_get(rows, (size_t)i);
         assert_row(&row, i);
     }
-    write_rows(path, rows, true);
+    write_described(path, rows, true);
     assert_file(path, true);
-    write_rows(path, rows, false);
+    write_described(path, rows, false);
     assert_file(path, false);
     for (int half = 0; half < 2; half++) {
         attune_rows_free(rows);
         rows = make_rows(!half, 2);
-        write_rows(inputs[half], rows, true);
+        write_described(inputs[half], rows, true);
     }
     attributes.descriptors = true;
     assert_ok(attune_store_create(&writer, path, &attributes));
@@ -116,7 +112,7 @@ Test(descriptors, say_what_they_are_and_are_a_users_own_if_not)
     char *path = temporary_path("out.h5"), columns[1024] = "";
     attune_rows *rows = make_rows(0, 1);
     attune_store *store = NULL;
-    write_rows(path, rows, true);
+    write_described(path, rows, true);
     hid_t file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     hid_t attribute =
         H5Aopen_by_name(file, "descriptors", ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT, H5P_DEFAULT);
@@ -132,7 +128,7 @@ Test(descriptors, say_what_they_are_and_are_a_users_own_if_not)
     H5Fclose(file);
     assert_file(path, false);
     /* Under that attribute they must be as many, and f32. */
-    write_rows(path, rows, true);
+    write_described(path, rows, true);
     file = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
     cr_assert_geq(H5Lmove(file, "descriptors", file, "kept", H5P_DEFAULT, H5P_DEFAULT), 0);
     cr_assert_geq(H5Lcreate_hard(file, "embedding", file, "descriptors", H5P_DEFAULT, H5P_DEFAULT),

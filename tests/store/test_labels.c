@@ -28,8 +28,8 @@ static void name_of(char out[32], int i)
 }
 
 /* Rows first, first + step and so on, to ROWS; with their labels or without. */
-static void write_rows(const char *path, int first, int step, bool labelled, bool columns,
-                       void (*label)(void *, attune_labels *, const char *))
+static void write_labelled(const char *path, int first, int step, bool labelled, bool columns,
+                           void (*label)(void *, attune_labels *, const char *))
 {
     attune_store_attributes attributes = test_attributes(E);
     attune_store_writer *writer = NULL;
@@ -83,13 +83,13 @@ static void label(void *user, attune_labels *out, const char *path)
 Test(labels, are_kept_where_the_file_has_columns)
 {
     char *path = temporary_path("out.h5");
-    write_rows(path, 0, 1, true, true, NULL);
+    write_labelled(path, 0, 1, true, true, NULL);
     assert_labels(path, true, 1, 0);
-    write_rows(path, 0, 1, true, false, NULL);
+    write_labelled(path, 0, 1, true, false, NULL);
     assert_labels(path, false, 1, 1);
-    write_rows(path, 0, 1, false, true, NULL);
+    write_labelled(path, 0, 1, false, true, NULL);
     assert_labels(path, true, 1, 1);
-    write_rows(path, 0, 1, true, true, label); /* says nothing of odd ones */
+    write_labelled(path, 0, 1, true, true, label); /* says nothing of odd ones */
     assert_labels(path, true, 2, 0);
     free(path);
 }
@@ -102,8 +102,8 @@ Test(labels, merged_with_rows_that_have_none)
     attune_store_attributes attributes = test_attributes(E);
     attune_store_writer *writer = NULL;
     attributes.labels = true;
-    write_rows(odd, 1, 2, true, true, NULL);
-    write_rows(even, 0, 2, true, false, NULL);
+    write_labelled(odd, 1, 2, true, true, NULL);
+    write_labelled(even, 0, 2, true, false, NULL);
     assert_ok(attune_store_create(&writer, merged, &attributes));
     assert_ok(attune_store_merge(writer, inputs, 2, ATTUNE_MERGE_REFUSE, NULL, NULL));
     assert_ok(attune_store_commit(writer));
@@ -133,7 +133,7 @@ Test(labels, that_cannot_be_are_refused)
 Test(labels, no_changed_byte_is_believed, .timeout = 120)
 {
     char *path = temporary_path("out.h5");
-    write_rows(path, 0, 1, true, true, NULL);
+    write_labelled(path, 0, 1, true, true, NULL);
     size_t size = 0, refused = 0;
     char *bytes = read_file(path, &size);
     for (size_t at = 0; at < size; at += 61) {
@@ -176,7 +176,7 @@ Test(labels, h5py_reads_them)
         skip_test("no python3 with h5py");
     }
     char *path = temporary_path("out.h5"), *script_path = temporary_path("read.py");
-    write_rows(path, 0, 1, true, true, NULL);
+    write_labelled(path, 0, 1, true, true, NULL);
     write_file(script_path, script, sizeof(script) - 1);
     cr_assert_eq(run_command("/usr/bin/python3 '%s' '%s'", script_path, path), 0);
     free(path);

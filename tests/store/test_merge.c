@@ -32,16 +32,6 @@ static char *input_path(size_t index)
     return temporary_path(name);
 }
 
-static void write_rows(const char *path, const attune_rows *rows)
-{
-    const attune_store_attributes attributes = test_attributes(WIDTH);
-    attune_store_writer *writer = NULL;
-    assert_ok(attune_store_create(&writer, path, &attributes));
-    assert_ok(attune_store_append(writer, rows));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
-}
-
 /* A row whose path is made of `number` and whose values are of `version`, so that rows of the same
  * path can be told apart. */
 static void append_row(attune_rows *rows, uint64_t number, uint64_t version)
@@ -134,14 +124,14 @@ static void check_case(const merge_case *c, bool (*keep)(void *user, const attun
     assert_ok(attune_rows_create(&kept, WIDTH));
     for (size_t i = 0; i < c->inputs; i++) {
         make_input(rows, c, i);
-        write_rows(inputs[i] = input_path(i), rows);
+        write_rows(inputs[i] = input_path(i), &attributes, rows);
         for (size_t k = 0; k < attune_rows_count(rows); k++) {
             const attune_row row = attune_rows_get(rows, k);
             assert_ok(attune_rows_append(all, &row));
         }
     }
     reference(kept, all, &asked_reference, keep);
-    write_rows(expected, kept);
+    write_rows(expected, &attributes, kept);
     assert_ok(attune_store_create(&writer, merged, &attributes));
     assert_ok(attune_store_merge(writer, (const char *const *)inputs, c->inputs, ATTUNE_MERGE_LAST,
                                  keep, &asked));
@@ -231,7 +221,7 @@ static attune_status merge_two(const unsigned *first, const unsigned *second,
         for (const unsigned *number = lists[i]; *number; number++) {
             append_row(rows, *number, i + 1);
         }
-        write_rows(inputs[i], rows);
+        write_rows(inputs[i], &attributes, rows);
     }
     assert_ok(attune_store_create(&writer, merged, &attributes));
     attune_status status =

@@ -63,8 +63,7 @@ sequence_problem sequence_problem_of(sequence_shape s, uint64_t seed)
         .embedding = s.embedding,
     };
     sequence_problem b = {.shape = s, .dropout = {seed, s.layer_drop, s.head_drop}};
-    cr_assert_eq(attune_trainable_layout(&b.trainable, &network), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_trainable_layout(&b.trainable, &network));
     b.embeddings = (size_t)s.B * s.embedding;
     b.features = (size_t)s.B * s.T * network.features;
     b.p = allocate(b.trainable.parameter_count);

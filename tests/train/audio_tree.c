@@ -45,7 +45,7 @@ char *make_text(const char *name, const char *text)
 attune_tracks *open_tracks(const char *folder)
 {
     attune_tracks *tracks = NULL;
-    cr_assert_eq(attune_tracks_open(&tracks, folder), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_tracks_open(&tracks, folder));
     return tracks;
 }
 

@@ -155,8 +155,7 @@ static training open_training(const attune_training_kernels *kernels, const gold
                               int threads, int batches)
 {
     training t = {.kernels = kernels, .golden = *golden};
-    cr_assert_eq(attune_trainable_layout(&t.trainable, &golden->network), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_trainable_layout(&t.trainable, &golden->network));
     const attune_training_options options = {
         .threads = threads,
         .clips = golden->B + 3 * (threads - 1), /* and where there is room for more */
@@ -165,8 +164,7 @@ static training open_training(const attune_training_kernels *kernels, const gold
         .dropout_layers = golden->dropout_layers,
         .dropout_head = golden->dropout_head,
     };
-    cr_assert_eq(kernels->open(&t.context, &t.trainable, &options), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(kernels->open(&t.context, &t.trainable, &options));
     const size_t embeddings = (size_t)golden->B * golden->network.embedding;
     t.parameters = floats(t.trainable.parameter_count);
     t.gradients = floats(t.trainable.parameter_count);
@@ -210,15 +208,12 @@ static double differentiate(training *t, int which, uint64_t seed)
                                          .seed = seed};
     attune_loss_value value;
     memset(t->gradients, 0xff, sizeof(float) * t->trainable.parameter_count); /* NaN */
-    cr_assert_eq(
-        t->kernels->forward(t->context, t->embeddings, t->statistics, t->parameters, &batch),
-        ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(t->kernels->forward(t->context, t->embeddings, t->statistics, t->parameters, &batch));
     memset(t->embedding_gradients, 0, sizeof(float) * (size_t)g->B * g->network.embedding);
     attune_loss_triplet(&value, t->embedding_gradients, t->embeddings, g->B / 3,
                         g->network.embedding, 0.2, 1);
-    cr_assert_eq(t->kernels->backward(t->context, t->gradients, t->embedding_gradients,
-                                      t->parameters, &batch),
-                 ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(t->kernels->backward(t->context, t->gradients, t->embedding_gradients, t->parameters,
+                                   &batch));
     return value.loss;
 }
 

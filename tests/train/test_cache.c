@@ -25,34 +25,16 @@ static int16_t sample_of(size_t track, size_t i)
     return (int16_t)((i * (2 * track + 3) + (i >> 7) * 977) % 60013 - 30000);
 }
 
-static void put(unsigned char *out, unsigned long value, int bytes)
-{
-    for (int i = 0; i < bytes; i++) {
-        out[i] = (unsigned char)(value >> (8 * i));
-    }
-}
-
 /* A mono WAV of 16 bits at 22,050 Hz. */
 static void write_track(const char *path, size_t track, size_t samples)
 {
-    unsigned char *file = calloc(1, 44 + 2 * samples);
-    cr_assert_not_null(file);
-    memcpy(file, "RIFF....WAVEfmt ", 16);
-    put(file + 4, 36 + 2 * samples, 4);
-    put(file + 16, 16, 4);
-    put(file + 20, 1, 2);
-    put(file + 22, 1, 2);
-    put(file + 24, RATE, 4);
-    put(file + 28, 2 * RATE, 4);
-    put(file + 32, 2, 2);
-    put(file + 34, 16, 2);
-    memcpy(file + 36, "data", 4);
-    put(file + 40, 2 * samples, 4);
+    int16_t *pcm = malloc(samples * sizeof(*pcm));
+    cr_assert_not_null(pcm);
     for (size_t i = 0; i < samples; i++) {
-        put(file + 44 + 2 * i, (unsigned long)sample_of(track, i), 2);
+        pcm[i] = sample_of(track, i);
     }
-    write_file(path, file, 44 + 2 * samples);
-    free(file);
+    write_wav(path, RATE, 1, 16, pcm, samples * sizeof(*pcm));
+    free(pcm);
 }
 
 /* Samples of a track's file. */
@@ -119,8 +101,7 @@ static attune_clip_cache *open_cache(fixture *f)
 {
     attune_clip_cache *cache = NULL;
     f->decoded = f->failed = f->kept = 0;
-    cr_assert_eq(attune_clip_cache_open(&cache, f->cache, f->places, TRACKS, &f->options),
-                 ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_clip_cache_open(&cache, f->cache, f->places, TRACKS, &f->options));
     return cache;
 }
 
@@ -138,8 +119,7 @@ static void assert_clip(attune_clip_cache *cache, const fixture *f, size_t track
     for (size_t s = 0; s < sizeof(starts) / sizeof(*starts); s++) {
         const size_t start = starts[s], count = s == 0 ? S + 100 : 50;
         memset(got, 0xff, (S + 100) * sizeof(float));
-        cr_assert_eq(attune_clip_cache_read(cache, got, track, start, count), ATTUNE_OK, "%s",
-                     attune_last_error());
+        assert_ok(attune_clip_cache_read(cache, got, track, start, count));
         for (size_t i = 0; i < count; i++) {
             const bool in = start + i < samples;
             const double want = in ? sample_of(track, first + start + i) / 32768.0 : 0.0;
@@ -195,8 +175,7 @@ Test(cache, decodes_what_has_changed_and_nothing_else)
         write_track(others[i], TRACKS + i, 5000);
         places[i + 1].path = others[i];
     }
-    cr_assert_eq(attune_clip_cache_open(&cache, f.cache, places, TRACKS + 1, &f.options), ATTUNE_OK,
-                 "%s", attune_last_error());
+    assert_ok(attune_clip_cache_open(&cache, f.cache, places, TRACKS + 1, &f.options));
     cr_assert_eq(f.decoded, TRACKS);
     assert_clip(cache, &f, 0, length_of(0));
     attune_clip_cache_close(cache);
@@ -334,8 +313,7 @@ Test(cache, waits_while_another_process_decodes)
     }
     cr_assert_eq(read(p.started[0], &byte, 1), 1);
     f.options.on_progress = release;
-    cr_assert_eq(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options), ATTUNE_OK,
-                 "%s", attune_last_error());
+    assert_ok(attune_clip_cache_open(&cache, f.cache, f.places, TRACKS, &f.options));
     cr_assert(p.waited);
     int how = 0;
     cr_assert_eq(waitpid(child, &how, 0), child);

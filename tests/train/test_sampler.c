@@ -29,9 +29,8 @@ static attune_tracks *make_tracks(void)
         used += (size_t)sprintf(text + used, "t%d,%s,g%d\n", i, artist, i % 2);
     }
     write_file(manifest, text, used);
-    cr_assert_eq(attune_tracks_open(&tracks, folder), ATTUNE_OK, "%s", attune_last_error());
-    cr_assert_eq(attune_tracks_add_manifest(tracks, manifest), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_tracks_open(&tracks, folder));
+    assert_ok(attune_tracks_add_manifest(tracks, manifest));
     cr_assert_eq(attune_tracks_count(tracks), TRACKS);
     free(manifest);
     free(folder);

@@ -63,12 +63,11 @@ Test(settings, options_win_over_sections_and_those_over_the_rest)
     attune_settings settings[ATTUNE_STAGE_COUNT] = {{0}};
     char *texts = NULL;
     cr_assert_eq(attune_settings_set(&settings[0], "epochs", "7"), ATTUNE_OK);
-    cr_assert_eq(read_text(settings, &texts,
-                           "# a comment\nbatch = 5 # five\nepochs = 9\nrate = 1e-2\r\n"
-                           "audio = \"a \\\"b\\\" \\\\c\"\n"
-                           "triplets = [ 'one',\n  \"two\", # of them\n]\nhalf-hop = true\n"
-                           "loss = \"hard\"\n[human]\nbatch = 6\n[synthetic]\n  batch=8\n"),
-                 ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(read_text(settings, &texts,
+                        "# a comment\nbatch = 5 # five\nepochs = 9\nrate = 1e-2\r\n"
+                        "audio = \"a \\\"b\\\" \\\\c\"\n"
+                        "triplets = [ 'one',\n  \"two\", # of them\n]\nhalf-hop = true\n"
+                        "loss = \"hard\"\n[human]\nbatch = 6\n[synthetic]\n  batch=8\n"));
     cr_assert_eq(settings[ATTUNE_STAGE_SYNTHETIC].batch, 8);
     cr_assert_eq(settings[ATTUNE_STAGE_HUMAN].batch, 6);
     cr_assert_eq(settings[ATTUNE_STAGE_UNLABELLED].batch, 5);

@@ -26,8 +26,7 @@ Test(stage_data, keeps_the_tracks_of_a_manifest_that_triplets_name)
     cr_assert_eq(attune_settings_set(&settings, "manifest", manifest), ATTUNE_OK);
     cr_assert_eq(attune_settings_set(&settings, "triplets", triplets), ATTUNE_OK);
     attune_settings_complete(&settings, ATTUNE_STAGE_SYNTHETIC);
-    cr_assert_eq(attune_stage_data_open(&data, &settings, ATTUNE_STAGE_SYNTHETIC, &events),
-                 ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_stage_data_open(&data, &settings, ATTUNE_STAGE_SYNTHETIC, &events));
     cr_assert_eq(attune_tracks_count(data.tracks), 4);
     int found = 0;
     for (int p = 0; p < ATTUNE_PART_COUNT; p++) {

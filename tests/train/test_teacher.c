@@ -85,7 +85,6 @@ static char *write_output(const char *name, const char *root, const char *const 
 {
     char *file = temporary_path(name);
     attune_store_attributes attributes = test_attributes(D);
-    attune_store_writer *writer = NULL;
     attune_rows *out = NULL;
     attributes.root = root;
     assert_ok(attune_rows_create(&out, D));
@@ -94,10 +93,7 @@ static char *write_output(const char *name, const char *root, const char *const 
             .path = paths[i], .embedding = rows[i], .status = ATTUNE_TRACK_OK, .error = ""};
         assert_ok(attune_rows_append(out, &row));
     }
-    assert_ok(attune_store_create(&writer, file, &attributes));
-    assert_ok(attune_store_append(writer, out));
-    assert_ok(attune_store_commit(writer));
-    attune_store_writer_close(writer);
+    write_rows(file, &attributes, out);
     attune_rows_free(out);
     return file;
 }

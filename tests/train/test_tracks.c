@@ -13,7 +13,7 @@
 static const char *found(attune_tracks *tracks, const char *name)
 {
     uint32_t track = 0;
-    cr_assert_eq(attune_tracks_find(&track, tracks, name), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_tracks_find(&track, tracks, name));
     const size_t root = strlen(temporary_folder()) + strlen("/music/");
     return track == ATTUNE_NO_TRACK ? NULL : attune_tracks_entries(tracks)[track].path + root;
 }
@@ -73,8 +73,7 @@ Test(tracks, of_a_manifest_have_its_labels)
                            "cc,val,g2,saturn,x,web,source/song.mp3,\r\n"
                            "2,train,\"a, b\",\"say \"\"mu\"\"\",x,web,,Rock\r\n");
     attune_tracks *tracks = open_tracks(folder);
-    cr_assert_eq(attune_tracks_add_manifest(tracks, manifest), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_tracks_add_manifest(tracks, manifest));
     const attune_tracks_entry *e = attune_tracks_entries(tracks);
     cr_assert_eq(attune_tracks_count(tracks), 3);
     cr_assert_eq(attune_tracks_check(tracks), ATTUNE_OK);
@@ -145,8 +144,7 @@ Test(tracks, are_also_found_by_the_id_that_a_manifest_gives_a_path)
          *again = make_text("again.csv", "id,path\n07,123/123456.mp3\n"),
          *manifest = make_text("m.csv", "id,path\n7,Song.ogg\n2,val/odd.name.flac\nx,\n0,\n");
     attune_tracks *tracks = open_tracks(folder);
-    cr_assert_eq(attune_tracks_add_manifest(tracks, manifest), ATTUNE_OK, "%s",
-                 attune_last_error());
+    assert_ok(attune_tracks_add_manifest(tracks, manifest));
     cr_assert_eq(attune_tracks_missing(tracks), 1); /* x */
     cr_assert_str_eq(found(tracks, "007"), "Song.ogg");
     cr_assert_str_eq(found(tracks, "2"), "val/odd.name.flac");

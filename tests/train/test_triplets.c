@@ -15,7 +15,7 @@ static attune_triplets read_text(attune_tracks *tracks, const char *text)
 {
     attune_triplets t;
     char *path = make_text("t.csv", text);
-    cr_assert_eq(attune_triplets_read(&t, tracks, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_triplets_read(&t, tracks, path));
     free(path);
     return t;
 }
@@ -180,9 +180,9 @@ Test(triplets, of_the_published_synthetic_file)
     attune_tracks *tracks = open_tracks(folder);
     attune_triplets t;
     const attune_split_options options = ATTUNE_SPLIT_SYNTHETIC;
-    cr_assert_eq(attune_triplets_read(&t, tracks, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_triplets_read(&t, tracks, path));
     cr_assert_eq(t.kind, ATTUNE_TRIPLETS_SYNTHETIC);
-    cr_assert_eq(attune_tracks_check(tracks), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_tracks_check(tracks));
     cr_assert_eq(t.count, 8000);
     cr_assert_str_eq(attune_tracks_entries(tracks)[t.triplets[0].anchor].id, "145742");
     cr_assert_str_eq(attune_tracks_entries(tracks)[t.triplets[0].negative].id, "108867");
@@ -226,7 +226,7 @@ Test(triplets, of_the_published_human_file)
     attune_tracks *tracks = open_tracks(folder);
     attune_triplets t;
     const attune_split_options options = ATTUNE_SPLIT_HUMAN;
-    cr_assert_eq(attune_triplets_read(&t, tracks, path), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_triplets_read(&t, tracks, path));
     cr_assert_eq(t.kind, ATTUNE_TRIPLETS_HUMAN);
     cr_assert_eq(t.count, 60);
     cr_assert_eq(t.unlabelled, 1940);

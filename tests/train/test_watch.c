@@ -18,12 +18,6 @@
 
 enum { EPOCHS = 3, STEPS = 4 /* of an epoch */, LAST = EPOCHS * STEPS };
 
-#define assert_ok(call)                                                                            \
-    do {                                                                                           \
-        attune_status status_of_call = (call);                                                     \
-        cr_assert_eq(status_of_call, ATTUNE_OK, "%s: %s", #call, attune_last_error());             \
-    } while (0)
-
 static int warnings;
 static char warned[1024];
 

@@ -41,7 +41,7 @@ static attune_web *start_unready(double patience)
     attune_web_options options;
     attune_web_options_default(&options);
     options.patience = patience;
-    cr_assert_eq(attune_web_start(&web, &options), ATTUNE_OK, "%s", attune_last_error());
+    assert_ok(attune_web_start(&web, &options));
     return web;
 }
 

@@ -3,24 +3,13 @@
 // Sounds come as whole files and stay in memory while they may be heard, so a clip starts at once, loops, and goes on
 // without a connection.
 
-import { insist, pause, Refused } from "./outbox.js";
+import { insist } from "./outbox.js";
 
 const BAR = 4; // px of a bar of the waveform with its gap
 const ENOUGH = 1; // seconds of a clip that count as having heard it
 
-async function sound(id) {
-  for (let seconds = 1; ; seconds = Math.min(2 * seconds, 10)) {
-    try {
-      const reply = await fetch(`api/clip/${encodeURIComponent(id)}`);
-      if (reply.ok) return URL.createObjectURL(await reply.blob());
-      const problem = new Refused(reply.status, `the server answered ${reply.status}`);
-      if (!problem.passing || reply.status === 500) throw problem; // 500: the file cannot be decoded, and never will
-    } catch (problem) {
-      if (problem instanceof Refused) throw problem;
-    }
-    await pause(seconds);
-  }
-}
+// A clip is a few megabytes, and its link may be slow.
+const sound = { read: async (reply) => URL.createObjectURL(await reply.blob()), seconds: 120 };
 
 // The clips that are loaded or being loaded.
 export class Shelf {
@@ -29,8 +18,10 @@ export class Shelf {
   // {url, seconds, peaks}, once all is here; the same promise for the same id.
   take(id) {
     if (!this.#clips.has(id)) {
-      const peaks = insist(`api/clip/${encodeURIComponent(id)}/waveform`, undefined, () => {});
-      const loaded = Promise.all([sound(id), peaks]).then(([url, wave]) => {
+      const clip = `api/clip/${encodeURIComponent(id)}`;
+      const quietly = () => {};
+      const parts = [insist(clip, undefined, quietly, sound), insist(`${clip}/waveform`, undefined, quietly)];
+      const loaded = Promise.all(parts).then(([url, wave]) => {
         const highest = Math.max(0.05, ...wave.peaks); // a quiet clip fills its card too
         return { url, seconds: wave.seconds, peaks: wave.peaks.map((peak) => peak / highest) };
       });

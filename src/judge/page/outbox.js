@@ -16,20 +16,23 @@ export class Refused extends Error {
   }
 }
 
-// The reply's JSON; throws Refused, with status 0 if no reply came.
-export async function ask(path, body) {
+const json = (reply) => reply.json();
+
+// What `read` makes of the reply, its JSON; throws Refused, with status 0 if no reply came. All must be here in
+// `seconds`.
+export async function ask(path, body, { read = json, seconds = 20 } = {}) {
   const request = body === undefined
     ? {}
     : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
   let reply;
   try {
-    reply = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(20000), ...request });
+    reply = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(1000 * seconds), ...request });
   } catch {
     throw new Refused(0, "no connection");
   }
   let content = null;
   try {
-    content = await reply.json();
+    content = await (reply.ok ? read : json)(reply);
   } catch {
     // An error of something between here and the server may have no JSON: its status says enough.
   }
@@ -40,7 +43,7 @@ export async function ask(path, body) {
 }
 
 // Resolves after `seconds`, or as soon as the browser is online again.
-export function pause(seconds) {
+function pause(seconds) {
   return new Promise((resolve) => {
     const end = () => {
       clearTimeout(timer);
@@ -53,10 +56,10 @@ export function pause(seconds) {
 }
 
 // ask() until it is taken or refused for good; `waiting` hears why it takes long.
-export async function insist(path, body, waiting) {
+export async function insist(path, body, waiting, how) {
   for (let seconds = 1; ; seconds = Math.min(2 * seconds, 10)) {
     try {
-      return await ask(path, body);
+      return await ask(path, body, how);
     } catch (problem) {
       if (!(problem instanceof Refused) || !problem.passing) throw problem;
       waiting(problem);
