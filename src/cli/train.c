@@ -3,13 +3,12 @@
 #include "cli/stop.h"
 #include "status/error.h"
 #include "status/machine.h"
+#include "status/path.h"
 #include "store/checkpoint.h"
 #include "train/trainer.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char help_head[] =
@@ -370,13 +369,8 @@ static attune_status train_both(train_arguments *a, listener *l)
     }
     kept[1].from = from;
     attune_status status = attune_stage_data_check(&kept[1], ATTUNE_STAGE_HUMAN);
-    if (status) {
-        return status;
-    }
-    if (mkdir(a->run, 0777) != 0 && errno != EEXIST) {
-        return attune_fail(ATTUNE_ECREATE, "%s: %s", a->run, strerror(errno));
-    }
-    status = train_stage(a, ATTUNE_STAGE_SYNTHETIC, first, NULL, l);
+    status = status ? status : attune_make_folder(a->run);
+    status = status ? status : train_stage(a, ATTUNE_STAGE_SYNTHETIC, first, NULL, l);
     status = status ? status : train_stage(a, ATTUNE_STAGE_HUMAN, second, from, l);
     snprintf(from, sizeof(from), "%s/best.h5", second);
     status = status ? status : attune_checkpoint_read(&checkpoint, from);

@@ -3,8 +3,10 @@
 
 #include "status/error.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 attune_status attune_path_join(char **out, const char *folder, const char *name)
 {
@@ -23,6 +25,14 @@ char *attune_path_folder(const char *path)
     return !slash          ? strdup(".")
            : slash == path ? strdup("/")
                            : strndup(path, (size_t)(slash - path));
+}
+
+attune_status attune_make_folder(const char *path)
+{
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+        return attune_fail(ATTUNE_ECREATE, "%s: cannot create: %s", path, strerror(errno));
+    }
+    return ATTUNE_OK;
 }
 
 const char *attune_file_name(const char *path)

@@ -7,6 +7,7 @@
 #include "kernels/training.h"
 #include "status/error.h"
 #include "status/machine.h"
+#include "status/path.h"
 #include "train/batch_loss.h"
 #include "train/device.h"
 #include "train/loader.h"
@@ -17,12 +18,10 @@
 #include "train/unfold.h"
 #include "train/watch.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CHECKPOINT_SECONDS = 300 }; /* within an epoch */
@@ -235,14 +234,6 @@ static attune_status describe_run(trainer *t)
     return status;
 }
 
-static attune_status make_folder(const char *path)
-{
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
-        return attune_fail(ATTUNE_ECREATE, "%s: %s", path, strerror(errno));
-    }
-    return ATTUNE_OK;
-}
-
 static attune_status open_teacher(trainer *t)
 {
     attune_status status = attune_teacher_open(&t->teacher, t->settings->teacher, t->data.tracks);
@@ -261,7 +252,7 @@ static attune_status open_trainer(trainer *t)
     char last[4096];
     attune_status status = attune_settings_check(t->settings, t->stage);
     status = status ? status : attune_train_device(&t->kernels, &t->ordinal, t->settings->device);
-    status = status ? status : make_folder(t->options->folder);
+    status = status ? status : attune_make_folder(t->options->folder);
     status = status ? status : attune_run_path(&t->run, last, "last.h5");
     t->resumed = !status && t->options->resume && access(last, F_OK) == 0;
     if (!status && !t->options->resume && access(last, F_OK) == 0) {

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -343,9 +342,7 @@ attune_status attune_watch_open(attune_watch **out, const char *folder,
     w->last_step = options->resume_step < 0 ? -1 : options->resume_step;
     w->step_ended = true;
     attune_status status = name_columns(w, options);
-    if (status == ATTUNE_OK && mkdir(folder, 0777) != 0 && errno != EEXIST) {
-        status = attune_fail(ATTUNE_ECREATE, "%s: cannot create: %s", folder, strerror(errno));
-    }
+    status = status ? status : attune_make_folder(folder);
     if (status == ATTUNE_OK) {
         status = open_logs(w);
     }

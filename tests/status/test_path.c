@@ -48,3 +48,14 @@ Test(path, endings)
     cr_assert_not(attune_ends_in(".npy", ".npy"));
     cr_assert_not(attune_ends_in("npy", ".npy"));
 }
+
+Test(path, a_folder_is_made_once)
+{
+    char *folder = temporary_path("new"), *below = NULL;
+    assert_ok(attune_path_join(&below, folder, "a/b"));
+    assert_fails(attune_make_folder(below), ATTUNE_ECREATE, "new/a/b: cannot create: ");
+    assert_ok(attune_make_folder(folder));
+    assert_ok(attune_make_folder(folder));
+    free(below);
+    free(folder);
+}
