@@ -2,16 +2,20 @@
  * group by group, and all of it through the sequence stage (train_sequence.h), and back.
  *
  * What the front end keeps for backward depends on how many clips are a group; so it is opened with
- * the first batch, and again if a batch has other groups. */
+ * the first batch, and again if a batch has other groups. A frozen one hears a clip once: what it
+ * said of it is remembered (train_memory.h). */
 #include "kernels/training.h"
 
 #include "kernels/cpu/team.h"
 #include "kernels/cpu/train_frontend.h"
+#include "kernels/cpu/train_memory.h"
 #include "kernels/cpu/train_sequence.h"
 #include "status/error.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+#define REMEMBERED ((size_t)1 << 30) /* bytes of features: 46 hours at 93 ms a frame */
 
 typedef struct cpu_training {
     attune_trainable trainable;
@@ -21,10 +25,13 @@ typedef struct cpu_training {
     void *frontend;
     int groups; /* that the front end is open for */
     attune_train_sequence *sequence;
-    float *features;          /* (B, T, C) */
-    float *feature_gradients; /* (B, T, C); NULL when frozen */
-    const float **frames;     /* (B, T) */
-    int B, T;                 /* of the last forward */
+    attune_train_memory *memory; /* of a frozen front end, else NULL */
+    float *features;             /* (B, T, C) */
+    float *feature_gradients;    /* (B, T, C); NULL when frozen */
+    const float **frames;        /* (B, T) */
+    float **places;              /* (B), in memory, of the clips' features */
+    bool *known;                 /* (B): they are there */
+    int B, T;                    /* of the last forward */
 } cpu_training;
 
 static const attune_train_sequence_kernels *sequence_kernels(void)
@@ -41,9 +48,12 @@ static void training_close(void *context)
         }
         sequence_kernels()->close(c->sequence);
         attune_team_close(c->team);
+        attune_train_memory_close(c->memory);
         free(c->features);
         free(c->feature_gradients);
         free(c->frames);
+        free(c->places);
+        free(c->known);
         free(c);
     }
 }
@@ -58,11 +68,19 @@ static attune_status allocate(cpu_training *c)
     const size_t frames = (size_t)c->options.clips * steps_of(c, c->options.samples),
                  count = frames * (size_t)c->trainable.network.features;
     c->features = attune_cpu_allocate(count);
-    c->feature_gradients = c->options.frozen_front_end ? NULL : attune_cpu_allocate(count);
     c->frames = malloc(frames * sizeof(*c->frames));
-    return c->features && c->frames && (c->options.frozen_front_end || c->feature_gradients)
-               ? ATTUNE_OK
-               : attune_fail_memory("training's features", count * sizeof(float));
+    if (c->options.frozen_front_end) {
+        const attune_status status = attune_train_memory_open(&c->memory, REMEMBERED);
+        if (status != ATTUNE_OK) {
+            return status;
+        }
+        c->places = malloc((size_t)c->options.clips * sizeof(*c->places));
+        c->known = malloc((size_t)c->options.clips * sizeof(*c->known));
+    } else {
+        c->feature_gradients = attune_cpu_allocate(count);
+    }
+    const bool done = c->features && c->frames && (c->feature_gradients || (c->places && c->known));
+    return done ? ATTUNE_OK : attune_fail_memory("training's features", count * sizeof(float));
 }
 
 static attune_status training_open(void **context, const attune_trainable *trainable,
@@ -109,6 +127,34 @@ static attune_status open_frontend(cpu_training *c, int groups)
                             c->options.frozen_front_end, c->team);
 }
 
+/* The features of a batch by a frozen front end: what it has not heard yet, and copies. */
+static void forward_frozen(cpu_training *c, const attune_training_batch *batch, float *statistics,
+                           const float *parameters)
+{
+    const int B = batch->B, T = steps_of(c, batch->samples), most = c->options.clips / c->groups;
+    const size_t count = (size_t)T * (size_t)c->trainable.network.features;
+    attune_train_memory_of(c->memory, &c->trainable, parameters, statistics);
+    for (int b = 0; b < B; b++) {
+        c->places[b] = attune_train_memory_place(c->memory, &c->known[b], batch->clips[b],
+                                                 batch->samples, count);
+    }
+    for (int b = 0, last = 0; b < B; b = last) {
+        for (last = b + 1; !c->known[b] && last < B && !c->known[last] && last - b < most; last++) {
+        }
+        if (!c->known[b]) {
+            c->kernels->forward(c->frontend, c->features + (size_t)b * count, statistics,
+                                parameters, c->frames + (size_t)b * (size_t)T, (last - b) * T, 0);
+        }
+    }
+    for (int b = 0; b < B; b++) { /* a clip may be there twice: what is new goes in first */
+        if (!c->known[b] && c->places[b]) {
+            memcpy(c->places[b], c->features + (size_t)b * count, count * sizeof(float));
+        } else if (c->known[b]) {
+            memcpy(c->features + (size_t)b * count, c->places[b], count * sizeof(float));
+        }
+    }
+}
+
 static attune_status training_forward(void *context, float *embeddings, float *statistics,
                                       const float *parameters, const attune_training_batch *batch)
 {
@@ -126,7 +172,10 @@ static attune_status training_forward(void *context, float *embeddings, float *s
     for (int i = 0; i < B * T; i++) {
         c->frames[i] = batch->clips[i / T] + (size_t)(i % T) * (size_t)n->hop_size;
     }
-    for (int g = 0; g < batch->groups; g++) {
+    if (o->frozen_front_end) {
+        forward_frozen(c, batch, statistics, parameters);
+    }
+    for (int g = 0; g < batch->groups && !o->frozen_front_end; g++) {
         const size_t first = (size_t)g * F;
         c->kernels->forward(c->frontend, c->features + first * n->features, statistics, parameters,
                             c->frames + first, F, g);
