@@ -76,7 +76,7 @@ static void correct(attune_fixed *f, const attune_parameters *parameters, float 
         float error[C] = {0};
         level->limit = limit[l];
         for (int i = 0; i < FRAMES; i++) {
-            const float quietest = l < ATTUNE_FIXED_LEVELS - 1 ? 0.4f : 0.0f;
+            const float quietest = l < ATTUNE_FIXED_LEVELS - 1 ? 0.4f : 0.05f;
             float features[C], expected[C];
             make_brown(pcm, f->weights->network.frame_size, parameters->conv_weight[0],
                        limit[l] * (quietest + (0.95f - quietest) * (float)i / (FRAMES - 1)),
@@ -147,6 +147,8 @@ attune_status attune_fixed_open(attune_fixed *out, const attune_fixed_kernels *k
         goto done;
     }
     attune_fixed_pack(out->tables, attune_model_parameters(model));
+    memset(pcm, 0, (size_t)n->frame_size * sizeof(float));
+    exact(out->tables->silence, pcm, weights, exact_scratch, 1);
     correct(out, attune_model_parameters(model), pcm);
     if (!fits(out, pcm)) {
         attune_fixed_close(out);

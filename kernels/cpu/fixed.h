@@ -63,10 +63,12 @@ typedef struct attune_fixed_tiny {
     int32_t mix[ATTUNE_FIXED_C2][ATTUNE_FIXED_C1 / 2]; /* in pairs of channels */
     /* The same product in f32, for what of GELU is linear. */
     float linear[ATTUNE_FIXED_C1][ATTUNE_FIXED_C2];
+    float
+        silence[ATTUNE_FIXED_C2]; /* features of a frame of zeros, which music has many of: exact */
 } attune_fixed_tiny;
 
-/* Makes all tables, without mean errors in linear_bias. Parameters beyond what the units can hold
- * give tables of no use. */
+/* Makes all tables, without silence and mean errors in linear_bias. Parameters beyond what the
+ * units can hold give tables of no use. */
 void attune_fixed_pack(attune_fixed_tiny *tables, const attune_parameters *parameters);
 
 typedef void attune_frontend(float *features, const float *pcm, const attune_cpu_weights *weights,

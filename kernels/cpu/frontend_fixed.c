@@ -402,12 +402,25 @@ static bool frame(float *features, const float *pcm, const attune_fixed *fixed)
     return true;
 }
 
+/* Music that is not silent says so soon. */
+static bool is_silent(const float *pcm, int N)
+{
+    int n = 0;
+    while (n < N && pcm[n] == 0) {
+        n++;
+    }
+    return n == N;
+}
+
 static void frontend(float *features, const float *pcm, const attune_fixed *fixed, int F)
 {
+    const attune_network *network = &fixed->weights->network;
     for (int f = 0; f < F; f++) {
         float *out = features + (size_t)f * C2;
-        const float *in = pcm + (size_t)f * fixed->weights->network.hop_size;
-        if (!frame(out, in, fixed)) {
+        const float *in = pcm + (size_t)f * network->hop_size;
+        if (is_silent(in, network->frame_size)) {
+            memcpy(out, fixed->tables->silence, sizeof(fixed->tables->silence));
+        } else if (!frame(out, in, fixed)) {
             fixed->exact(out, in, fixed->weights, fixed->exact_scratch, 1);
         }
     }

@@ -111,7 +111,8 @@ static void check_signal(const setup *b, const attune_model *model, size_t i)
     reference_features(expected, model, pcm, samples);
     b->fixed.kernels->frontend(features, pcm, &b->fixed, F);
     printf("%s %g, frame size %d\n", signals[i].name, (double)signals[i].loudness, n->frame_size);
-    cr_assert_lt(reference_worst("features", features, expected, F * C), 2e-3);
+    cr_assert_lt(reference_worst("features", features, expected, F * C),
+                 signals[i].loudness == 0 ? 1e-5 : 2e-3);
     double embedding[128], expected_embedding[128]; /* the largest of the shapes */
     reference_sequence(expected_embedding, model, expected, F);
     embed(embedding, model, features);
