@@ -2,7 +2,7 @@
 """make_teacher.py CORPUS OUT MODEL.onnx [COUNT] - what the built-in model's recurrent half was taught by (CARD.md).
 
 CORPUS has tracks.csv (id, split, group) and <split>/<id>.*. Writes to OUT
-  pieces/         COUNT (12000) pieces of 9 s (WAV), made from the training tracks, and every other track, whole
+  pieces/         COUNT (6000) pieces of 30 s (WAV), made from the training tracks, and every other track, whole
   manifest.csv    of them: id, split, group
   teacher.npy     (COUNT, 32) of length 1, with teacher.txt: attune train --teacher OUT/teacher.npy
 A piece is one to four runs, in two of three cases all of one track, else of any. In three of ten cases another piece is
@@ -10,10 +10,12 @@ mixed in, up to 12 dB below; half are up to a fifth faster or slower, at another
 4 dB; and four of ten have five points of their spectrum moved by up to 6 dB. The teacher hears what the network will
 hear: so no two pieces are the same, and there is no limit to them.
 
-The teacher is what a network could say of its own front end's 64 features, x over time t: their means, their deviations,
-the means of |x(t) - x(t-1)| and of |x(t) - x(t-4)|, and the attention-weighted mean of MODEL's states beside them: 384
-numbers, centred and scaled by the training tracks, turned into their 32 principal axes, divided by the variances along
-these to the power 1/8 (a quarter of the way to whitening), and made length 1. No label is used.
+The teacher is what a network could say of its own front end's 64 features x(t) and of its states. z(t) are the features'
+first 24 principal axes, each of variance 1. Eight views: the attention-weighted mean and the deviations of MODEL's states;
+the deviations of x and their logarithms; the logarithms of the mean |x(t) - x(t-1)| over the deviation; the means of z and
+of tanh z; and the correlations of z (Fisher's atanh). Each number is centred and scaled by the training tracks, and
+each view by the fourth root of its size, so that large ones do not drown the others. The teacher is the 32 principal
+axes of these 772 numbers, divided by the variances along them to the power 1/8, and made length 1. No label is used.
 
 Needs ffmpeg and the packages numpy, onnx, onnxruntime. The same versions of them give the same files."""
 import csv
@@ -28,7 +30,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-RATE, SAMPLES, DIMENSIONS, POWER, SEED = 22050, 9 * 22050, 32, 1 / 8, 1
+RATE, SAMPLES, AXES, DIMENSIONS, POWER, SEED = 22050, 30 * 22050, 24, 32, 1 / 8, 1
 
 
 class Model:
@@ -36,32 +38,66 @@ class Model:
 
     def __init__(self, path):
         model, options = onnx.load(path), onnxruntime.SessionOptions()
-        nodes = model.graph.node
-        self.names = [next(n for n in nodes if n.op_type == kind).output[0] for kind in ("GlobalAveragePool", "ReduceSum")]
+        outputs = {node.op_type: node.output[0] for node in model.graph.node}  # of each kind the last
+        self.names = [outputs["GlobalAveragePool"], outputs["GRU"], outputs["ReduceSum"]]
         for name in self.names:
             model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
         options.intra_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(model.SerializeToString(), options)
 
-    def describe(self, samples):
-        """The 384 numbers of samples (16 bits)."""
-        features, states = self.session.run(self.names, {"audio": samples[None].astype(np.float32) / 32768})
-        x = features.reshape(-1, 64).astype(np.float64)
-        changes = [np.abs(x[k:] - x[:-k]).mean(0) for k in (1, 4)]
-        return np.concatenate([x.mean(0), x.std(0), *changes, states.ravel()])
+    def hear(self, samples):
+        """Features (frames, 64), the deviations of the states (128) and their weighted mean (128) of samples (16 bits)."""
+        features, states, mean = self.session.run(self.names, {"audio": samples[None].astype(np.float32) / 32768})
+        return features.reshape(-1, 64).astype(np.float64), states.reshape(-1, 128).std(0), mean.ravel()
+
+
+def principal(rows):
+    """Mean, scale, axes (the first has the largest variance) and the variances along these."""
+    mean, scale = rows.mean(0), rows.std(0) + 1e-9
+    variances, axes = np.linalg.eigh(np.cov(((rows - mean) / scale).T))
+    return mean, scale, axes[:, ::-1], variances[::-1]
+
+
+def fit_frames(features):
+    """What turns x(t) into z(t)."""
+    mean, scale, axes, variances = principal(np.concatenate(features))
+    return mean, scale, axes[:, :AXES] / np.sqrt(variances[:AXES])
+
+
+def describe(frames, x, states_deviation, states_mean):
+    """The eight views."""
+    mean, scale, axes = frames
+    z = (x - mean) / scale @ axes
+    deviation = x.std(0) + 1e-4
+    change = np.abs(np.diff(x, axis=0)).mean(0) + 1e-4
+    covariance = np.cov(z.T)
+    root = np.sqrt(np.diag(covariance) + 1e-2)
+    correlations = (covariance / np.outer(root, root))[np.triu_indices(AXES, 1)]
+    return [
+        states_mean,
+        states_deviation,
+        deviation,
+        np.log(deviation),
+        np.log(change / deviation),
+        z.mean(0),
+        np.tanh(z).mean(0),
+        np.arctanh(correlations.clip(-0.99, 0.99)),
+    ]
 
 
 def fit(rows):
-    """What turns such rows into the teacher's: mean, scale, axes."""
-    mean, scale = rows.mean(0), rows.std(0) + 1e-9
+    """What turns views into the teacher's numbers."""
+    weights = np.concatenate([np.full(view.size, view.size**-0.25) for view in rows[0]])
+    rows = np.array([np.concatenate(row) for row in rows])
+    mean, scale = rows.mean(0), (rows.std(0) + 1e-9) / weights
     variances, axes = np.linalg.eigh(np.cov(((rows - mean) / scale).T))
     kept = slice(-1, -1 - DIMENSIONS, -1)
     return mean, scale, axes[:, kept] * variances[kept] ** -POWER
 
 
-def teach(fitted, rows):
+def teach(fitted, views):
     mean, scale, axes = fitted
-    vectors = (rows - mean) / scale @ axes
+    vectors = (np.concatenate(views) - mean) / scale @ axes
     return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
 
 
@@ -134,28 +170,30 @@ def make(tracks, number):
 shared = {}
 
 
-def describe(samples):
+def hear(samples):
     if "model" not in shared:
         shared["model"] = Model(shared["path"])
-    return shared["model"].describe(samples)
+    return shared["model"].hear(samples)
 
 
 def make_lesson(number):
     piece = make(shared["tracks"], number)
     write_wav(f"{shared['out']}/pieces/v{number}.wav", piece)
-    return teach(shared["fitted"], describe(piece))
+    return teach(shared["fitted"], describe(shared["frames"], *hear(piece)))
 
 
 def main():
     corpus, out, path = sys.argv[1:4]
-    count = int(sys.argv[4]) if len(sys.argv) > 4 else 12000
+    count = int(sys.argv[4]) if len(sys.argv) > 4 else 6000
     os.makedirs(f"{out}/pieces", exist_ok=True)
     with open(f"{corpus}/tracks.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     audio = lambda row: glob.glob(f"{corpus}/{row['split']}/{row['id']}.*")[0]
     shared.update(path=path, out=out, tracks=[decode(audio(row)) for row in rows if row["split"] == "train"])
     with multiprocessing.Pool() as pool:
-        shared["fitted"] = fit(np.array(pool.map(describe, shared["tracks"], 4)))
+        heard = pool.map(hear, shared["tracks"], 4)
+    shared["frames"] = fit_frames([x for x, _, _ in heard])
+    shared["fitted"] = fit([describe(shared["frames"], *track) for track in heard])
     with multiprocessing.Pool() as pool:
         lessons = pool.map(make_lesson, range(count), 16)
     with open(f"{out}/manifest.csv", "w", newline="") as file:
