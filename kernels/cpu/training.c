@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REMEMBERED ((size_t)1 << 30) /* bytes of features: 46 hours at 93 ms a frame */
+#define REMEMBERED ((size_t)1 << 30) /* bytes of features: 108 hours of frames of 93 ms */
 
 typedef struct cpu_training {
     attune_trainable trainable;
