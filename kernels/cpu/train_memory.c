@@ -1,14 +1,22 @@
 /* train_memory.c - a hash table of features, with linear probing, at most half full. */
 #include "kernels/cpu/train_memory.h"
 
+#include "model/random.h"
 #include "status/error.h"
 
 #include <stdint.h>
 #include <stdlib.h>
-#include <xxhash.h>
+#include <string.h>
+
+enum { LANES = 4 };
+
+/* A hash of 256 bits: every fourth word of 64 bits goes into the same lane, one-to-one. */
+typedef struct key {
+    uint64_t lane[LANES];
+} key;
 
 typedef struct heard {
-    XXH128_hash_t clip;
+    key clip;
     float *features; /* NULL: a free slot */
 } heard;
 
@@ -16,10 +24,42 @@ struct attune_train_memory {
     heard *slots;
     size_t size, used; /* size: a power of two */
     size_t limit, bytes;
-    XXH128_hash_t front_end;
+    key front_end;
 };
 
 enum { FIRST_SIZE = 1024 };
+
+static void add(key *to, const uint64_t words[LANES])
+{
+    for (int i = 0; i < LANES; i++) {
+        const uint64_t x = (to->lane[i] ^ words[i]) * ATTUNE_RANDOM_STEP;
+        to->lane[i] = x ^ x >> 32;
+    }
+}
+
+static key key_of(const float *numbers, size_t count)
+{
+    enum { STEP = LANES * sizeof(uint64_t) / sizeof(float) };
+    key to = {{count, 1, 2, 3}};
+    uint64_t words[LANES];
+    size_t i = 0;
+    for (; i + STEP <= count; i += STEP) {
+        memcpy(words, numbers + i, sizeof(words));
+        add(&to, words);
+    }
+    memset(words, 0, sizeof(words));
+    memcpy(words, numbers + i, (count - i) * sizeof(float));
+    add(&to, words);
+    for (int l = 0; l < LANES; l++) {
+        to.lane[l] = attune_random_mix(to.lane[l]);
+    }
+    return to;
+}
+
+static bool same(key a, key b)
+{
+    return memcmp(&a, &b, sizeof(a)) == 0;
+}
 
 attune_status attune_train_memory_open(attune_train_memory **out, size_t limit)
 {
@@ -61,19 +101,21 @@ void attune_train_memory_of(attune_train_memory *memory, const attune_trainable 
     for (int i = 0; i < trainable->tensor_count && trainable->tensors[i].front_end; i++) {
         count += trainable->tensors[i].count;
     }
-    XXH128_hash_t hash = XXH3_128bits(statistics, trainable->statistic_count * sizeof(*statistics));
-    hash = XXH3_128bits_withSeed(parameters, count * sizeof(*parameters), hash.low64 ^ hash.high64);
-    if (!XXH128_isEqual(hash, memory->front_end)) {
+    const key parts[2] = {key_of(parameters, count),
+                          key_of(statistics, trainable->statistic_count)};
+    key hash = parts[0];
+    add(&hash, parts[1].lane);
+    if (!same(hash, memory->front_end)) {
         forget(memory);
         memory->front_end = hash;
     }
 }
 
 /* The slot that has a clip, or the one that it would take. */
-static heard *find(heard *slots, size_t size, XXH128_hash_t clip)
+static heard *find(heard *slots, size_t size, key clip)
 {
-    size_t i = clip.low64 & (size - 1);
-    while (slots[i].features && !XXH128_isEqual(slots[i].clip, clip)) {
+    size_t i = (size_t)clip.lane[0] & (size - 1);
+    while (slots[i].features && !same(slots[i].clip, clip)) {
         i = (i + 1) & (size - 1);
     }
     return &slots[i];
@@ -99,7 +141,7 @@ static bool grow(attune_train_memory *m)
 float *attune_train_memory_place(attune_train_memory *memory, bool *known, const float *clip,
                                  size_t samples, size_t count)
 {
-    const XXH128_hash_t hash = XXH3_128bits(clip, samples * sizeof(*clip));
+    const key hash = key_of(clip, samples);
     const size_t bytes = count * sizeof(float);
     heard *slot = find(memory->slots, memory->size, hash);
     *known = slot->features;

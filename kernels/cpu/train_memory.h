@@ -1,6 +1,6 @@
 /* train_memory.h - what a frozen front end said of the clips that it has heard.
  *
- * A clip is known by its samples (a hash of 128 bits), so one that an augmentation has changed is
+ * A clip is known by its samples (a hash of 256 bits), so one that an augmentation has changed is
  * another clip, and whatever hands out clips need not know of this. Features are kept up to a
  * limit; those of clips that come later are computed each time. */
 #ifndef ATTUNE_KERNELS_CPU_TRAIN_MEMORY_H

@@ -14,7 +14,7 @@ The teacher is what a network could say of its own front end's 64 features x(t) 
 first 24 principal axes, each of variance 1. Eight views: the attention-weighted mean and the deviations of MODEL's states;
 the deviations of x and their logarithms; the logarithms of the mean |x(t) - x(t-1)| over the deviation; the means of z and
 of tanh z; and the correlations of z (Fisher's atanh). Each number is centred and scaled by the training tracks, and
-each view by the fourth root of its size, so that large ones do not drown the others. The teacher is the 32 principal
+each view divided by the fourth root of its size, so that large ones do not drown the others. The teacher is the 32 principal
 axes of these 772 numbers, divided by the variances along them to the power 1/8, and made length 1. No label is used.
 
 Needs ffmpeg and the packages numpy, onnx, onnxruntime. The same versions of them give the same files."""
