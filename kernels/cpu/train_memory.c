@@ -3,6 +3,7 @@
 
 #include "model/random.h"
 #include "status/error.h"
+#include "status/hash.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 
 enum { LANES = 4 };
 
-/* A hash of 256 bits: every fourth word of 64 bits goes into the same lane, one-to-one. */
+/* A hash of 256 bits: every fourth word of 64 bits goes into the same lane, one-to-one. Clips are
+ * long: status/hash.h, byte by byte, would take longer than to copy what is remembered. */
 typedef struct key {
     uint64_t lane[LANES];
 } key;
@@ -24,7 +26,7 @@ struct attune_train_memory {
     heard *slots;
     size_t size, used; /* size: a power of two */
     size_t limit, bytes;
-    key front_end;
+    uint64_t front_end; /* its hash */
 };
 
 enum { FIRST_SIZE = 1024 };
@@ -50,9 +52,6 @@ static key key_of(const float *numbers, size_t count)
     memset(words, 0, sizeof(words));
     memcpy(words, numbers + i, (count - i) * sizeof(float));
     add(&to, words);
-    for (int l = 0; l < LANES; l++) {
-        to.lane[l] = attune_random_mix(to.lane[l]);
-    }
     return to;
 }
 
@@ -97,15 +96,10 @@ void attune_train_memory_close(attune_train_memory *memory)
 void attune_train_memory_of(attune_train_memory *memory, const attune_trainable *trainable,
                             const float *parameters, const float *statistics)
 {
-    size_t count = 0; /* the front end's parameters are the first */
-    for (int i = 0; i < trainable->tensor_count && trainable->tensors[i].front_end; i++) {
-        count += trainable->tensors[i].count;
-    }
-    const key parts[2] = {key_of(parameters, count),
-                          key_of(statistics, trainable->statistic_count)};
-    key hash = parts[0];
-    add(&hash, parts[1].lane);
-    if (!same(hash, memory->front_end)) {
+    uint64_t hash = ATTUNE_HASH_BEGIN;
+    hash = attune_hash(hash, parameters, attune_trainable_front_end(trainable) * sizeof(float));
+    hash = attune_hash(hash, statistics, trainable->statistic_count * sizeof(float));
+    if (hash != memory->front_end) {
         forget(memory);
         memory->front_end = hash;
     }

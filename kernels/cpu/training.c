@@ -138,13 +138,16 @@ static void forward_frozen(cpu_training *c, const attune_training_batch *batch, 
         c->places[b] = attune_train_memory_place(c->memory, &c->known[b], batch->clips[b],
                                                  batch->samples, count);
     }
-    for (int b = 0, last = 0; b < B; b = last) {
-        for (last = b + 1; !c->known[b] && last < B && !c->known[last] && last - b < most; last++) {
+    for (int b = 0, last; b < B; b = last) {
+        last = b + 1;
+        if (c->known[b]) {
+            continue;
         }
-        if (!c->known[b]) {
-            c->kernels->forward(c->frontend, c->features + (size_t)b * count, statistics,
-                                parameters, c->frames + (size_t)b * (size_t)T, (last - b) * T, 0);
+        while (last < B && !c->known[last] && last - b < most) {
+            last++;
         }
+        c->kernels->forward(c->frontend, c->features + (size_t)b * count, statistics, parameters,
+                            c->frames + (size_t)b * (size_t)T, (last - b) * T, 0);
     }
     for (int b = 0; b < B; b++) { /* a clip may be there twice: what is new goes in first */
         if (!c->known[b] && c->places[b]) {
@@ -198,11 +201,7 @@ static attune_status training_backward(void *context, float *gradients,
     }
     sequence_kernels()->backward(c->sequence, gradients, c->feature_gradients, embedding_gradients,
                                  parameters);
-    for (int i = 0; i < t->tensor_count; i++) {
-        if (t->tensors[i].front_end) {
-            memset(gradients + t->tensors[i].offset, 0, sizeof(float) * t->tensors[i].count);
-        }
-    }
+    memset(gradients, 0, attune_trainable_front_end(t) * sizeof(float));
     const int F = c->B / c->groups * c->T;
     for (int g = 0; g < c->groups && !c->options.frozen_front_end; g++) {
         const size_t first = (size_t)g * F;

@@ -123,6 +123,15 @@ static void fill_uniform(float *out, size_t count, double bound, attune_random *
     }
 }
 
+size_t attune_trainable_front_end(const attune_trainable *trainable)
+{
+    int i = 0;
+    while (trainable->tensors[i].front_end) { /* the GRU's come behind */
+        i++;
+    }
+    return trainable->tensors[i].offset;
+}
+
 static void fill(float *out, int count, float value)
 {
     for (int i = 0; i < count; i++) {

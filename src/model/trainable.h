@@ -55,6 +55,9 @@ typedef struct attune_trainable {
 /* ATTUNE_EINVAL for a shape outside the bounds in attune/model.h. */
 attune_status attune_trainable_layout(attune_trainable *out, const attune_network *network);
 
+/* Floats of the front end, which are the first of the parameters. */
+size_t attune_trainable_front_end(const attune_trainable *trainable);
+
 /* PyTorch's initial values: uniform in ±1/√fan_in for convolutions and linear layers, ±1/√H for the
  * GRU; scales 1, shifts 0, running means 0, variances 1. The same seed gives the same numbers on
  * every machine. */

@@ -324,12 +324,7 @@ static double rate_now(const trainer *t)
 /* Where the part of the network begins that is trained. */
 static size_t first_trained(const trainer *t)
 {
-    const attune_trainable *trainable = &t->run.weights->trainable;
-    int i = 0;
-    while (t->settings->freeze && trainable->tensors[i].front_end) {
-        i++;
-    }
-    return trainable->tensors[i].offset;
+    return t->settings->freeze ? attune_trainable_front_end(&t->run.weights->trainable) : 0;
 }
 
 static attune_status take_step(trainer *t, attune_train_progress *shown)

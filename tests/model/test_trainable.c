@@ -75,6 +75,17 @@ static void check_list(const attune_tensor *tensors, const entry *want, size_t c
     }
 }
 
+/* The front end's tensors are those before the GRU's, and so are its floats. */
+static void check_front_end(const attune_trainable *t)
+{
+    size_t count = 0;
+    for (int i = 0; i < t->tensor_count; i++) {
+        count += t->tensors[i].front_end ? t->tensors[i].count : 0;
+    }
+    cr_assert_eq(attune_trainable_front_end(t), count);
+    cr_assert_eq(count, t->gru[0].weight_input);
+}
+
 static attune_network baseline_network(void)
 {
     attune_network network = published_network();
@@ -94,10 +105,12 @@ Test(trainable, names_and_shapes_are_the_published_ones)
     cr_assert_eq(t.running_count, sizeof(published_statistics) / sizeof(*published_statistics));
     check_list(t.tensors, published, sizeof(published) / sizeof(*published));
     check_list(t.running, published_statistics, (size_t)t.running_count);
+    check_front_end(&t);
     cr_assert_eq(t.parameter_count, 213352);
     cr_assert_eq(t.statistic_count, 2 * 129);
     cr_assert_eq(attune_trainable_layout(&t, &gru), ATTUNE_OK);
     check_list(t.tensors, baseline, sizeof(baseline) / sizeof(*baseline));
+    check_front_end(&t);
     cr_assert_eq(t.parameter_count, 260768);
     cr_assert_eq(t.statistic_count, 2 * (64 + 128));
 }
