@@ -93,11 +93,11 @@ static void correct(attune_fixed *f, const attune_parameters *parameters, float 
     }
 }
 
-/* True if no feature of frames from silent to loud differs from the exact one by more than 1e-3 of
+/* True if no feature of frames from faint to loud differs from the exact one by more than 1e-3 of
  * the largest, or of 1. */
 static bool fits(const attune_fixed *f, float *pcm)
 {
-    static const float loudness[] = {0, 0.003f, 0.03f, 0.3f, 1, 2};
+    static const float loudness[] = {1e-5f, 0.003f, 0.03f, 0.3f, 1, 2};
     enum { C = ATTUNE_FIXED_C2 };
     uint32_t state = 1;
     for (size_t i = 0; i < sizeof(loudness) / sizeof(loudness[0]); i++) {

@@ -63,8 +63,8 @@ typedef struct attune_fixed_tiny {
     int32_t mix[ATTUNE_FIXED_C2][ATTUNE_FIXED_C1 / 2]; /* in pairs of channels */
     /* The same product in f32, for what of GELU is linear. */
     float linear[ATTUNE_FIXED_C1][ATTUNE_FIXED_C2];
-    float
-        silence[ATTUNE_FIXED_C2]; /* features of a frame of zeros, which music has many of: exact */
+    /* Exact features of a frame of zeros, which music has many of. */
+    float silence[ATTUNE_FIXED_C2];
 } attune_fixed_tiny;
 
 /* Makes all tables, without silence and mean errors in linear_bias. Parameters beyond what the
@@ -112,9 +112,9 @@ const attune_fixed_kernels *attune_fixed_named(const char *name);
 /* The best that there are, or NULL. */
 const attune_fixed_kernels *attune_fixed_best(void);
 
-/* The front end in fixed point, ready to run. Frames that are too loud for it, which no frame
- * within
- * [-2, 2] is, go through `exact`, the front end in f32 with its weights and scratch. */
+/* The front end in fixed point, ready to run. Frames of zeros have the tables' features; those that
+ * are too loud for it, which none within [-2, 2] is, go through `exact`, the front end in f32 with
+ * its weights and scratch. */
 struct attune_fixed {
     const attune_fixed_kernels *kernels;
     attune_fixed_tiny *tables;
@@ -124,7 +124,7 @@ struct attune_fixed {
     float *exact_scratch;
 };
 
-/* Opens it for a network that it is for, and tries it on a few frames of noise from loud to silent.
+/* Opens it for a network that it is for, and tries it on a few frames of noise from faint to loud.
  * If that is no AudioEmbeddingTiny, or the features differ too much from `exact` for precision
  * fast, or `kernels` is NULL, *out is empty: its `kernels` are NULL. */
 attune_status attune_fixed_open(attune_fixed *out, const attune_fixed_kernels *kernels,

@@ -402,7 +402,7 @@ static bool frame(float *features, const float *pcm, const attune_fixed *fixed)
     return true;
 }
 
-/* Music that is not silent says so soon. */
+/* Costs a sample or two where there is music. */
 static bool is_silent(const float *pcm, int N)
 {
     int n = 0;
