@@ -51,9 +51,9 @@ class Model:
         return features.reshape(-1, 64).astype(np.float64), states.reshape(-1, 128).std(0), mean.ravel()
 
 
-def principal(rows):
+def principal(rows, weights=1):
     """Mean, scale, axes (the first has the largest variance) and the variances along these."""
-    mean, scale = rows.mean(0), rows.std(0) + 1e-9
+    mean, scale = rows.mean(0), (rows.std(0) + 1e-9) / weights
     variances, axes = np.linalg.eigh(np.cov(((rows - mean) / scale).T))
     return mean, scale, axes[:, ::-1], variances[::-1]
 
@@ -88,11 +88,8 @@ def describe(frames, x, states_deviation, states_mean):
 def fit(rows):
     """What turns views into the teacher's numbers."""
     weights = np.concatenate([np.full(view.size, view.size**-0.25) for view in rows[0]])
-    rows = np.array([np.concatenate(row) for row in rows])
-    mean, scale = rows.mean(0), (rows.std(0) + 1e-9) / weights
-    variances, axes = np.linalg.eigh(np.cov(((rows - mean) / scale).T))
-    kept = slice(-1, -1 - DIMENSIONS, -1)
-    return mean, scale, axes[:, kept] * variances[kept] ** -POWER
+    mean, scale, axes, variances = principal(np.array([np.concatenate(row) for row in rows]), weights)
+    return mean, scale, axes[:, :DIMENSIONS] * variances[:DIMENSIONS] ** -POWER
 
 
 def teach(fitted, views):
