@@ -146,7 +146,10 @@ attune_status attune_fixed_open(attune_fixed *out, const attune_fixed_kernels *k
         attune_fixed_close(out);
         goto done;
     }
-    attune_fixed_pack(out->tables, attune_model_parameters(model));
+    if (!attune_fixed_pack(out->tables, attune_model_parameters(model))) {
+        attune_fixed_close(out);
+        goto done;
+    }
     memset(pcm, 0, (size_t)n->frame_size * sizeof(float));
     exact(out->tables->silence, pcm, weights, exact_scratch, 1);
     correct(out, attune_model_parameters(model), pcm);

@@ -67,9 +67,10 @@ typedef struct attune_fixed_tiny {
     float silence[ATTUNE_FIXED_C2];
 } attune_fixed_tiny;
 
-/* Makes all tables, without silence and mean errors in linear_bias. Parameters beyond what the
- * units can hold give tables of no use. */
-void attune_fixed_pack(attune_fixed_tiny *tables, const attune_parameters *parameters);
+/* Makes all tables, without silence and mean errors in linear_bias. False for parameters that no
+ * units can be found for, or a first layer that lets nothing through; tables of other parameters
+ * may still be of no use. */
+bool attune_fixed_pack(attune_fixed_tiny *tables, const attune_parameters *parameters);
 
 typedef void attune_frontend(float *features, const float *pcm, const attune_cpu_weights *weights,
                              float *scratch, int F);

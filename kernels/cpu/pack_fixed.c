@@ -248,12 +248,31 @@ static void pack_level(attune_fixed_level *level, const attune_parameters *p, do
     }
 }
 
-void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
+static bool small(const float *numbers, int count)
 {
+    for (int i = 0; i < count; i++) {
+        if (!(fabsf(numbers[i]) <= 0x1p30f)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
+{
+    static const int weights[] = {5, C1, 5 * C1, C1 * C2}, biases[] = {1, C1, C1, C2};
     double sum = 0, largest = 1e-30, limit = fabs((double)p->conv_bias[0][0]);
     for (int k = 0; k < 5; k++) {
         t->conv0[k] = p->conv_weight[0][k] * ATTUNE_GELU_SCALE;
         limit += 2 * fabs((double)p->conv_weight[0][k]);
+    }
+    bool usable = limit >= 0x1p-30;
+    for (int i = 0; i < 4; i++) {
+        usable =
+            usable && small(p->conv_weight[i], weights[i]) && small(p->conv_bias[i], biases[i]);
+    }
+    if (!usable) {
+        return false;
     }
     t->conv0_bias = p->conv_bias[0][0] * ATTUNE_GELU_SCALE;
     for (int o = 0; o < C2; o++) {
@@ -277,4 +296,5 @@ void attune_fixed_pack(attune_fixed_tiny *t, const attune_parameters *p)
     for (int l = 0; l < ATTUNE_FIXED_LEVELS; l++) {
         pack_level(&t->level[l], p, limit / (1 << falls[l]), t->mix, mix_unit);
     }
+    return true;
 }

@@ -274,3 +274,31 @@ Test(fixed, parameters_that_do_not_fit_stay_in_f32)
         attune_model_close(model);
     }
 }
+
+/* Weights that no unit can be found for, of which numbers beyond double come, and a first layer of
+ * zeros. */
+Test(fixed, absurd_parameters_stay_in_f32)
+{
+    if (!attune_fixed_named("avx512")) {
+        skip_test("this machine has not the instruction set");
+    }
+    const float factors[] = {0, 1e12f, 1e25f, 3e37f, INFINITY, NAN};
+    for (size_t i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
+        const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+        attune_model *model = reference_model(&n, 1);
+        const attune_parameters *p = attune_model_parameters(model);
+        p->conv_bias[0][0] = 0;
+        for (int k = 0; k < 5; k++) {
+            p->conv_weight[0][k] *= factors[i];
+        }
+        for (int k = 0; k < 160 && factors[i] > 0; k++) {
+            p->conv_weight[1][k % 32] *= factors[i];
+            p->conv_weight[2][k] *= factors[i];
+        }
+        setup b;
+        open_fixed(&b, "avx512", model);
+        cr_assert_null(b.fixed.kernels);
+        close_fixed(&b);
+        attune_model_close(model);
+    }
+}
