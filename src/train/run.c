@@ -4,6 +4,9 @@
 #include "status/error.h"
 #include "status/machine.h"
 
+#include <float.h>
+#include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -109,6 +112,56 @@ attune_status attune_run_save(attune_run *run)
     return status;
 }
 
+/* A file is believed as far as a run can have come. */
+static attune_status check_progress(const attune_run_progress *p, const char *path)
+{
+    const double exact = 0x1p53; /* whole numbers are, up to here */
+    const struct {
+        const char *name;
+        double value, least, most;
+        bool whole;
+    } fields[] = {
+        {"epoch", p->epoch, 0, INT_MAX, true},
+        {"step", p->step, 0, INT_MAX, true},
+        {"all_steps", p->all_steps, 0, exact, true},
+        {"adamw_steps", p->adamw_steps, 0, exact, true},
+        {"rate", p->rate, 0, DBL_MAX, false},
+        {"plateau_best", p->plateau_best, -INFINITY, INFINITY, false},
+        {"plateau_bad", p->plateau_bad, 0, INT_MAX, true},
+        {"best_score", p->best_score, -INFINITY, INFINITY, false},
+        {"best_epoch", p->best_epoch, -1, INT_MAX, true},
+        {"best_bad", p->best_bad, 0, INT_MAX, true},
+        {"sum_loss", p->sum_loss, -DBL_MAX, DBL_MAX, false},
+        {"sum_correct", p->sum_correct, 0, exact, false},
+        {"sum_counted", p->sum_counted, 0, exact, false},
+        {"averaged", p->averaged, 0, INT_MAX, true},
+        {"seconds", p->seconds, 0, DBL_MAX, false},
+        {"finished", p->finished, 0, 1, true},
+    };
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+        const double value = fields[i].value;
+        if (!(value >= fields[i].least && value <= fields[i].most) ||
+            (fields[i].whole && value != floor(value))) {
+            return attune_fail(ATTUNE_EDATA, "%s: its state's '%s' is %g: the file is damaged",
+                               path, fields[i].name, value);
+        }
+    }
+    return ATTUNE_OK;
+}
+
+/* The mean is of the same network. */
+static attune_status read_mean(attune_run *run)
+{
+    char path[4096];
+    attune_status status = mean_path(run, path, run->now.averaged);
+    status = status ? status : attune_checkpoint_read(&run->mean, path);
+    if (!status && memcmp(&run->mean->trainable.network, &run->weights->trainable.network,
+                          sizeof(attune_network)) != 0) {
+        status = attune_fail(ATTUNE_EDATA, "%s: is of another network than last.h5", path);
+    }
+    return status;
+}
+
 attune_status attune_run_restore(attune_run *run)
 {
     char path[4096], mine[16384];
@@ -123,6 +176,7 @@ attune_status attune_run_restore(attune_run *run)
     status = status ? status : attune_checkpoint_get_real(&run->now.field, run->weights, #field);
     ATTUNE_RUN_PROGRESS(ATTUNE_X)
 #undef ATTUNE_X
+    status = status ? status : check_progress(&run->now, path);
     status = status ? status : attune_checkpoint_get_text(&its, run->weights, "settings");
     status = status ? status : attune_checkpoint_get_integer(&hash, run->weights, "data");
     if (status) {
@@ -144,9 +198,5 @@ attune_status attune_run_restore(attune_run *run)
         return attune_fail(ATTUNE_ECONFIG,
                            "%s: the tracks or triplets are not those that it was trained on", path);
     }
-    if (run->now.averaged > 0) {
-        status = mean_path(run, path, run->now.averaged);
-        status = status ? status : attune_checkpoint_read(&run->mean, path);
-    }
-    return status;
+    return run->now.averaged > 0 ? read_mean(run) : ATTUNE_OK;
 }

@@ -155,11 +155,11 @@ const char *attune_stage_name(attune_stage stage)
 
 /* ---- one value ---- */
 
-static int find_setting(const char *name, size_t length)
+int attune_settings_find(const char *name)
 {
     for (int i = 0; i < attune_settings_count; i++) {
         const char *own = attune_settings_table[i].name;
-        if (own && strlen(own) == length && strncmp(own, name, length) == 0) {
+        if (own && strcmp(own, name) == 0) {
             return i;
         }
     }
@@ -215,6 +215,9 @@ static attune_status set_value(attune_settings *settings, int index, const char 
     const attune_setting *setting = &attune_settings_table[index];
     void *field = (char *)settings + setting->offset;
     attune_list *list = field;
+    if (!*text) {
+        return attune_fail(ATTUNE_EINVAL, "%s: there is no value", setting->name);
+    }
     switch (setting->kind) {
     case ATTUNE_SETTING_INTEGER:
     case ATTUNE_SETTING_REAL:
@@ -237,7 +240,7 @@ static attune_status set_value(attune_settings *settings, int index, const char 
 
 attune_status attune_settings_set(attune_settings *settings, const char *name, const char *text)
 {
-    const int index = find_setting(name, strlen(name));
+    const int index = attune_settings_find(name);
     if (index < 0) {
         return attune_fail(ATTUNE_EINVAL, "%s: there is no such setting", name);
     }
@@ -248,7 +251,7 @@ attune_status attune_settings_set(attune_settings *settings, const char *name, c
 
 bool attune_settings_given(const attune_settings *settings, const char *name)
 {
-    const int index = find_setting(name, strlen(name));
+    const int index = attune_settings_find(name);
     return index >= 0 && settings->set[index];
 }
 
@@ -350,7 +353,7 @@ attune_status attune_settings_check(const attune_settings *s, attune_stage stage
                            "random-crop: leaves no choice where keep-seconds is a clip's length");
     }
     attune_settings_network(&network, s);
-    if (!status && s->seconds * network.sample_rate < network.frame_size) {
+    if (!status && !s->from && s->seconds * network.sample_rate < network.frame_size) {
         return attune_fail(ATTUNE_EINVAL, "seconds: %g are less than a frame", s->seconds);
     }
     return status ? status : attune_network_check(&network);
@@ -409,4 +412,27 @@ void attune_settings_network(attune_network *out, const attune_settings *s)
         .projection = (int)s->hidden,
         .embedding = (int)s->embedding,
     };
+}
+
+/* A setting's largest change as the range that augment.h draws from. */
+static attune_augment_range around(double middle, double most)
+{
+    return (attune_augment_range){.probability = most > 0 ? 1 : 0,
+                                  .low = (float)(middle - most),
+                                  .high = (float)(middle + most)};
+}
+
+attune_status attune_settings_augmentation(attune_augment_options *out, const attune_settings *s)
+{
+    *out = (attune_augment_options){
+        .gain = around(0, s->gain),
+        .equaliser = around(0, s->equaliser),
+        .speed = around(1, s->speed),
+        .tempo = around(1, s->tempo),
+        .noise = {.probability = s->noise > 0 ? 0.5f : 0,
+                  .low = (float)s->noise,
+                  .high = (float)s->noise + 30},
+        .codec = {.probability = (float)s->codec, .low = 24, .high = 96},
+    };
+    return attune_augment_check(out);
 }

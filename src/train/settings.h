@@ -7,6 +7,7 @@
 
 #include "attune/model.h"
 #include "attune/status.h"
+#include "train/augment.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -103,8 +104,12 @@ typedef struct attune_setting {
 extern const attune_setting attune_settings_table[];
 extern const int attune_settings_count;
 
-/* Sets one by name from text. A list takes one more item each time. ATTUNE_EINVAL for a name that
- * is not there or a value that is not right: "batch: 0 is not a whole number from 1 to 4096". */
+/* A setting's place in the table by its name, or -1. */
+int attune_settings_find(const char *name);
+
+/* Sets one by name from text, which may not be empty. A list takes one more item each time.
+ * ATTUNE_EINVAL for a name that is not there or a value that is not right: "batch: 0 is not a whole
+ * number from 1 to 4096". */
 attune_status attune_settings_set(attune_settings *settings, const char *name, const char *text);
 
 /* Reads a configuration file: the subset of TOML that consists of `name = value` lines, comments,
@@ -129,6 +134,10 @@ void attune_settings_text(char *out, size_t capacity, const attune_settings *set
 
 /* The shape that the settings describe. */
 void attune_settings_network(attune_network *out, const attune_settings *settings);
+
+/* How the settings change clips; ATTUNE_EINVAL where they go too far. */
+attune_status attune_settings_augmentation(attune_augment_options *out,
+                                           const attune_settings *settings);
 
 const char *attune_stage_name(attune_stage stage); /* "synthetic" */
 

@@ -20,6 +20,7 @@ typedef struct reader {
     int stage;     /* of the section, or EVERY_STAGE */
     bool sections; /* this pass takes what stands in sections; the other what does not */
     bool given[ATTUNE_STAGE_COUNT][ATTUNE_SETTINGS_MAX]; /* before this pass */
+    bool seen[EVERY_STAGE + 1][ATTUNE_SETTINGS_MAX];     /* in this pass, by section */
 } reader;
 
 static attune_status wrong(const reader *r, const char *what)
@@ -68,25 +69,28 @@ static char *quoted(reader *r)
     return start;
 }
 
-static attune_status set(reader *r, const char *name, const char *text, bool quoted_text)
+static attune_status wrong_setting(const reader *r, const char *name, const char *what)
 {
+    char line[300];
+    snprintf(line, sizeof(line), "%s: %s", name, what);
+    return wrong(r, line);
+}
+
+static attune_status set(const reader *r, int index, const char *text, bool quoted_text)
+{
+    const attune_setting *setting = &attune_settings_table[index];
     const bool in_section = r->stage != EVERY_STAGE;
     for (int i = 0; i < ATTUNE_STAGE_COUNT && in_section == r->sections; i++) {
-        int index = 0;
-        while (index < attune_settings_count && (!attune_settings_table[index].name ||
-                                                 strcmp(attune_settings_table[index].name, name))) {
-            index++;
-        }
-        if (index < attune_settings_count && r->given[i][index]) {
+        if (r->given[i][index]) {
             continue;
         }
-        const bool is_text = index < attune_settings_count &&
-                             (attune_settings_table[index].kind == ATTUNE_SETTING_TEXT ||
-                              attune_settings_table[index].kind == ATTUNE_SETTING_LIST);
+        const bool is_text =
+            setting->kind == ATTUNE_SETTING_TEXT || setting->kind == ATTUNE_SETTING_LIST;
         if (is_text && !quoted_text) { /* which would not end where it ends */
             return wrong(r, "a text stands in quotes");
         }
-        if ((!in_section || i == r->stage) && attune_settings_set(&r->settings[i], name, text)) {
+        if ((!in_section || i == r->stage) &&
+            attune_settings_set(&r->settings[i], setting->name, text)) {
             char why[300];
             snprintf(why, sizeof(why), "%s", attune_last_error());
             return wrong(r, why);
@@ -116,17 +120,21 @@ static attune_status scalar(reader *r, char **text, char *behind, bool *quoted_t
     return ATTUNE_OK;
 }
 
-static attune_status value(reader *r, const char *name)
+static attune_status value(reader *r, int index)
 {
+    const attune_setting *setting = &attune_settings_table[index];
     const bool array = *r->at == '[';
     attune_status status = ATTUNE_OK;
     char *text = NULL, behind = 0;
     bool quoted_text = false;
     if (!array) {
         status = scalar(r, &text, &behind, &quoted_text);
-        status = status ? status : set(r, name, text, quoted_text);
+        status = status ? status : set(r, index, text, quoted_text);
         *r->at = behind;
         return status;
+    }
+    if (setting->kind != ATTUNE_SETTING_LIST) {
+        return wrong_setting(r, setting->name, "has one value, and no array");
     }
     r->at++;
     for (;;) {
@@ -136,7 +144,7 @@ static attune_status value(reader *r, const char *name)
             return ATTUNE_OK;
         }
         status = scalar(r, &text, &behind, &quoted_text);
-        status = status ? status : set(r, name, text, quoted_text);
+        status = status ? status : set(r, index, text, quoted_text);
         if (status) {
             return status;
         }
@@ -165,13 +173,39 @@ static attune_status section(reader *r)
     return wrong(r, "a section is [synthetic], [human] or [unlabelled]");
 }
 
+/* name = value, or an array of them. */
+static attune_status assignment(reader *r)
+{
+    char name[64];
+    const size_t length =
+        strspn(r->at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+    snprintf(name, sizeof(name), "%.*s", (int)(length < 63 ? length : 63), r->at);
+    r->at += length;
+    skip(r, false);
+    if (length == 0 || *r->at != '=') {
+        return wrong(r, "a line is name = value, or [section]");
+    }
+    r->at++;
+    skip(r, false);
+    const int index = attune_settings_find(name);
+    if (index < 0) {
+        return wrong_setting(r, name, "there is no such setting");
+    }
+    if (r->seen[r->stage][index]) {
+        return wrong_setting(r, name, "stands there twice");
+    }
+    r->seen[r->stage][index] = true;
+    return value(r, index);
+}
+
 /* One pass over the text: what stands in sections, or what does not. */
 static attune_status read_pass(reader *r, char *text, bool sections)
 {
-    r->at = text;
+    r->at = text + (strncmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0); /* a byte order mark */
     r->line = 1;
     r->stage = EVERY_STAGE;
     r->sections = sections;
+    memset(r->seen, 0, sizeof(r->seen));
     for (int i = 0; i < ATTUNE_STAGE_COUNT; i++) {
         memcpy(r->given[i], r->settings[i].set, sizeof(r->given[i]));
     }
@@ -180,18 +214,7 @@ static attune_status read_pass(reader *r, char *text, bool sections)
         if (*r->at == '[') {
             status = section(r);
         } else {
-            char name[64];
-            const size_t length =
-                strspn(r->at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
-            snprintf(name, sizeof(name), "%.*s", (int)(length < 63 ? length : 63), r->at);
-            r->at += length;
-            skip(r, false);
-            if (length == 0 || *r->at != '=') {
-                return wrong(r, "a line is name = value, or [section]");
-            }
-            r->at++;
-            skip(r, false);
-            status = value(r, name);
+            status = assignment(r);
         }
         if (status) {
             return status;

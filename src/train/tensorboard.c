@@ -123,8 +123,16 @@ bool attune_events_write(FILE *file, double wall_time, int64_t step, const char 
 
 typedef enum reading { READ, ENDED, DAMAGED } reading;
 
-/* The next record's step. `record` has room for one. */
-static reading read_event(FILE *file, uint8_t *record, int64_t *step)
+static bool has_tag(const Attune__Event *event, const char *prefix)
+{
+    return prefix && event->what_case == ATTUNE__EVENT__WHAT_SUMMARY &&
+           event->summary->n_value > 0 &&
+           strncmp(event->summary->value[0]->tag, prefix, strlen(prefix)) == 0;
+}
+
+/* The next record's step, and whether it has such a tag. `record` has room for one. */
+static reading read_event(FILE *file, uint8_t *record, const char *prefix, int64_t *step,
+                          bool *tagged)
 {
     if (fread(record, 1, HEAD, file) < HEAD) {
         return ENDED;
@@ -147,11 +155,13 @@ static reading read_event(FILE *file, uint8_t *record, int64_t *step)
         return DAMAGED;
     }
     *step = event->step;
+    *tagged = has_tag(event, prefix);
     attune__event__free_unpacked(event, NULL);
     return READ;
 }
 
-attune_status attune_events_measure(FILE *file, const char *path, int64_t last_step, off_t *end)
+attune_status attune_events_measure(FILE *file, const char *path, int64_t last_step,
+                                    const char *without, off_t *end)
 {
     attune_status status = ATTUNE_OK;
     uint8_t *record = malloc(HEAD + EVENT_MAX + TAIL);
@@ -160,8 +170,9 @@ attune_status attune_events_measure(FILE *file, const char *path, int64_t last_s
     }
     for (int64_t step = 0;;) {
         const int64_t before = step;
+        bool tagged = false;
         *end = ftello(file);
-        const reading result = read_event(file, record, &step);
+        const reading result = read_event(file, record, without, &step, &tagged);
         if (ferror(file)) {
             status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
         } else if (result == DAMAGED && before < last_step) {
@@ -169,7 +180,8 @@ attune_status attune_events_measure(FILE *file, const char *path, int64_t last_s
                                  "%s: damaged at byte %lld; move it away to go on without it", path,
                                  (long long)*end);
         }
-        if (status != ATTUNE_OK || result != READ || step > last_step) {
+        if (status != ATTUNE_OK || result != READ || step > last_step ||
+            (step == last_step && tagged)) {
             break;
         }
     }

@@ -29,8 +29,10 @@ bool attune_events_write(FILE *file, double wall_time, int64_t step, const char 
                          const double *values, int count);
 
 /* Reads `file` from its beginning. *end is where the events up to `last_step` end: before the first
- * one of a later step, or before a half one that a killed process left at the file's end. A record
- * that is damaged, or no event: ATTUNE_EDATA. */
-attune_status attune_events_measure(FILE *file, const char *path, int64_t last_step, off_t *end);
+ * one of a later step, or of that step with a tag that begins with `without` (NULL: none does), or
+ * before a half one that a killed process left at the file's end. A record that is damaged, or no
+ * event: ATTUNE_EDATA. */
+attune_status attune_events_measure(FILE *file, const char *path, int64_t last_step,
+                                    const char *without, off_t *end);
 
 #endif

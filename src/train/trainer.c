@@ -74,34 +74,11 @@ static attune_status allocate(trainer *t)
                : attune_fail_memory("a batch's embeddings", most * E * sizeof(float));
 }
 
-/* A setting's largest change as the range that augment.h draws from. */
-static attune_augment_range around(double middle, double most)
-{
-    return (attune_augment_range){.probability = most > 0 ? 1 : 0,
-                                  .low = (float)(middle - most),
-                                  .high = (float)(middle + most)};
-}
-
-static attune_status augmentation(attune_augment_options *out, const attune_settings *s)
-{
-    *out = (attune_augment_options){
-        .gain = around(0, s->gain),
-        .equaliser = around(0, s->equaliser),
-        .speed = around(1, s->speed),
-        .tempo = around(1, s->tempo),
-        .noise = {.probability = s->noise > 0 ? 0.5f : 0,
-                  .low = (float)s->noise,
-                  .high = (float)s->noise + 30},
-        .codec = {.probability = (float)s->codec, .low = 24, .high = 96},
-    };
-    return attune_augment_check(out);
-}
-
 static attune_status open_batches(trainer *t)
 {
     const attune_settings *s = t->settings;
     attune_augment_options augment;
-    attune_status status = augmentation(&augment, s);
+    attune_status status = attune_settings_augmentation(&augment, s);
     t->S = (size_t)(s->seconds * t->run.weights->trainable.network.sample_rate);
     const attune_sampler_source source = {
         .tracks = t->data.tracks,
@@ -113,6 +90,10 @@ static attune_status open_batches(trainer *t)
         .chosen_count = t->data.chosen_count,
     };
     status = status ? status : attune_sampler_open(&t->sampler, s, &source);
+    if (!status && t->run.now.step > attune_sampler_steps(t->sampler)) {
+        status = attune_fail(ATTUNE_EDATA, "last.h5: its step %.0f is behind the epoch's last, %d",
+                             t->run.now.step, attune_sampler_steps(t->sampler));
+    }
     if (!status) {
         t->most = attune_sampler_most(t->sampler);
         status = attune_loader_open(&t->loader, t->sampler, t->data.cache, &augment, t->S,
@@ -155,11 +136,11 @@ static attune_status unfold(trainer *t)
 
 static const char *const step_names[] = {
     "loss", "accuracy", "positive_distance", "negative_distance", "rate", "gradient_norm", NULL};
-static const char *const triplet_names[] = {
-    "train_loss", "train_accuracy", "val_loss", "val_accuracy", "rate", "seconds", NULL};
-static const char *const label_names[] = {"train_loss",   "train_accuracy",  "val_map",
-                                          "val_accuracy", "val_precision_1", "val_median_cosine",
-                                          "rate",         "seconds",         NULL};
+static const char *const triplet_names[] = {"train_loss",   "train_accuracy", "val_loss",
+                                            "val_accuracy", "rate",           NULL};
+static const char *const label_names[] = {
+    "train_loss",      "train_accuracy",    "val_map", "val_accuracy",
+    "val_precision_1", "val_median_cosine", "rate",    NULL};
 
 static void warn(void *user, const char *message)
 {
@@ -185,6 +166,7 @@ static attune_status open_watch(trainer *t)
     options.step_names = step_names;
     options.epoch_names = t->data.held ? label_names : triplet_names;
     options.resume_step = t->resume_step;
+    options.resume_within = t->run.now.step > 0;
     options.plots = t->settings->plots;
     options.best = t->data.held ? "val_map" : "val_accuracy";
     options.best_is_highest = true;
@@ -441,18 +423,15 @@ static attune_status consider(trainer *t, const attune_checkpoint *candidate, do
 static attune_status note_epoch(trainer *t, const attune_validation *v)
 {
     const double counted = t->run.now.sum_counted > 0 ? t->run.now.sum_counted : 1,
-                 loss = t->run.now.sum_loss / counted, accuracy = t->run.now.sum_correct / counted,
-                 seconds = attune_run_seconds(&t->run);
-    const double triplets[] = {loss,     accuracy,        v->triplets.loss,
-                               v->score, t->run.now.rate, seconds},
+                 loss = t->run.now.sum_loss / counted, accuracy = t->run.now.sum_correct / counted;
+    const double triplets[] = {loss, accuracy, v->triplets.loss, v->score, t->run.now.rate},
                  labels[] = {loss,
                              accuracy,
                              v->retrieval.all.map,
                              v->retrieval.triplet_accuracy,
                              v->retrieval.all.precision_1,
                              v->median_cosine,
-                             t->run.now.rate,
-                             seconds};
+                             t->run.now.rate};
     attune_train_say(t->events,
                      t->data.held ? "epoch %.0f: loss %.4f, held out: MAP %.4f, triplets %.4f, "
                                     "P@1 %.4f, median cosine %.3f"
@@ -493,18 +472,23 @@ static attune_status finish_epoch(trainer *t)
         t->run.now.plateau_best = plateau.best;
         t->run.now.plateau_bad = plateau.bad;
     }
+    if (status) {
+        return status; /* this epoch has not ended */
+    }
     t->run.now.epoch++;
     t->run.now.step = t->run.now.sum_loss = t->run.now.sum_correct = t->run.now.sum_counted = 0;
     t->epoch_clips = 0;
     t->epoch_started = attune_run_seconds(&t->run);
     t->run.now.finished =
         t->run.now.epoch >= (double)s->epochs || t->run.now.best_bad >= (double)s->patience;
-    return status ? status : save(t);
+    return save(t);
 }
 
+/* Asked between epochs, of which the first is always trained. */
 static bool is_out_of_time(const trainer *t)
 {
-    return t->settings->minutes > 0 && attune_run_seconds(&t->run) >= 60 * t->settings->minutes;
+    return t->settings->minutes > 0 && t->run.now.epoch > 0 && t->run.now.step == 0 &&
+           attune_run_seconds(&t->run) >= 60 * t->settings->minutes;
 }
 
 /* One step, and what belongs behind it. */
@@ -527,7 +511,7 @@ static attune_status next_step(trainer *t)
 static attune_status train_epochs(trainer *t)
 {
     attune_status status = ATTUNE_OK;
-    while (!status && t->run.now.finished == 0 && !(t->run.now.step == 0 && is_out_of_time(t))) {
+    while (!status && t->run.now.finished == 0 && !is_out_of_time(t)) {
         const bool whole = (int64_t)t->run.now.step == attune_sampler_steps(t->sampler);
         if (t->events->should_stop && t->events->should_stop(t->events->user)) {
             status = ATTUNE_ESTOPPED;

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 enum { NAME_MAX_LENGTH = 40, FLUSH_SECONDS = 5, FIRST_COLUMNS = 4, DIGITS = 9 };
 
 typedef enum kind { STEP, EPOCH, KINDS } kind;
+static const double STEP_MOST = 0x1p53;
 static const char *const kind_names[KINDS] = {"step", "epoch"};
 
 /* The numbers of one kind of row. */
@@ -39,14 +41,25 @@ struct attune_watch {
     int columns;
     attune_log_file csv, json, events;
 
-    int64_t last_step; /* of the last row */
-    bool step_ended;   /* the last row was an epoch's */
+    int64_t last; /* row's place */
     double started, written;
     double before;        /* seconds of the runs that this one goes on from */
     attune_status failed; /* of the first write that did */
     bool warned;          /* about the curves */
     attune_plot plot;     /* what they show */
 };
+
+/* Where a row stands among the others: a step's, then that of the epoch that ends with it. */
+static int64_t place_of(kind k, int64_t step)
+{
+    return step * KINDS + k;
+}
+
+/* The place of the last row that a run goes on behind. */
+static int64_t last_place(const attune_watch_options *o)
+{
+    return o->resume_step < 0 ? -1 : place_of(o->resume_within ? STEP : EPOCH, o->resume_step);
+}
 
 /* The name in its tag. */
 static const char *name_of(const row_names *row, int i)
@@ -165,32 +178,37 @@ static bool read_cells(const attune_watch *w, char *line, kind *k, double *cells
     return !rest;
 }
 
-static bool read_csv_row(attune_watch *w, char *line, int64_t *step)
+static bool read_csv_row(attune_watch *w, char *line, int64_t *place)
 {
     double cells[FIRST_COLUMNS + 2 * ATTUNE_WATCH_NAMES_MAX] = {0};
     kind k = STEP;
-    if (!read_cells(w, line, &k, cells)) {
+    if (!read_cells(w, line, &k, cells) || fabs(cells[1]) > STEP_MOST || fabs(cells[2]) > INT_MAX) {
         return false;
     }
-    *step = (int64_t)cells[1];
-    if (*step <= w->options.resume_step) {
+    *place = place_of(k, (int64_t)cells[1]);
+    if (*place <= last_place(&w->options)) {
         w->before = cells[3];
-        attune_plot_row(&w->plot, k == EPOCH, *step, (int)cells[2], cells);
+        attune_plot_row(&w->plot, k == EPOCH, (int64_t)cells[1], (int)cells[2], cells);
     }
     return true;
 }
 
-static bool read_json_row(attune_watch *w, char *line, int64_t *step)
+static bool read_json_row(attune_watch *w, char *line, int64_t *place)
 {
     (void)w;
     json_t *row = json_loads(line, 0, NULL), *number = json_object_get(row, "step");
-    *step = json_integer_value(number);
-    const bool is_row = json_is_integer(number);
+    const char *name = json_string_value(json_object_get(row, "kind"));
+    const bool is_row =
+        name && json_is_integer(number) && fabs((double)json_integer_value(number)) <= STEP_MOST;
+    if (is_row) {
+        *place = place_of(strcmp(name, kind_names[EPOCH]) == 0 ? EPOCH : STEP,
+                          json_integer_value(number));
+    }
     json_decref(row);
     return is_row;
 }
 
-/* The lines up to the last step that stays. A bad line behind it, or without an end, is what a
+/* The lines up to the last row that stays. A bad line behind it, or without an end, is what a
  * killed process or a power cut left. */
 static attune_status measure_lines(attune_watch *w, FILE *file, const char *path, bool has_header,
                                    bool (*read_row)(attune_watch *, char *, int64_t *), off_t *end)
@@ -198,7 +216,7 @@ static attune_status measure_lines(attune_watch *w, FILE *file, const char *path
     attune_status status = ATTUNE_OK;
     char *line = NULL;
     size_t capacity = 0, number = 0;
-    int64_t step = -1;
+    int64_t place = -1;
     *end = 0;
     for (ssize_t length; (length = getline(&line, &capacity, file)) > 0; *end += length) {
         if (line[length - 1] != '\n') {
@@ -215,16 +233,16 @@ static attune_status measure_lines(attune_watch *w, FILE *file, const char *path
             }
             continue;
         }
-        const int64_t before = step;
-        if (!read_row(w, line, &step)) {
-            if (before < w->options.resume_step) {
+        const int64_t before = place;
+        if (!read_row(w, line, &place)) {
+            if (before < place_of(STEP, w->options.resume_step)) {
                 status = attune_fail(
                     ATTUNE_EDATA, "%s: line %zu is damaged; move the file away to go on without it",
                     path, number);
             }
             break;
         }
-        if (step > w->options.resume_step) {
+        if (place > last_place(&w->options)) {
             break;
         }
     }
@@ -248,7 +266,8 @@ static attune_status measure_json(void *user, FILE *file, const char *path, off_
 static attune_status measure_events(void *user, FILE *file, const char *path, off_t *end)
 {
     const attune_watch *w = user;
-    return attune_events_measure(file, path, w->options.resume_step, end);
+    return attune_events_measure(file, path, w->options.resume_step,
+                                 w->options.resume_within ? "epoch/" : NULL, end);
 }
 
 /* ---- opening ---- */
@@ -339,8 +358,7 @@ attune_status attune_watch_open(attune_watch **out, const char *folder,
         return attune_fail_memory("a log", sizeof(*w));
     }
     w->options = *options;
-    w->last_step = options->resume_step < 0 ? -1 : options->resume_step;
-    w->step_ended = true;
+    w->last = last_place(options);
     attune_status status = name_columns(w, options);
     status = status ? status : attune_make_folder(folder);
     if (status == ATTUNE_OK) {
@@ -412,9 +430,9 @@ static attune_status write_row(attune_watch *w, kind k, int64_t step, int epoch,
     if (w->failed) {
         return w->failed;
     }
-    if (step < w->last_step || (step == w->last_step && (k == STEP || w->step_ended))) {
+    if (place_of(k, step) <= w->last) {
         return attune_fail(ATTUNE_EINVAL, "%s: a row of step %lld behind one of step %lld",
-                           w->folder, (long long)step, (long long)w->last_step);
+                           w->folder, (long long)step, (long long)(w->last / KINDS));
     }
     for (int i = 0; i < row->count; i++) {
         cells[row->column[i]] = values[i];
@@ -432,8 +450,7 @@ static attune_status write_row(attune_watch *w, kind k, int64_t step, int epoch,
         return w->failed;
     }
     attune_plot_row(&w->plot, k == EPOCH, step, epoch, cells);
-    w->last_step = step;
-    w->step_ended = k == EPOCH;
+    w->last = place_of(k, step);
     return now - w->written < FLUSH_SECONDS ? ATTUNE_OK : flush(w, false);
 }
 

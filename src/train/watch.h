@@ -33,6 +33,7 @@ typedef struct attune_watch_options {
     const char *const *step_names;
     const char *const *epoch_names;
     int64_t resume_step; /* go on behind this step; -1, the default: a new run */
+    bool resume_within;  /* and before the row of an epoch that ends with it; false */
     bool plots;          /* draw the curves at each epoch's end; true */
     /* The epoch's number whose best value the curves mark, and whether high is good;
      * "val_loss", false. */

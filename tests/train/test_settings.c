@@ -127,6 +127,11 @@ ParameterizedTestParameters(settings, a_bad_file_is_refused_with_its_line)
         {"loss = \"l2\"\n", ":1: loss: 'l2' is none of triplet|"},
         {"rate = nan\n", ":1: rate: 'nan' is not"},
         {"rate = 1e999\n", ":1: rate: '1e999' is not"},
+        {"batch = [3]\n", ":1: batch: has one value, and no array"},
+        {"batch = 3\n\nbatch = 4\n", ":3: batch: stands there twice"},
+        {"[human]\nbatch = 3\nbatch = 3\n", ":3: batch: stands there twice"},
+        {"triplets = \"a\"\ntriplets = \"b\"\n", ":2: triplets: stands there twice"},
+        {"audio = \"\"\n", ":1: audio: there is no value"},
     };
     return cr_make_param_array(struct bad, files, sizeof(files) / sizeof(files[0]));
 }
@@ -139,6 +144,19 @@ ParameterizedTest(struct bad *bad, settings, a_bad_file_is_refused_with_its_line
     cr_assert(strstr(attune_last_error(), bad->want), "'%s' is not in '%s'", bad->want,
               attune_last_error());
     cr_assert(strstr(attune_last_error(), "config.toml"));
+    free(texts);
+}
+
+/* A name may stand in every section; some editors begin a file with a byte order mark. */
+Test(settings, a_file_of_an_editor)
+{
+    attune_settings settings[ATTUNE_STAGE_COUNT] = {{0}};
+    char *texts = NULL;
+    assert_ok(read_text(settings, &texts,
+                        "\xef\xbb\xbf"
+                        "batch = 3\r\n[human]\r\nbatch = 4\r\n"));
+    cr_assert_eq(settings[ATTUNE_STAGE_SYNTHETIC].batch, 3);
+    cr_assert_eq(settings[ATTUNE_STAGE_HUMAN].batch, 4);
     free(texts);
 }
 

@@ -121,6 +121,34 @@ Test(watch, goes_on_as_if_never_interrupted)
     cr_assert_eq(run_command(CHECK_RUN " five whole"), 0);
 }
 
+/* A checkpoint may stand between an epoch's last step and its row, and the log have that row. */
+Test(watch, goes_on_before_an_epochs_row)
+{
+    const double values[] = {1, 2, 3};
+    attune_watch_options o = options(STEPS, false);
+    attune_watch *watch = NULL;
+    enter();
+    run_to("whole", -1, STEPS - 1);
+    assert_ok(open_watch(&watch, "whole", STEPS - 1));
+    assert_ok(attune_watch_step(watch, STEPS, 1, values));
+    assert_ok(attune_watch_close(watch));
+    o.resume_within = true;
+    cr_assert_eq(run_command("cp -r whole cut"), 0);
+    assert_ok(open_watch(&watch, "cut", STEPS));
+    cr_assert_eq(attune_watch_epoch(watch, STEPS, 1, values), ATTUNE_EINVAL);
+    assert_ok(attune_watch_close(watch));
+    for (int again = 0; again < 2; again++) {
+        assert_ok(attune_watch_open(&watch, "cut", &o));
+        assert_ok(attune_watch_epoch(watch, STEPS, 1, values));
+        assert_ok(attune_watch_close(watch));
+    }
+    assert_ok(open_watch(&watch, "whole", STEPS - 1));
+    assert_ok(attune_watch_step(watch, STEPS, 1, values));
+    assert_ok(attune_watch_epoch(watch, STEPS, 1, values));
+    assert_ok(attune_watch_close(watch));
+    cr_assert_eq(run_command(CHECK_RUN " whole cut && [ $(grep -c epoch cut/log.csv) = 2 ]"), 0);
+}
+
 /* Where not every step has a row, zeros may follow the last one that was to stay. */
 Test(watch, goes_on_between_rows)
 {
@@ -202,7 +230,7 @@ Test(watch, refuses_what_it_would_spoil)
     refuses("csv", 5, ATTUNE_EDATA, "csv/log.csv: line 4 is damaged");
     refuses("json", 5, ATTUNE_EDATA, "json/log.jsonl: line 4 is damaged");
     refuses("events", 5, ATTUNE_EDATA, ".attune: damaged at byte ");
-    refuses("file", -1, ATTUNE_ECREATE, "file/log.csv: cannot create: Not a directory");
+    refuses("file", -1, ATTUNE_ECREATE, "file: is no folder");
     refuses("no/run", -1, ATTUNE_ECREATE, "no/run: cannot create: No such file");
     refuses("pipe", 5, ATTUNE_ECREATE, "pipe/log.csv: is no file");
     cr_assert_eq(run_command("[ \"$(ls half)\" = log.jsonl ] && diff -r run copy"), 0);
