@@ -170,7 +170,7 @@ static int take_option(train_arguments *a, int option)
         return EXIT_OK;
     case OPTION_UNLABELLED:
         a->unlabelled = optarg;
-        return take_setting(a, "audio", optarg);
+        return EXIT_OK;
     case OPTION_STAGE:
         code = option_word(&word, "train", "--stage", optarg, stages);
         a->wanted = bits[word];
@@ -205,6 +205,15 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
     }
     if (a->help) {
         return EXIT_OK;
+    }
+    if (a->unlabelled && a->stages[ATTUNE_STAGE_UNLABELLED].audio) {
+        return usage_error("train", "--unlabelled names the audio; --audio is for triplets");
+    }
+    if (a->unlabelled) {
+        const int code = take_setting(a, "audio", a->unlabelled);
+        if (code != EXIT_OK) {
+            return code;
+        }
     }
     if (optind + 1 < argc) {
         return usage_error("train", "one configuration file is enough: %s", argv[optind + 1]);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 attune_status attune_path_join(char **out, const char *folder, const char *name)
 {
@@ -29,10 +30,19 @@ char *attune_path_folder(const char *path)
 
 attune_status attune_make_folder(const char *path)
 {
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) {
+    struct stat information;
+    if (mkdir(path, 0777) == 0) {
+        return ATTUNE_OK;
+    }
+    if (errno != EEXIST) {
         return attune_fail(ATTUNE_ECREATE, "%s: cannot create: %s", path, strerror(errno));
     }
-    return ATTUNE_OK;
+    if (stat(path, &information) != 0 || !S_ISDIR(information.st_mode)) {
+        return attune_fail(ATTUNE_ECREATE, "%s: is no folder", path);
+    }
+    return access(path, W_OK | X_OK) == 0
+               ? ATTUNE_OK
+               : attune_fail(ATTUNE_ECREATE, "%s: cannot write there: %s", path, strerror(errno));
 }
 
 const char *attune_file_name(const char *path)

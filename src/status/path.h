@@ -14,7 +14,7 @@ attune_status attune_path_join(char **out, const char *folder, const char *name)
  * NULL without memory. */
 char *attune_path_folder(const char *path);
 
-/* Makes a folder, unless there is one. ATTUNE_ECREATE is the only failure. */
+/* Makes a folder to write in, unless there is one. ATTUNE_ECREATE is the only failure. */
 attune_status attune_make_folder(const char *path);
 
 /* The name, behind the last slash. */

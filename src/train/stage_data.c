@@ -65,11 +65,13 @@ static attune_status read_triplets(attune_stage_data *data, const char *path, at
     return status;
 }
 
-/* Which files of a list are a stage's: beside human ones, only those are stage human's. */
-static attune_status choose_files(bool out[ATTUNE_LIST_MAX], const attune_list *list,
+/* Which files of a list are a stage's, and how many: beside human ones, only those are stage
+ * human's. */
+static attune_status choose_files(bool out[ATTUNE_LIST_MAX], int *count, const attune_list *list,
                                   attune_stage stage)
 {
     bool any = false;
+    *count = 0;
     for (int i = 0; i < list->count; i++) {
         attune_status status = attune_triplets_is_human(&out[i], list->items[i]);
         if (status) {
@@ -79,6 +81,7 @@ static attune_status choose_files(bool out[ATTUNE_LIST_MAX], const attune_list *
     }
     for (int i = 0; i < list->count; i++) {
         out[i] = stage == ATTUNE_STAGE_HUMAN ? out[i] || !any : !out[i];
+        *count += out[i];
     }
     return ATTUNE_OK;
 }
@@ -86,25 +89,29 @@ static attune_status choose_files(bool out[ATTUNE_LIST_MAX], const attune_list *
 static attune_status read_all_triplets(attune_stage_data *data, const attune_settings *settings,
                                        attune_stage stage, const attune_train_events *events)
 {
-    const bool given = settings->validation_triplets.count > 0;
     const attune_list *lists[] = {&settings->triplets, &settings->validation_triplets,
                                   &settings->test_triplets};
-    const attune_part parts[] = {given ? ATTUNE_PART_TRAIN : ATTUNE_PART_COUNT,
+    bool wanted[3][ATTUNE_LIST_MAX] = {{false}};
+    int counts[3] = {0};
+    attune_status status = ATTUNE_OK;
+    for (int l = 0; l < 3 && !status; l++) {
+        status = choose_files(wanted[l], &counts[l], lists[l], stage);
+    }
+    const attune_part parts[] = {counts[1] > 0 ? ATTUNE_PART_TRAIN : ATTUNE_PART_COUNT,
                                  ATTUNE_PART_VALIDATION, ATTUNE_PART_TEST};
     for (int l = 0; l < 3; l++) {
-        bool wanted[ATTUNE_LIST_MAX] = {false};
-        attune_status status = choose_files(wanted, lists[l], stage);
         for (int i = 0; !status && i < lists[l]->count; i++) {
-            if (wanted[i]) {
-                status = read_triplets(data, lists[l]->items[i], stage, parts[l],
-                                       settings->test_triplets.count > 0, events);
+            if (wanted[l][i]) {
+                status =
+                    read_triplets(data, lists[l]->items[i], stage, parts[l], counts[2] > 0, events);
+            } else if (l > 0) {
+                attune_train_say(events, "%s: left out of stage %s: its triplets are %s",
+                                 lists[l]->items[i], attune_stage_name(stage),
+                                 stage == ATTUNE_STAGE_HUMAN ? "not of people" : "people's");
             }
         }
-        if (status) {
-            return status;
-        }
     }
-    return ATTUNE_OK;
+    return status;
 }
 
 /* ---- tracks without triplets ---- */

@@ -37,9 +37,23 @@ static const char *difference(const attune_settings *settings, const attune_netw
 static attune_status refuse(const attune_settings *settings, const attune_network *network)
 {
     const char *name = difference(settings, network);
-    return name ? attune_fail(ATTUNE_ECONFIG, "%s: its network has another --%s", settings->from,
-                              name)
-                : ATTUNE_OK;
+    attune_network ours;
+    attune_settings_network(&ours, settings);
+    if (name) {
+        return attune_fail(ATTUNE_ECONFIG, "%s: its network has another --%s", settings->from,
+                           name);
+    }
+    if (network->sample_rate != ours.sample_rate) {
+        return attune_fail(ATTUNE_ECONFIG,
+                           "%s: its network hears audio at %d Hz; training is at %d Hz",
+                           settings->from, network->sample_rate, ours.sample_rate);
+    }
+    if (settings->seconds * network->sample_rate < network->frame_size) {
+        return attune_fail(ATTUNE_EINVAL,
+                           "seconds: %g are less than a frame of %s, which has %d samples",
+                           settings->seconds, settings->from, network->frame_size);
+    }
+    return ATTUNE_OK;
 }
 
 /* A new training of the network in a checkpoint. */

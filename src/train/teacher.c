@@ -33,8 +33,19 @@ static attune_status track_of(uint32_t *out, const attune_tracks *tracks, const 
                                                        : ATTUNE_OK;
 }
 
+/* A row of zeros says nothing of its track. */
+static bool is_zero(const float *row, size_t D)
+{
+    for (size_t i = 0; i < D; i++) {
+        if (row[i] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static attune_status take_rows(attune_teacher *teacher, attune_space *space,
-                               const attune_tracks *tracks)
+                               const attune_tracks *tracks, const char *path)
 {
     const size_t D = space->E;
     attune_status status = ATTUNE_OK;
@@ -42,11 +53,16 @@ static attune_status take_rows(attune_teacher *teacher, attune_space *space,
     for (uint32_t i = 0; i < space->n && !status; i++) {
         uint32_t track;
         status = track_of(&track, tracks, space, space->names[i]);
-        if (!status && track != ATTUNE_NO_TRACK) {
-            teacher->count += !teacher->known[track];
-            teacher->known[track] = true;
-            memcpy(teacher->rows + track * D, space->vectors + i * D, D * sizeof(float));
+        if (status || track == ATTUNE_NO_TRACK || is_zero(space->vectors + i * D, D)) {
+            continue;
         }
+        if (teacher->known[track]) {
+            return attune_fail(ATTUNE_EDATA, "%s: two rows are of the track %s", path,
+                               attune_tracks_entries(tracks)[track].id);
+        }
+        teacher->count++;
+        teacher->known[track] = true;
+        memcpy(teacher->rows + track * D, space->vectors + i * D, D * sizeof(float));
     }
     return status;
 }
@@ -65,7 +81,7 @@ attune_status attune_teacher_open(attune_teacher **out, const char *path,
         teacher->known = calloc((size_t)count + 1, sizeof(*teacher->known));
         teacher->rows = calloc((size_t)count * space.E + 1, sizeof(float));
         status = teacher->known && teacher->rows
-                     ? take_rows(teacher, &space, tracks)
+                     ? take_rows(teacher, &space, tracks, path)
                      : attune_fail_memory("a teacher's embeddings", (size_t)count * space.E);
     }
     if (!status && teacher->count == 0) {

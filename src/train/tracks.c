@@ -273,6 +273,26 @@ attune_status attune_tracks_add_all(attune_tracks *tracks)
     return status;
 }
 
+/* The path with its folder's real name: the file itself may be a link, which a scan does not
+ * follow. False if there is no such folder. */
+static bool real_folder(char out[PATH_MAX], const char *path)
+{
+    char folder[PATH_MAX];
+    const char *name = attune_file_name(path);
+    const size_t length = (size_t)(name - path);
+    memcpy(folder, path, length);
+    folder[length] = '\0';
+    if (!realpath(length ? folder : ".", out)) {
+        return false;
+    }
+    const size_t used = strlen(out);
+    if (used + 1 + strlen(name) >= PATH_MAX) {
+        return false;
+    }
+    strcpy(stpcpy(out + used, used > 1 ? "/" : ""), name); /* the root ends in its slash */
+    return true;
+}
+
 /* The file of the scan at a path, absolute or below the folder, whichever way it is spelled. */
 static uint32_t file_at(const attune_tracks *tracks, const char *name)
 {
@@ -283,10 +303,14 @@ static uint32_t file_at(const attune_tracks *tracks, const char *name)
     if (!*name || length < 0 || (size_t)length >= sizeof(path)) {
         return ATTUNE_NO_TRACK;
     }
-    const uint32_t file = attune_names_find(&tracks->paths, path);
-    return file != ATTUNE_NO_NAME || !tracks->scan || !realpath(path, real)
-               ? file
-               : attune_names_find(&tracks->paths, real);
+    uint32_t file = attune_names_find(&tracks->paths, path);
+    if (file == ATTUNE_NO_NAME && tracks->scan && real_folder(real, path)) {
+        file = attune_names_find(&tracks->paths, real);
+    }
+    if (file == ATTUNE_NO_NAME && tracks->scan && realpath(path, real)) {
+        file = attune_names_find(&tracks->paths, real);
+    }
+    return file;
 }
 
 /* The file with an id; ATTUNE_NO_TRACK if there is none. */

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static const char *const roles[3] = {"anchor", "positive", "negative"};
 
@@ -297,7 +298,12 @@ attune_status attune_triplets_is_human(bool *out, const char *path)
     attune_csv *csv = NULL;
     attune_csv_row row;
     layout l = {0};
+    struct stat information;
     *out = false;
+    if (stat(path, &information) == 0 && !S_ISREG(information.st_mode)) {
+        return attune_fail(ATTUNE_EINVAL,
+                           "%s: is no regular file, and triplets are read more than once", path);
+    }
     attune_status status = attune_csv_open(&csv, path);
     status = status ? status : attune_csv_next(csv, &row);
     status = status ? status : read_header(&l, csv, &row);

@@ -240,6 +240,11 @@ ParameterizedTestParameters(train, says_what_is_wrong)
         {"-o run", 64, "no audio"},
         {"-o run --audio audio", 64, "no triplets"},
         {"-o run --unlabelled audio --triplets triplets.csv", 64, "takes no triplets"},
+        {UNLABELLED "-o run --audio audio", 64, "--audio is for triplets"},
+        {TRIPLETS "-o run --cache=", 64, "--cache: there is no value"},
+        {"-o run --audio audio --triplets pipe", 64, "pipe: is no regular file"},
+        {TRIPLETS "-o run --seconds 0.1 --frame 4096", 64, "seconds: 0.1 are less than a frame"},
+        {UNLABELLED "-o audio/t0.wav", 73, "audio/t0.wav: is no folder"},
         {UNLABELLED "-o run --stage human", 64, "--stage is for triplets"},
         {TRIPLETS "-o run --batch 0", 64, "--batch: '0'"},
         {TRIPLETS "-o run --stage third", 64, "--stage third"},
@@ -287,11 +292,36 @@ ParameterizedTest(struct wrong *wrong, train, says_what_is_wrong)
     char *wide = temporary_path("wide.csv");
     const char *rows = "id,group\nt0,a\nghost,b\n";
     write_file(wide, rows, strlen(rows));
+    cr_assert_eq(run_command("mkfifo '%s/pipe'", temporary_folder()), 0);
     const int code = train(wrong->arguments);
     cr_assert_eq(code, wrong->code, "%s: %d: %s", wrong->arguments, code, errors());
     cr_assert(strstr(errors(), wrong->want), "%s: %s", wrong->arguments, errors());
     free(wide);
     free(missing);
+}
+
+/* The files that a run opens must not take their places, or they would be given the messages. */
+Test(train, runs_with_all_standard_files_closed)
+{
+    make_music();
+    cr_assert_eq(train(UNLABELLED "--epochs 1 -o open"), 0, "%s", errors());
+    for (int closed = 1; closed < 8; closed++) {
+        char redirections[32];
+        snprintf(redirections, sizeof(redirections), "%s%s%s", closed & 1 ? " 0<&-" : "",
+                 closed & 2 ? " 1>&-" : "", closed & 4 ? " 2>&-" : "");
+        cr_assert_eq(
+            run_command("cd '%s' && rm -rf closed && \"$ATTUNE_COMMAND\" train --frame 512 "
+                        "--hidden 16 --layers 1 --embedding 8 --threads 2 --plots=no %s "
+                        "--epochs 1 -o closed %s",
+                        temporary_folder(), UNLABELLED, redirections),
+            0);
+        cr_assert(are_same("open/last.h5", "closed/last.h5"), "%s", redirections);
+        cr_assert_eq(run_command("cd '%s' && for i in open closed; do cut -d, -f1-3,5- "
+                                 "$i/log.csv >$i.csv; done; cmp open.csv closed.csv && "
+                                 "! grep -aq 'held out' closed/*",
+                                 temporary_folder()),
+                     0, "%s", redirections);
+    }
 }
 
 Test(train, a_run_is_not_overwritten_nor_changed)

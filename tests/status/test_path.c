@@ -56,6 +56,10 @@ Test(path, a_folder_is_made_once)
     assert_fails(attune_make_folder(below), ATTUNE_ECREATE, "new/a/b: cannot create: ");
     assert_ok(attune_make_folder(folder));
     assert_ok(attune_make_folder(folder));
+    char *file = temporary_path("file");
+    write_file(file, "", 0);
+    assert_fails(attune_make_folder(file), ATTUNE_ECREATE, "file: is no folder");
+    free(file);
     free(below);
     free(folder);
 }

@@ -123,6 +123,31 @@ Test(teacher, of_an_output_is_of_the_same_files)
     free(folder);
 }
 
+/* A row of zeros says nothing; two rows of a track may say two things. */
+Test(teacher, of_zeros_or_of_a_track_twice)
+{
+    char *folder = make_tree("music", "x/a.mp3 b.mp3"),
+         *zeros = make_text("zeros.csv", "id,e0,e1\na,3,4\nb,0,-0\n"),
+         *none = make_text("none.csv", "id,e0,e1\nb,0,0\n"),
+         *twice = make_text("twice.csv", "path,e0,e1\nx/a.mp3,3,4\nb.mp3,1,1\nx/a.mp3,3,4\n");
+    attune_tracks *tracks = open_tracks(folder);
+    attune_teacher *teacher = NULL;
+    uint32_t track;
+    assert_ok(attune_tracks_find(&track, tracks, "a"));
+    assert_ok(attune_tracks_find(&track, tracks, "b"));
+    assert_ok(attune_teacher_open(&teacher, zeros, tracks));
+    cr_assert_eq(attune_teacher_count(teacher), 1);
+    attune_teacher_close(teacher);
+    assert_refused(attune_teacher_open(&teacher, none, tracks), ATTUNE_EDATA, "none of its rows");
+    assert_refused(attune_teacher_open(&teacher, twice, tracks), ATTUNE_EDATA,
+                   "two rows are of the track a");
+    attune_tracks_close(tracks);
+    free(twice);
+    free(none);
+    free(zeros);
+    free(folder);
+}
+
 Test(teacher, of_other_tracks_is_refused)
 {
     char *folder = make_tree("music", "a.mp3"), *csv = make_text("t.csv", "id,e0,e1\nb,3,4\n");

@@ -138,6 +138,23 @@ Test(tracks, of_two_files_are_refused_by_id_and_found_by_path)
     free(folder);
 }
 
+/* A scan keeps a link's own name; a path may come to it by any way. */
+Test(tracks, that_are_links_are_found_by_any_spelling)
+{
+    char *folder = make_tree("music", "a/1.mp3 b/2.mp3");
+    cr_assert_eq(run_command("cd '%s' && mkdir other && mv music/a/1.mp3 other/x.mp3 && "
+                             "ln -s ../../other/x.mp3 music/a/1.mp3",
+                             temporary_folder()),
+                 0);
+    attune_tracks *tracks = open_tracks(folder);
+    cr_assert_str_eq(found(tracks, "./a/1.mp3"), "a/1.mp3");
+    cr_assert_str_eq(found(tracks, "b/../a//1.mp3"), "a/1.mp3");
+    cr_assert_str_eq(found(tracks, "a/../b/2.mp3"), "b/2.mp3");
+    cr_assert_null(found(tracks, "./a/3.mp3"));
+    attune_tracks_close(tracks);
+    free(folder);
+}
+
 Test(tracks, are_also_found_by_the_id_that_a_manifest_gives_a_path)
 {
     char *folder = make_tree("music", TREE),
