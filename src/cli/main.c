@@ -4,6 +4,7 @@
 #include "audio/decoder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -79,8 +80,24 @@ static int dispatch(int argc, char **argv)
     return EXIT_BAD_USAGE;
 }
 
+/* Without these three, the first files that are opened would take their places, and the messages.
+ */
+static bool open_standard_files(void)
+{
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++) {
+        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDWR) != file) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int main(int argc, char **argv)
 {
+    if (!open_standard_files()) {
+        message("/dev/null: cannot open: %s", strerror(errno));
+        return EXIT_IO;
+    }
     signal(SIGXFSZ, SIG_IGN); /* a limit on file size is a full disk, with its message */
     int code = dispatch(argc, argv);
     if (fflush(stdout) != 0 || ferror(stdout)) {
