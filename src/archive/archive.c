@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { NAME_MOST = 65535 }; /* bytes: what a zip file can say */
+
 attune_archive_kind attune_archive_kind_of(const char *name, size_t length)
 {
     if (length < 5 || name[length - 5] == '/') { /* ".zip" alone is a hidden file */
@@ -72,6 +74,9 @@ bool attune_archive_set_name(attune_archive_walk *walk, const char *name, size_t
         const size_t skipped = name[0] == '/' ? 1 : 2;
         name += skipped;
         length -= skipped;
+    }
+    if (length > NAME_MOST) {
+        return attune_archive_fail(walk, "holds an entry whose name has %zu bytes", length);
     }
     if (length + 1 > entry->name_capacity) {
         char *larger = realloc(entry->name, length + 256);

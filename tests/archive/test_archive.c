@@ -213,6 +213,8 @@ static const struct {
     {"larger.zip", "a.wav", "more than its directory says"},
     {"latin.zip", "\351t\351\377.wav", "ok"},
     {"links.tar", "hard.wav", "is a link to another entry"},
+    {"long.tar", "", "holds an entry whose name has 70004 bytes"},
+    {"long.tar", "first.wav", "ok"},
     {"method.zip", "a.wav", "compressed in a way"},
     {"name.zip", "", "a record of its directory is cut short"},
     {"names.tar", "..", "leads out of its archive"},
