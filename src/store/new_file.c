@@ -101,10 +101,21 @@ static attune_status open_folder(attune_new_file *file, char *path)
     return ATTUNE_OK;
 }
 
+/* What is replaced keeps its permissions and, where this process may, its group and owner. */
+static void take_over(int fd, const struct stat *old)
+{
+    const bool owned =
+        fchown(fd, old->st_uid, old->st_gid) == 0 || fchown(fd, (uid_t)-1, old->st_gid) == 0;
+    const mode_t mode = old->st_mode & 0777;
+    /* another group may do what others may, and no more */
+    (void)fchmod(fd, owned ? mode : (mode & ~(mode_t)070) | (mode & 07) << 3);
+}
+
 static attune_status open_temporary(attune_new_file *file)
 {
     struct stat info;
-    if (fstatat(file->folder, file->name, &info, 0) != 0 && errno == ENAMETOOLONG) {
+    const bool replaces = fstatat(file->folder, file->name, &info, 0) == 0;
+    if (!replaces && errno == ENAMETOOLONG) {
         return attune_fail(ATTUNE_ECREATE, "%s: %s", file->path, strerror(errno));
     }
     for (int attempt = 0; attempt < 16; attempt++) {
@@ -117,8 +128,12 @@ static attune_status open_temporary(attune_new_file *file)
         if (asprintf(&name, ".%.200s.%ld-%016llx.tmp", file->name, (long)getpid(), random) < 0) {
             return attune_fail_memory("a path", strlen(file->name));
         }
-        file->fd = openat(file->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        file->fd = openat(file->folder, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC,
+                          replaces ? 0600 : 0666);
         if (file->fd >= 0) {
+            if (replaces) {
+                take_over(file->fd, &info);
+            }
             flock(file->fd, LOCK_SH | LOCK_NB); /* where that cannot be, nothing is swept */
             file->temporary = name;
             return ATTUNE_OK;

@@ -87,6 +87,31 @@ Test(write, links_are_followed)
     free(dangling);
 }
 
+Test(write, what_is_replaced_keeps_its_permissions)
+{
+    static const mode_t modes[] = {0600, 0640, 0664, 0444, 0755};
+    char *path = temporary_path("out.h5"), *fresh = temporary_path("fresh.h5");
+    struct stat information;
+    umask(022);
+    write_test_file(fresh, 4, 3, 3);
+    cr_assert(stat(fresh, &information) == 0 && (information.st_mode & 07777) == 0644);
+    write_test_file(path, 4, 3, 3);
+    for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+        cr_assert_eq(chmod(path, modes[i]), 0);
+        write_test_file(path, 4, 20, 20);
+        cr_assert_eq(stat(path, &information), 0);
+        cr_assert_eq(information.st_mode & 07777, modes[i], "%o", information.st_mode);
+    }
+    if (geteuid() == 0) {
+        cr_assert_eq(chown(path, 1234, 2345), 0);
+        write_test_file(path, 4, 3, 3);
+        cr_assert_eq(stat(path, &information), 0);
+        cr_assert(information.st_uid == 1234 && information.st_gid == 2345);
+    }
+    free(fresh);
+    free(path);
+}
+
 Test(write, names_without_a_folder_and_long_names)
 {
     char name[256];
