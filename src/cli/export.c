@@ -4,6 +4,7 @@
 
 #include "cli/cli.h"
 #include "status/error.h"
+#include "status/json.h"
 #include "status/path.h"
 #include "store/checkpoint.h"
 #include "store/file_kind.h"
@@ -257,6 +258,11 @@ static attune_status export_network(export_arguments *a, attune_file_kind kind)
         name_of(name, sizeof(name), a->output);
         a->onnx.name = name;
     }
+    json_t *text = a->onnx.name ? attune_json_text(a->onnx.name) : NULL; /* ONNX wants UTF-8 */
+    if (a->onnx.name && !text) {
+        return attune_fail_memory("a name", strlen(a->onnx.name));
+    }
+    a->onnx.name = json_string_value(text);
     attune_status status = open_network(&model, a->input, kind);
     if (status == ATTUNE_OK) {
         status = attune_model_write_onnx(&bytes, &size, model, &a->onnx);
@@ -270,6 +276,7 @@ static attune_status export_network(export_arguments *a, attune_file_kind kind)
                 (unsigned long long)attune_model_trainable_count(model), a->output);
     }
     attune_model_close(model);
+    json_decref(text);
     free(bytes);
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include "status/error.h"
 #include "status/machine.h"
+#include "store/blocks.h"
 #include "store/h5_file.h"
 #include "store/neighbours.h"
 #include "store/new_file.h"
@@ -28,7 +29,8 @@ typedef struct attune_ann {
     uint64_t queries;
     uint32_t nearest;
     size_t width;
-    float *block;      /* (ATTUNE_BLOCK_ROWS, E) */
+    attune_rows *rows; /* the block of the output */
+    float *block;      /* (ATTUNE_BLOCK_ROWS, E): of those that are wanted */
     float *embeddings; /* (Q, E): the queries' */
     uint64_t written;  /* rows of train */
     attune_neighbours *neighbours;
@@ -49,28 +51,25 @@ static bool draw(attune_draw *d)
 
 /* ---- passes over the output ---- */
 
-/* Moves the rows of a block that are wanted, queries or not, to its front; *count becomes theirs.
- */
-static attune_status pick_rows(attune_ann *ann, attune_draw *d, const uint8_t *statuses,
-                               uint64_t first, size_t *count, bool queries)
+/* Takes the embeddings of the rows that are wanted, queries or not, into the block. */
+static attune_status pick_rows(attune_ann *ann, attune_draw *d, size_t *count, bool queries)
 {
     size_t kept = 0;
-    for (size_t i = 0; i < *count; i++) {
-        const float *embedding = ann->block + i * ann->width;
-        if (!attune_track_has_embedding((attune_track_status)statuses[i])) {
+    for (size_t i = 0; i < attune_rows_count(ann->rows); i++) {
+        const attune_row row = attune_rows_get(ann->rows, i);
+        if (!attune_track_has_embedding(row.status)) {
             continue;
         }
         for (size_t e = 0; e < ann->width; e++) {
-            if (!isfinite(embedding[e])) {
+            if (!isfinite(row.embedding[e])) {
                 return attune_fail(ATTUNE_EDATA,
-                                   "the embedding of row %llu is not finite, though its status is "
-                                   "%s: the file is damaged; make it again",
-                                   (unsigned long long)(first + i),
-                                   attune_track_status_name((attune_track_status)statuses[i]));
+                                   "%s: its embedding is not finite, though its status is %s: the "
+                                   "output is damaged; make it again",
+                                   row.path, attune_track_status_name(row.status));
             }
         }
         if (draw(d) == queries) {
-            memmove(ann->block + kept++ * ann->width, embedding, ann->width * sizeof(float));
+            memcpy(ann->block + kept++ * ann->width, row.embedding, ann->width * sizeof(float));
         }
     }
     *count = kept;
@@ -81,19 +80,13 @@ static attune_status pick_rows(attune_ann *ann, attune_draw *d, const uint8_t *s
 static attune_status pass(attune_ann *ann, bool queries,
                           attune_status (*take)(attune_ann *ann, size_t count))
 {
-    uint8_t statuses[ATTUNE_BLOCK_ROWS];
-    const uint64_t total = attune_store_count(ann->store);
     attune_draw d = {.state = 1, .wanted = ann->queries, .left = ann->count};
     attune_status status = ATTUNE_OK;
-    for (uint64_t first = 0; status == ATTUNE_OK && first < total; first += ATTUNE_BLOCK_ROWS) {
-        const uint64_t left = total - first;
-        size_t count = left < ATTUNE_BLOCK_ROWS ? (size_t)left : ATTUNE_BLOCK_ROWS;
-        status = attune_store_read_statuses(ann->store, first, count, statuses);
+    for (uint64_t next = 0; status == ATTUNE_OK && next < attune_store_count(ann->store);) {
+        size_t count = 0;
+        status = attune_store_next(ann->store, &next, ann->rows);
         if (status == ATTUNE_OK) {
-            status = attune_store_read_embeddings(ann->store, first, count, ann->block);
-        }
-        if (status == ATTUNE_OK) {
-            status = pick_rows(ann, &d, statuses, first, &count, queries);
+            status = pick_rows(ann, &d, &count, queries);
         }
         if (status == ATTUNE_OK && count > 0) {
             status = take(ann, count);
@@ -281,6 +274,10 @@ static attune_status prepare(attune_ann *ann, const attune_export_options *optio
     const uint64_t others = ann->count - ann->queries;
     ann->nearest = options->nearest ? options->nearest : NEAREST_DEFAULT;
     ann->nearest = ann->nearest > others ? (uint32_t)others : ann->nearest;
+    attune_status status = attune_rows_create(&ann->rows, (int)ann->width);
+    if (status != ATTUNE_OK) {
+        return status;
+    }
     ann->block = malloc(ATTUNE_BLOCK_ROWS * ann->width * sizeof(float));
     ann->embeddings = calloc(ann->queries, ann->width * sizeof(float));
     if (!ann->block || !ann->embeddings) {
@@ -324,6 +321,7 @@ attune_status attune_export_ann(const char *path, attune_store *store,
     }
     attune_new_file_close(&ann.target);
     attune_neighbours_free(ann.neighbours);
+    attune_rows_free(ann.rows);
     free(ann.block);
     free(ann.embeddings);
     attune_h5_restore(printing, status);

@@ -108,6 +108,27 @@ Test(export, replaces_only_what_it_may)
     }
 }
 
+/* Whichever format: what is damaged is refused before anything is there. */
+Test(export, damaged_outputs)
+{
+    attune = prepare_command();
+    write_output(300);
+    size_t size = 0, refused = 0;
+    char *bytes = read_file("out.h5", &size);
+    for (size_t at = size / 20; at < size; at += size / 20) {
+        bytes[at] ^= 1;
+        write_file("damaged.h5", bytes, size);
+        bytes[at] ^= 1;
+        const int code = run_command("%s export damaged.h5 -qo x.csv 2>err", attune);
+        cr_assert_eq(run_command("%s export damaged.h5 -qo x.hdf5 2>err", attune), code, "%zu", at);
+        cr_assert(code == 0 || code == 65, "%d", code);
+        cr_assert_eq(run_command("test -e x.csv && rm x.csv x.hdf5"), code == 0 ? 0 : 1);
+        refused += code != 0;
+    }
+    cr_assert_gt(refused, 10);
+    free(bytes);
+}
+
 Test(export, mistakes)
 {
     attune = prepare_command();
