@@ -161,7 +161,11 @@ attune_status metrics_open(cli_metrics *metrics, const char *path, const char *o
     if (!path) {
         return ATTUNE_OK;
     }
-    attune_status status = read_last(metrics);
+    attune_status status =
+        strcmp(path, output) != 0
+            ? read_last(metrics)
+            : attune_fail(ATTUNE_EINVAL, "%s: is the output; name another file for --metrics",
+                          path);
     if (status == ATTUNE_OK) {
         status = check_target(metrics);
     }

@@ -480,7 +480,9 @@ attune_status attune_scan_finish(attune_scan *scan)
     }
     attune_decoder_close(scan->decoder);
     scan->decoder = NULL;
-    if (status == ATTUNE_OK && scan->files.count == 0) {
+    if (status == ATTUNE_OK && scan->files.count == 0 && !*scan->root) {
+        status = attune_fail(ATTUNE_ENOINPUT, "the list names no file");
+    } else if (status == ATTUNE_OK && scan->files.count == 0) {
         status =
             attune_fail(ATTUNE_ENOINPUT,
                         "%.300s: no audio found (%zu other files passed over); name a file or a "

@@ -215,8 +215,13 @@ attune_status attune_fma_check_sums(attune_fma_check *check, const char *folder)
 {
     char *list = NULL;
     attune_status status = check->quick ? ATTUNE_OK : attune_path_join(&list, folder, "checksums");
-    FILE *stream = list ? fopen(list, "r") : NULL;
-    if (list && !stream && errno != ENOENT) {
+    struct stat information;
+    const bool there = list && stat(list, &information) == 0;
+    if (there && !S_ISREG(information.st_mode)) {
+        status = attune_fail(ATTUNE_EDATA, "%s: is no regular file", list);
+    }
+    FILE *stream = list && !status ? fopen(list, "r") : NULL;
+    if (list && !status && !stream && errno != ENOENT) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", list, strerror(errno));
     }
     if (stream) {

@@ -165,6 +165,24 @@ Test(nearest, clips_and_archives_in_playlists)
     cr_assert_eq(run_command("grep -qx '#EXTINF:-1,b' out"), 0);
 }
 
+Test(nearest, of_no_numbers_is_refused)
+{
+    attune = prepare_command();
+    const attune_store_attributes attributes = test_attributes(2);
+    const float vectors[][2] = {{1, 0}, {NAN, 1}, {0, 1}};
+    attune_rows *rows = NULL;
+    assert_ok(attune_rows_create(&rows, 2));
+    for (int i = 0; i < 3; i++) {
+        const char *const names[] = {"a.mp3", "b.mp3", "c.mp3"};
+        const attune_row row = {
+            .path = names[i], .error = "", .duration = 30, .embedding = vectors[i]};
+        assert_ok(attune_rows_append(rows, &row));
+    }
+    write_rows("out.h5", &attributes, rows);
+    attune_rows_free(rows);
+    nearest(65, "b.mp3: its embedding is not finite", "out.h5 b.mp3");
+}
+
 Test(nearest, mistakes)
 {
     attune = prepare_command();

@@ -152,8 +152,16 @@ Test(scan, refusals)
     cr_assert_eq(attune_scan_finish(s), ATTUNE_ENOINPUT);
     cr_assert(strstr(attune_last_error(), "1 other"));
     attune_scan_free(s);
-    write_file("list", "a.mp3\0b.mp3\n", 12);
+    write_file("list", "\n\n", 2);
     FILE *list = fopen("list", "r");
+    cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
+    cr_assert_eq(attune_scan_add_list(s, list, '\n', "list"), ATTUNE_OK);
+    cr_assert_eq(attune_scan_finish(s), ATTUNE_ENOINPUT);
+    cr_assert_str_eq(attune_last_error(), "the list names no file");
+    fclose(list);
+    attune_scan_free(s);
+    write_file("list", "a.mp3\0b.mp3\n", 12);
+    list = fopen("list", "r");
     cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
     cr_assert_eq(attune_scan_add_list(s, list, '\n', "list"), ATTUNE_EDATA);
     cr_assert(strstr(attune_last_error(), "-0"));
