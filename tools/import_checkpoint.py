@@ -43,28 +43,39 @@ def load(path):
     return loaded, tensors
 
 
+def number(path, config, name, default):
+    value = config.get(name, default)
+    if type(value) is not int or not 0 < value < 1 << 31:
+        refuse(path, f"its config's {name} is {str(value)[:40]!r}")
+    return value
+
+
 def network_of(path, tensors, config):
     """The network's shape, which attune checks again when it reads the file."""
+    if not isinstance(config, dict):
+        refuse(path, "its config is no dictionary")
     try:
         tiny = "cnn_frontend.0.net.0.weight" in tensors
         layers = sum(name.startswith("gru.weight_ih_l") for name in tensors)
         attention = len(tensors["attn.0.bias"]) if "attn.0.bias" in tensors else 0
-        frame = int(config.get("frame_size", 2048))
+        frame = number(path, config, "frame_size", 2048)
         return {
             "architecture": "AudioEmbeddingTiny" if tiny else "AudioEmbeddingGRU",
-            "sample_rate": int(config.get("sample_rate", 22050)),
+            "sample_rate": number(path, config, "sample_rate", 22050),
             "frame_size": frame,
-            "hop_size": int(config.get("hop_size", frame)),
+            "hop_size": number(path, config, "hop_size", frame),
             "features": tensors["gru.weight_ih_l0"].shape[1],
             "hidden": tensors["gru.weight_hh_l0"].shape[1],
             "layers": layers,
-            "pooling": "attention" if attention else config.get("pooling", "mean" if tiny else "last"),
+            "pooling": "attention" if attention else str(config.get("pooling", "mean" if tiny else "last")),
             "attention": attention,
             "projection": len(tensors["projection.0.bias"]),
             "embedding": len(tensors["projection.3.bias"]),
         }
-    except (KeyError, IndexError) as error:
+    except KeyError as error:
         refuse(path, f"is of another network: no tensor {error}")
+    except (IndexError, TypeError):
+        refuse(path, "is of another network: its tensors have other shapes")
 
 
 def text(value):
@@ -98,7 +109,7 @@ def may_replace(path):
         return True
     try:
         with h5py.File(path, "r") as file:
-            return file.attrs.get("format") in (FORMAT, FORMAT.encode(), text(FORMAT))
+            return str(file.attrs.get("format")) in map(str, (FORMAT, FORMAT.encode(), text(FORMAT)))
     except OSError:
         return False
 

@@ -200,6 +200,14 @@ Test(export_onnx, a_published_checkpoint_becomes_the_published_model)
         run_command("echo x >text && %s '%s/import_checkpoint.py' text -o imported.h5 2>err",
                     python, TOOLS),
         65);
+    cr_assert_eq(run_command("%s -c \"import torch; s = torch.load('%s', weights_only=True); "
+                             "s['config'] = {'frame_size': 'wide'}; torch.save(s, 'odd.pt')\" && "
+                             "%s '%s/import_checkpoint.py' odd.pt -o imported.h5 2>err",
+                             python, path, python, TOOLS),
+                 65);
+    cr_assert_eq(run_command("grep -qx \"import-checkpoint: odd.pt: its config's frame_size is "
+                             "'wide'\" err"),
+                 0);
     cr_assert_eq(
         run_command("%s '%s/import_checkpoint.py' no.pt -o imported.h5 2>err", python, TOOLS), 66);
     cr_assert_eq(
