@@ -18,28 +18,35 @@ FORMAT, VERSION = "attune-checkpoint", 1
 STATISTICS = (".running_mean", ".running_var")
 
 
-def refuse(path, what):
+def fail(code, path, what):
     print(f"import-checkpoint: {path}: {what}", file=sys.stderr)
-    sys.exit(65)
+    sys.exit(code)
+
+
+def refuse(path, what):
+    fail(65, path, what)
 
 
 def load(path):
     """The file's dictionary; nothing in it is run."""
     if not os.path.isfile(path):
-        print(f"import-checkpoint: {path}: no such file", file=sys.stderr)
-        sys.exit(66)
+        fail(66, path, "no such file")
     import torch  # takes seconds, which mistakes need not wait for
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        refuse(path, f"torch cannot read it: {str(error).splitlines()[0][:200]}")
+        refuse(path, f"torch cannot read it: {(str(error) or type(error).__name__).splitlines()[0][:200]}")
     if isinstance(loaded, dict) and "model_state_dict" not in loaded:
         loaded = {"model_state_dict": loaded}
     state = loaded.get("model_state_dict") if isinstance(loaded, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+            isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()):
         refuse(path, "holds no model_state_dict")
-    tensors = {name: value.numpy().astype("<f4") for name, value in state.items()
+    tensors = {name: value.detach().float().numpy().astype("<f4") for name, value in state.items()
                if not name.endswith(".num_batches_tracked")}
+    for name, value in tensors.items():
+        if value.ndim == 0 or value.size == 0:
+            refuse(path, f"is of another network: {name} is no array")
     return loaded, tensors
 
 
@@ -80,7 +87,7 @@ def network_of(path, tensors, config):
 
 def text(value):
     """Of fixed length: attune reads no other, see src/store/h5_attribute.h."""
-    return numpy.bytes_(str(value).encode() + b"\0")
+    return numpy.bytes_(str(value).encode(errors="replace") + b"\0")
 
 
 def write(file, network, tensors, loaded, source):
@@ -94,14 +101,15 @@ def write(file, network, tensors, loaded, source):
     state = file.create_group("state")
     state.attrs["imported_from"] = text(source)
     for name, value in loaded.items():
-        if isinstance(value, bool) or name in ("model_state_dict", "optimizer_state_dict"):
+        if (not isinstance(name, str) or isinstance(value, bool) or
+                name in ("model_state_dict", "optimizer_state_dict")):
             continue
-        if isinstance(value, int) and value >= 0:
+        if isinstance(value, int) and 0 <= value < 1 << 64:
             state.attrs[name] = numpy.uint64(value)
         elif isinstance(value, (int, float)):
             state.attrs[name] = numpy.float64(value)
         elif isinstance(value, (dict, str)):
-            state.attrs[name] = text(value if isinstance(value, str) else json.dumps(value))
+            state.attrs[name] = text(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def may_replace(path):
@@ -120,13 +128,15 @@ def main():
     parser.add_argument("-o", "--output", required=True, metavar="CHECKPOINT.h5")
     arguments = parser.parse_args()
     if not may_replace(arguments.output):
-        print(f"import-checkpoint: {arguments.output}: exists and is not a checkpoint of attune", file=sys.stderr)
-        sys.exit(73)
+        fail(73, arguments.output, "exists and is not a checkpoint of attune")
     loaded, tensors = load(arguments.model)
     network = network_of(arguments.model, tensors, loaded.get("config") or {})
     output = pathlib.Path(arguments.output)
     # Whole or not at all: another name in the same folder, then the right one.
-    handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.", suffix=".tmp")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name}.", suffix=".tmp")
+    except OSError as error:
+        fail(73, output, f"cannot create: {error.strerror}")
     try:
         os.close(handle)
         with h5py.File(temporary, "w", libver=("v110", "v110"), track_order=False) as file:
@@ -135,8 +145,10 @@ def main():
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~UMASK)
         os.replace(temporary, output)
-    except BaseException:
+    except BaseException as error:
         os.unlink(temporary)
+        if isinstance(error, OSError):
+            fail(74, output, f"cannot write: {error.strerror or error}")
         raise
     count = sum(value.size for name, value in tensors.items() if not name.endswith(STATISTICS))
     print(f"{network['architecture']} of {count} parameters -> {output}", file=sys.stderr)

@@ -174,7 +174,8 @@ static void embed(float *out, const attune_model *model)
 Test(export_onnx, a_published_checkpoint_becomes_the_published_model)
 {
     attune = prepare_command();
-    char *path = shared_path("models/mecomp/audio_embedding_model.onnx");
+    char *path = shared_path("models/mecomp/audio_embedding_model.onnx"),
+         *checkpoint = shared_path("models/mecomp/best_model.pt");
     const char *python = find_python();
     attune_model *published = NULL, *model = NULL;
     parameter_array want[PARAMETER_ARRAYS_MAX], got[PARAMETER_ARRAYS_MAX];
@@ -200,11 +201,12 @@ Test(export_onnx, a_published_checkpoint_becomes_the_published_model)
         run_command("echo x >text && %s '%s/import_checkpoint.py' text -o imported.h5 2>err",
                     python, TOOLS),
         65);
-    cr_assert_eq(run_command("%s -c \"import torch; s = torch.load('%s', weights_only=True); "
-                             "s['config'] = {'frame_size': 'wide'}; torch.save(s, 'odd.pt')\" && "
-                             "%s '%s/import_checkpoint.py' odd.pt -o imported.h5 2>err",
-                             python, path, python, TOOLS),
-                 65);
+    cr_assert_eq(
+        run_command("%s -c \"import torch; s = torch.load('%s', 'cpu', weights_only=True); "
+                    "s['config'] = {'frame_size': 'wide'}; torch.save(s, 'odd.pt')\" && "
+                    "%s '%s/import_checkpoint.py' odd.pt -o imported.h5 2>err",
+                    python, checkpoint, python, TOOLS),
+        65);
     cr_assert_eq(run_command("grep -qx \"import-checkpoint: odd.pt: its config's frame_size is "
                              "'wide'\" err"),
                  0);
@@ -214,5 +216,6 @@ Test(export_onnx, a_published_checkpoint_becomes_the_published_model)
         run_command("%s '%s/import_checkpoint.py' '%s' -o text 2>err", python, TOOLS, path), 73);
     attune_model_close(model);
     attune_model_close(published);
+    free(checkpoint);
     free(path);
 }
