@@ -62,8 +62,12 @@ configured() {
 build() {
     local preset=$1 tests=$2 log lock ninja=(-G Ninja)
     shift 2
-    log=$(mktemp)
-    mkdir -p "$root/build"
+    if ! mkdir -p "$root/build" 2>/dev/null || [ ! -w "$root/build" ]; then
+        [ "$tests" = OFF ] && [ -x "$root/build/$preset/src/cli/attune" ] && return # another user's, as it is
+        say "attune: $root/build: cannot write there; build it as its owner, or in a clone of your own"
+        exit 73
+    fi
+    log=$(mktemp) || exit 73
     exec {lock}>"$root/build/lock" # two first runs at once take turns
     flock "$lock"
     [ ! -e "$root/build/$preset/CMakeCache.txt" ] || ninja=()

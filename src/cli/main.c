@@ -81,11 +81,12 @@ static int dispatch(int argc, char **argv)
 }
 
 /* Without these three, the first files that are opened would take their places, and the messages.
- */
+ * They stay as good as closed: what is written to them fails. */
 static bool open_standard_files(void)
 {
     for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++) {
-        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", O_RDWR) != file) {
+        const int way = file == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(file, F_GETFD) < 0 && open("/dev/null", way) != file) {
             return false;
         }
     }

@@ -175,4 +175,5 @@ Test(cli, full_standard_output_is_an_error)
 {
     const char *command = prepare_command();
     cr_assert_eq(run_command("%s --help >/dev/full 2>/dev/null", command), 74);
+    cr_assert_eq(run_command("%s --help >&- 2>/dev/null", command), 74);
 }

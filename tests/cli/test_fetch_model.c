@@ -34,6 +34,11 @@ Test(fetch_model, other_files_are_refused)
     fetch(73, "no/m.onnx: cannot create", "-o no/m.onnx \"file://$PWD/other.onnx\"");
     fetch(64, "-o needs a file", "-o");
     fetch(64, "unknown option --what", "--what");
+    fetch(64, "-o: options come before the URLs", "\"file://$PWD/other.onnx\" -o other.onnx");
+    fetch(73, "fetch-model: .: exists and is no file", "-o .");
+    cr_assert_eq(run_command("ln -s nowhere link.onnx"), 0);
+    fetch(73, "link.onnx: exists and is no file", "-o link.onnx \"file://$PWD/other.onnx\"");
+    cr_assert_eq(run_command("[ $(wc -l <err) = 1 ] && rm link.onnx"), 0);
     cr_assert_eq(run_command("[ \"$(ls -A | tr '\\n' ' ')\" = 'err other.onnx ' ] && "
                              "grep -q another other.onnx"),
                  0);
