@@ -23,6 +23,16 @@
 enum { WARP = 32 };
 #define ATTUNE_ALL_LANES 0xffffffffu
 
+#ifdef __CUDACC__
+/* max(x, y), and NaN where either is: fmaxf would make a number of it, and a wrong embedding. */
+static __device__ __forceinline__ float larger(float x, float y)
+{
+    float most;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(most) : "f"(x), "f"(y));
+    return most;
+}
+#endif
+
 /* Φ(−a) of a from 0 to 5.8, so that GELU is exact, x·Φ(x), to 4.6e-7 absolute: q(a)^32, and
  * kernels/cpu/simd.h says how q was fitted. 10 issue slots in the multiply-add pipe, none in the
  * special-function unit. */
@@ -45,7 +55,7 @@ static __device__ __forceinline__ float gelu_tail(float a)
 static __device__ __forceinline__ float gelu(float x)
 {
     const float a = fminf(fabsf(x), 5.8f);
-    return fmaf(-a, gelu_tail(a), fmaxf(x, 0.0f));
+    return fmaf(-a, gelu_tail(a), larger(x, 0.0f));
 }
 
 #ifdef __CUDACC__

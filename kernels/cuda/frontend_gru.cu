@@ -37,7 +37,7 @@ __device__ float first_block(const Sample *x, const float weight[K1], float bias
             odd = fmaf(weight[k - 2], sample, odd);
         }
     }
-    return fmaxf(fmaxf(even, odd), 0.0f);
+    return larger(larger(even, odd), 0.0f);
 }
 
 template <typename Sample>
@@ -63,7 +63,7 @@ __global__ void __launch_bounds__(C2)
         float sum[TILE], part = 0;
         convolve(sum, m, conv2 + output, conv2_bias[output]);
         for (int p = 0; p < TILE; p++) {
-            part += fmaxf(sum[p], 0.0f);
+            part += larger(sum[p], 0.0f);
         }
         total += part;
         __syncthreads(); /* before the next tile's rows */

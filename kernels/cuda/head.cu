@@ -41,7 +41,7 @@ __global__ void __launch_bounds__(THREADS)
     for (int i = threadIdx.x; i < n.projection; i += THREADS) {
         const float x = inner[i];
         inner[i] = n.architecture == ATTUNE_ARCHITECTURE_TINY ? 0.5f * x * erfcf(-0.707106781f * x)
-                                                              : fmaxf(x, 0.0f);
+                                                              : larger(x, 0.0f);
     }
     __syncthreads();
     project(outer, inner, w.project2, w.project2_bias, n.embedding, n.projection);

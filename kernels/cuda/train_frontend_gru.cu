@@ -96,7 +96,7 @@ __device__ __forceinline__ float m_at(const first_layer &l, int row)
         return 0.0f;
     }
     const float z0 = fmaf(l.a, y1_at(l, 2 * row), l.b), z1 = fmaf(l.a, y1_at(l, 2 * row + 1), l.b);
-    return fmaxf(fmaxf(z0, z1), 0.0f);
+    return larger(larger(z0, z1), 0.0f);
 }
 
 /* total (COUNT, 64) = the parts' values, added in their order. */
@@ -187,7 +187,7 @@ template <int PASS> __global__ void __launch_bounds__(C2) second(gru_pass p)
                 part += y - pivot;
                 squares = fmaf(y - pivot, y - pivot, squares);
             } else if (PASS == FEATURES) {
-                part += fmaxf(z, 0.0f);
+                part += larger(z, 0.0f);
             } else {
                 out[(tile + i) * C2] = fmaf(-slope, y - mean, (z > 0.0f ? gain : 0.0f) - constant);
             }
@@ -216,7 +216,7 @@ __global__ void __launch_bounds__(C2) second_features(gru_pass p)
         float part = 0; /* shorter sums round less */
         for (int i = tile; i < tile + TILE; i++) {
             const float y = y2[i * C2], z = fmaf(a, y, b);
-            part += fmaxf(z, 0.0f);
+            part += larger(z, 0.0f);
             count += z > 0.0f ? 1.0f : 0.0f;
             around += z > 0.0f ? y - mean : 0.0f;
         }

@@ -173,7 +173,7 @@ __global__ void __launch_bounds__(THREADS) pool_back(pool_back_call c)
 
 __device__ __forceinline__ float activate(float x, bool gelu)
 {
-    return gelu ? 0.5f * x * erfcf(-0.707106781f * x) : fmaxf(x, 0.0f);
+    return gelu ? 0.5f * x * erfcf(-0.707106781f * x) : larger(x, 0.0f);
 }
 
 __device__ __forceinline__ float activate_slope(float x, bool gelu)

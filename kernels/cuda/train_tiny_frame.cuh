@@ -36,7 +36,7 @@ __device__ __forceinline__ float gelu_slope(float x, float &slope)
     const float a = fminf(fabsf(x), 5.8f), density = 0.39894228f * expf(-0.5f * a * a);
     const float tail = gelu_tail(a), below = fmaf(-a, density, tail);
     slope = x < 0.0f ? below : 1.0f - below;
-    return fmaf(-a, tail, fmaxf(x, 0.0f));
+    return fmaf(-a, tail, larger(x, 0.0f));
 }
 
 /* ---- sums of a block ---- */

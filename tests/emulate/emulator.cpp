@@ -301,6 +301,11 @@ float __shfl_xor_sync(uint32_t lanes, float value, int mask)
     return exchange(what, value, (current % LANES) ^ mask);
 }
 
+float larger(float x, float y)
+{
+    return isnan(x) || x > y ? x : y;
+}
+
 /* As if the instruction's error were the largest it may be and not repaired quite. */
 float reciprocal(float d)
 {
@@ -373,7 +378,7 @@ float sum_cut(float c, const float products[16])
 {
     float largest = fabsf(c);
     for (int k = 0; k < 16; k++) {
-        largest = fmaxf(largest, fabsf(products[k]));
+        largest = larger(largest, fabsf(products[k]));
     }
     if (!(largest < INFINITY) || largest == 0.0f) {
         float sum = c;

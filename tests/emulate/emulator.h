@@ -72,6 +72,7 @@ float __shfl_sync(uint32_t lanes, float value, int from);
 float __shfl_xor_sync(uint32_t lanes, float value, int mask);
 
 /* device.cuh's. */
+float larger(float x, float y);
 float reciprocal(float d);
 float tanh_approximate(float x);
 uint32_t pack_halves(float first, float second);

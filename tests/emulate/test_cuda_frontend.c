@@ -241,6 +241,29 @@ Test(cuda_frontend, fast_company_changes_no_bit)
     attune_model_close(model);
 }
 
+/* A sample that is no number makes features that are none, of its frame alone. */
+Test(cuda_frontend, bad_samples_show)
+{
+    for (int shape = 0; shape < 2; shape++) {
+        attune_network n = reference_shape(shape == 0 ? 0 : 9);
+        attune_model *model = reference_model(&n, 300);
+        void *blob = NULL;
+        const attune_cuda_weights weights = emulated_weights(&blob, model);
+        frames x = make_frames(&n, 301);
+        x.f32[x.start[2] + 100] = NAN;
+        for (int precision = 0; precision < 2; precision++) {
+            float *features = run(&x, &weights, (attune_precision)precision, ATTUNE_PCM_F32);
+            for (int i = 0; i < F * n.features; i++) {
+                cr_assert_eq(isnan(features[i]) != 0, i / n.features == 2, "%d, %d", shape, i);
+            }
+            free(features);
+        }
+        free_frames(&x);
+        free(blob);
+        attune_model_close(model);
+    }
+}
+
 Test(cuda_frontend, published_embeddings_are_near)
 {
     enum { T = 40, N = 2048 };
