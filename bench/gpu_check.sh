@@ -3,10 +3,13 @@
 # throughput beside PyTorch, compute-sanitizer, and real files against their golden vectors. Not yet run on a GPU.
 #
 # SHARED is the folder with audio/ and models/ (default: shared/ or ../shared; without it the last step is left out).
-# Writes <gpu>-<date>.md and .json into bench/results, or into $ATTUNE_RESULTS, and the steps' full logs under
-# build/gpu-check. Needs no package registry: libraries come from /opt/attune-deps if it is there, else from the
-# system. A step that fails or runs out of time is recorded and the others go on; the exit status is then 1.
+# Writes <gpu>-<date>.md and .json, and -logs.tar.gz with the steps' full logs, into bench/results, or into
+# $ATTUNE_RESULTS. A step that fails or runs out of time is recorded and the others go on; the exit status is then 1.
 # Leaves the GPU's settings as they are.
+#
+# Needs nvcc, CMake and pkg-config, but no package registry: libraries come from /opt/attune-deps (bin/ lib/ include/
+# and env.sh) if it is there, else from the system. Beside FFmpeg, HDF5, protobuf-c, Criterion, xxHash and jansson these
+# are what Debian calls zlib1g-dev libssl-dev libcsv-dev libmicrohttpd-dev libonnx-dev.
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root" || exit 1
@@ -24,6 +27,14 @@ model=$shared/models/mecomp/audio_embedding_model.onnx
 [ -n "$shared" ] && [ -e "$model" ] || model=
 # shellcheck disable=SC1091
 [ -e /opt/attune-deps/env.sh ] && . /opt/attune-deps/env.sh
+# What only static linking wants is not among those libraries, and pkg-config would ask for it.
+if compgen -G '/opt/attune-deps/lib/pkgconfig/*.pc' >/dev/null; then
+    mkdir -p "$logs/pkgconfig"
+    for description in /opt/attune-deps/lib/pkgconfig/*.pc; do
+        sed '/^\(Requires\|Libs\)\.private/d' "$description" >"$logs/pkgconfig/${description##*/}"
+    done
+    export PKG_CONFIG_PATH=$logs/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+fi
 for cuda in "${CUDA_HOME:-}" "${CUDA_PATH:-}" /usr/local/cuda; do
     [ -n "$cuda" ] && [ -x "$cuda/bin/nvcc" ] && PATH=$PATH:$cuda/bin && break
 done
@@ -104,6 +115,19 @@ train_peer() {
         --json "$logs/train.json"
 }
 
+# Files end to end. The shared audio is short beside what opening a device takes: it is taken twenty times.
+embed_all() {
+    local i
+    mkdir -p "$logs/audio"
+    for i in {1..20}; do
+        cp -r "$shared/audio" "$logs/audio/$i" || return
+    done
+    "$build/bench/bench_embed" "$model" cuda "$(nproc)" "$logs/audio"
+    local code=$?
+    rm -rf "$logs/audio"
+    return $code
+}
+
 # golden PRECISION BOUND: the shared audio end to end on the GPU against the golden vectors.
 golden() {
     if [ -z "$model" ] || [ ! -e "$shared/audio/golden_mecomp.csv" ]; then
@@ -144,19 +168,23 @@ sys.exit(1 if bad or compared == 0 else 0)
 PYTHON
 }
 export build logs shared model root
-export -f machine configure gpu_tests sanitize torch_peer train_peer golden
+export -f machine configure gpu_tests sanitize torch_peer train_peer embed_all golden
 
 model_option=${model:+--model $model}
 step machine 20 bash -c machine
 step configure 60 bash -c configure &&
-    step build 200 cmake --build "$build" --parallel "$(nproc)"
+    step build 200 cmake --build "$build" --parallel "$(nproc)" --target attune bench_kernels bench_engine bench_embed \
+        bench_train test_cuda_device test_cuda_train_device test_cuda_frontend_device
 if [ -x "$build/bench/bench_kernels" ]; then
     step tests 150 bash -c gpu_tests
+    for unit in device train_device; do
+        step "sanitize-memcheck-$unit" 60 bash -c "sanitize memcheck $unit"
+    done
     # shellcheck disable=SC2086
     step bench-kernels 40 "$build/bench/bench_kernels" --json "$logs/kernels.json" $model_option
     # shellcheck disable=SC2086
     step bench-engine 110 "$build/bench/bench_engine" --limit 6 --json "$logs/engine.json" $model_option
-    [ -z "$model" ] || step bench-embed 40 "$build/bench/bench_embed" "$model" cuda "$(nproc)" "$shared/audio"
+    [ -z "$model" ] || step bench-embed 60 bash -c embed_all
     step bench-train 30 "$build/bench/bench_train" 2 cuda
     step train-torch 60 bash -c train_peer
     step golden-exact 30 bash -c 'golden exact 1e-5'
@@ -164,10 +192,8 @@ if [ -x "$build/bench/bench_kernels" ]; then
 fi
 step torch 110 bash -c torch_peer
 if [ -x "$build/bench/bench_kernels" ]; then
-    for tool in memcheck racecheck; do
-        for unit in device train_device; do
-            step "sanitize-$tool-$unit" 60 bash -c "sanitize $tool $unit"
-        done
+    for unit in device train_device; do
+        step "sanitize-racecheck-$unit" 60 bash -c "sanitize racecheck $unit"
     done
 fi
 
@@ -190,7 +216,14 @@ bad=0
         tail -n 60 "$logs/$name.log"
         printf '```\n'
     done
+    for i in "${!names[@]}"; do
+        case ${states[$i]} in ok | skipped) continue ;; esac
+        printf '\n## %s: %s\n\n```\n' "${names[$i]}" "${states[$i]}"
+        tail -n 200 "$logs/${names[$i]}.log" 2>/dev/null
+        printf '```\n'
+    done
 } >"$base.md"
+tar czf "$base-logs.tar.gz" --exclude='*.h5' --exclude=pkgconfig -C "$logs" .
 {
     printf '{"gpu": "%s", "date": "%s", "commit": "%s", "steps": [' "$gpu" "$(date +%Y-%m-%d)" "$commit"
     for i in "${!names[@]}"; do

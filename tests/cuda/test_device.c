@@ -215,7 +215,7 @@ Test(device, memory_is_bounded, .timeout = 120)
     printf("needed %zu, taken %zu, not given back %zu\n", needed, before - during, before - after);
     cr_assert_leq(before - during,
                   needed + ((size_t)8 << 20)); /* streams and events take a little */
-    cr_assert_leq(before - after, (size_t)8 << 20);
+    cr_assert_leq(before, after + ((size_t)8 << 20)); /* others may have given some back */
     attune_model_close(model);
 }
 
