@@ -69,6 +69,12 @@ static attune_status check_settings(const attune_output *output, const char *pat
             "or start over with --force",
             path, theirs->descriptors ? "with" : "without", ours->descriptors ? "with" : "without");
     }
+    if (status == ATTUNE_OK && theirs->root[0] != '/') {
+        status = attune_fail(ATTUNE_EDATA,
+                             "%s: its attribute 'root' is no absolute path; choose another output, "
+                             "or start over with --force",
+                             path);
+    }
     if (status == ATTUNE_OK && ours->root) {
         status = check_text(path, "root", theirs->root, ours->root);
     }

@@ -206,6 +206,36 @@ Test(again, refuses_what_was_made_otherwise, .timeout = 60)
     attune_model_close(other);
 }
 
+/* Where the files of such rows are cannot be known, whatever the working folder is. */
+Test(again, refuses_a_root_that_is_no_absolute_path, .timeout = 60)
+{
+    static const char *const roots[] = {"", "music"};
+    attune_model *model = open_model(47);
+    attune_job_options options = job_options();
+    attune_store *store = NULL;
+    make_archive();
+    expect_job(options, model, "a.h5", FILES + 2, 0, 0, 0);
+    assert_ok(attune_store_open(&store, "a.h5"));
+    attune_store_attributes attributes = *attune_store_attributes_of(store);
+    attune_rows *rows = read_rows("a.h5");
+    options.verify = 3;
+    for (int i = 0; i < 2; i++) {
+        attune_store_writer *writer = NULL;
+        attributes.root = roots[i];
+        shell("rm -rf b.h5 c.h5.parts && mkdir c.h5.parts");
+        assert_ok(attune_store_create(&writer, "b.h5", &attributes));
+        assert_ok(attune_store_append(writer, rows));
+        assert_ok(attune_store_commit(writer));
+        attune_store_writer_close(writer);
+        shell("cp b.h5 c.h5.parts/0-0.h5");
+        expect_refusal(options, model, "b.h5", ATTUNE_EDATA, "'root' is no absolute path");
+        expect_refusal(options, model, "c.h5", ATTUNE_EDATA, "'root' is no absolute path");
+    }
+    attune_rows_free(rows);
+    attune_store_close(store);
+    attune_model_close(model);
+}
+
 static bool stop_at_once(void *user, const attune_job_progress *progress)
 {
     return user && progress;
