@@ -398,11 +398,26 @@ Test(again, inputs_from_elsewhere_are_added, .timeout = 60)
     cr_assert_str_eq(attune_rows_get(rows, 0).path, real);
     cr_assert_str_eq(attune_rows_get(rows, 10).path, "00.wav");
     attune_rows_free(rows);
+    /* with the root gone --prune would drop every row: that is said before any work */
     shell("mv music away");
+    write_noise("other/new.wav", 9000, 79);
     attune_job_options options = job_options();
     options.prune = true;
+    for (int dry = 0; dry < 2; dry++) {
+        options.dry_run = dry;
+        cr_assert_eq(run_job_with(options, model, both, 1, "a.h5", &r), ATTUNE_ENOINPUT);
+        cr_assert(strstr(attune_last_error(), "run without --prune, or start over with --force"),
+                  "%s", attune_last_error());
+        cr_assert(r.tracks == 0 && r.plans == 0);
+        shell("test ! -e a.h5.parts");
+    }
+    options = job_options(); /* and again at the end, should it go meanwhile */
+    options.prune = true;
+    options.on_track = run_meanwhile;
+    meanwhile = "mv music away";
+    shell("mv away music");
     cr_assert_eq(run_job_with(options, model, both, 1, "a.h5", &r), ATTUNE_ENOINPUT);
-    cr_assert(strstr(attune_last_error(), "--prune"), "%s", attune_last_error());
+    cr_assert(strstr(attune_last_error(), "what is done is safe in"), "%s", attune_last_error());
     attune_model_close(model);
 }
 
