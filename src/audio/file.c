@@ -94,6 +94,12 @@ attune_audio_place attune_audio_place_of(const char *path)
     return place;
 }
 
+/* Since 1970; unsigned, so that times after 2262 wrap. */
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)((uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec);
+}
+
 static const char *open_regular(attune_audio_file *file, const char *path, char reason[192])
 {
     struct stat status;
@@ -119,7 +125,7 @@ static const char *open_regular(attune_audio_file *file, const char *path, char 
         return kind_of(status.st_mode);
     }
     file->size = (uint64_t)status.st_size;
-    file->mtime_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
+    file->mtime_ns = nanoseconds(status.st_mtim);
     file->end = INT64_MAX; /* it may grow while it is read */
     return NULL;
 }
@@ -171,7 +177,7 @@ bool attune_audio_place_look(const attune_audio_place *place, uint64_t *size, in
             return false;
         }
         *size = (uint64_t)status.st_size;
-        *mtime_ns = (int64_t)status.st_mtim.tv_sec * 1000000000 + status.st_mtim.tv_nsec;
+        *mtime_ns = nanoseconds(status.st_mtim);
         return true;
     }
     if (!archive_name(archive, place)) {

@@ -2,6 +2,7 @@
 #include "cli/log.h"
 
 #include "cli/cli.h"
+#include "status/error.h"
 #include "status/json.h"
 #include "status/machine.h"
 
@@ -181,7 +182,13 @@ static json_t *reasons_json(const attune_job_progress *progress)
 
 void log_plan(const char *path, attune_job_reason reason)
 {
-    printf("%s\t%s\n", reasons[reason], path);
+    const size_t capacity = strlen(path) + 1;
+    char *line = malloc(capacity);
+    if (line) {
+        attune_one_line(line, capacity, path);
+    }
+    printf("%s\t%s\n", reasons[reason], line ? line : "a name for which there is no memory");
+    free(line);
 }
 
 void log_planned(cli_log *log, const attune_job_progress *progress, const char *output)

@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "status/error.h"
 #include "status/json.h"
+#include "status/path.h"
 #include "store/new_file.h"
 
 #include <errno.h>
@@ -162,10 +163,9 @@ attune_status metrics_open(cli_metrics *metrics, const char *path, const char *o
         return ATTUNE_OK;
     }
     attune_status status =
-        strcmp(path, output) != 0
-            ? read_last(metrics)
-            : attune_fail(ATTUNE_EINVAL, "%s: is the output; name another file for --metrics",
-                          path);
+        attune_same_file(path, output)
+            ? attune_fail(ATTUNE_EINVAL, "%s: is the output; name another file for --metrics", path)
+            : read_last(metrics);
     if (status == ATTUNE_OK) {
         status = check_target(metrics);
     }

@@ -118,11 +118,50 @@ static bool may_be_unmounted(attune_gone *gone, const char *path)
     return gone->folder_is_empty;
 }
 
+/* Reads the names in the archive at `path` (length bytes), unless they are those at hand. */
+static bool know_names(attune_gone *gone, const char *path, size_t length)
+{
+    if (!gone->archive || strncmp(gone->archive, path, length) != 0 || gone->archive[length]) {
+        begin_archive(gone, path, length);
+        if (gone->archive) {
+            read_names(gone);
+        }
+    }
+    return gone->complete;
+}
+
+static bool folder_is_readable(const char *path)
+{
+    DIR *folder = opendir(path);
+    if (!folder) {
+        return false;
+    }
+    errno = 0;
+    while (readdir(folder)) {
+    }
+    const bool readable = errno == 0;
+    closedir(folder);
+    return readable;
+}
+
+/* Whether a folder or an archive is there that can be read, and so has no row of its own. */
+static bool is_readable_whole(attune_gone *gone, const char *path)
+{
+    const size_t length = strlen(path);
+    struct stat info;
+    if (stat(path, &info) != 0) {
+        return false;
+    }
+    return S_ISDIR(info.st_mode) ? folder_is_readable(path)
+                                 : S_ISREG(info.st_mode) && attune_archive_kind_of(path, length) &&
+                                       know_names(gone, path, length);
+}
+
 bool attune_gone_is(attune_gone *gone, const char *path, bool listed)
 {
     struct stat info;
     if (lstat(path, &info) == 0) {
-        return false;
+        return !listed && is_readable_whole(gone, path);
     }
     if (errno != ENOTDIR) {
         return errno == ENOENT && !may_be_unmounted(gone, path);
@@ -131,17 +170,10 @@ bool attune_gone_is(attune_gone *gone, const char *path, bool listed)
     if (length == 0) { /* below what is a file now, and no archive */
         return true;
     }
-    if (listed) {
+    if (listed || !know_names(gone, path, length)) {
         return false;
     }
-    if (!gone->archive || strncmp(gone->archive, path, length) != 0 || gone->archive[length]) {
-        begin_archive(gone, path, length);
-        if (!gone->archive) {
-            return false;
-        }
-        read_names(gone);
-    }
     const char *name = path + length + 1;
-    return gone->complete && (gone->count == 0 || !bsearch(&name, gone->names, gone->count,
-                                                           sizeof(*gone->names), compare));
+    return gone->count == 0 ||
+           !bsearch(&name, gone->names, gone->count, sizeof(*gone->names), compare);
 }

@@ -19,8 +19,9 @@ typedef struct attune_gone {
 
 /* Whether the file or archive entry `path` is gone. What cannot be known is not: the entries of an
  * archive that is damaged, half copied or not readable, and files of a folder in which nothing is,
- * as in a mount point with nothing mounted. `listed`: the scan has it, and has thus seen it if it
- * is an entry. `gone` begins all zero. */
+ * as in a mount point with nothing mounted. What is now a folder or an archive that can be read is:
+ * such have rows of their own only while they cannot. `listed`: the scan has it, and has thus seen
+ * it if it is an entry. `gone` begins all zero. */
 bool attune_gone_is(attune_gone *gone, const char *path, bool listed);
 void attune_gone_clear(attune_gone *gone);
 

@@ -328,6 +328,7 @@ static attune_status open_engines(job *j, worker *workers, int count)
     return status;
 }
 
+/* As many as the system gives: one is enough. */
 static attune_status start_workers(job *j, worker *workers, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -338,8 +339,7 @@ static attune_status start_workers(job *j, worker *workers, int count)
             pthread_mutex_lock(&j->mutex);
             j->running--;
             pthread_mutex_unlock(&j->mutex);
-            atomic_store(&j->stop, true);
-            return attune_fail(ATTUNE_ENOMEM, "cannot start a thread; try fewer --jobs");
+            return i > 0 ? ATTUNE_OK : attune_fail(ATTUNE_ENOMEM, "cannot start a thread");
         }
         workers[i].started = true;
     }

@@ -69,6 +69,12 @@ static attune_status check_settings(const attune_output *output, const char *pat
             "or start over with --force",
             path, theirs->descriptors ? "with" : "without", ours->descriptors ? "with" : "without");
     }
+    if (status == ATTUNE_OK && theirs->root[0] != '/') {
+        status = attune_fail(ATTUNE_EDATA,
+                             "%s: its attribute 'root' is no absolute path; choose another output, "
+                             "or start over with --force",
+                             path);
+    }
     if (status == ATTUNE_OK && ours->root) {
         status = check_text(path, "root", theirs->root, ours->root);
     }
@@ -241,6 +247,19 @@ static void set_attributes(attune_output *output)
     };
 }
 
+/* With a disk that is not mounted all files are gone: then its folder is, most likely, too. */
+static attune_status check_prune(const attune_output *output)
+{
+    struct stat info;
+    if (output->options->prune && stat(output->attributes.root, &info) != 0) {
+        return attune_fail(ATTUNE_ENOINPUT,
+                           "%s: cannot be reached (%s), so --prune would drop every row of %s; "
+                           "mount it, run without --prune, or start over with --force",
+                           output->attributes.root, strerror(errno), output->parts->output);
+    }
+    return ATTUNE_OK;
+}
+
 attune_status attune_output_open(attune_output *output, const attune_job_options *options)
 {
     *output = (attune_output){.options = options};
@@ -253,7 +272,10 @@ attune_status attune_output_open(attune_output *output, const attune_job_options
     if (status == ATTUNE_OK) {
         status = look_at_output(output);
     }
-    return status == ATTUNE_OK ? set_root(output, attune_scan_root(options->scan)) : status;
+    if (status == ATTUNE_OK) {
+        status = set_root(output, attune_scan_root(options->scan));
+    }
+    return status == ATTUNE_OK ? check_prune(output) : status;
 }
 
 void attune_output_close(attune_output *output)
@@ -309,18 +331,6 @@ static bool is_there(void *user, const attune_row *row)
     free(path);
     output->pruned += gone;
     return !gone;
-}
-
-/* With a disk that is not mounted all files are gone: then its folder is, most likely, too. */
-static attune_status check_prune(const attune_output *output)
-{
-    struct stat info;
-    if (output->options->prune && stat(output->attributes.root, &info) != 0) {
-        return attune_fail(ATTUNE_ENOINPUT,
-                           "%s: cannot be reached (%s), so --prune would drop every row of %s",
-                           output->attributes.root, strerror(errno), output->parts->output);
-    }
-    return ATTUNE_OK;
 }
 
 static attune_status merge(attune_output *output, attune_store_writer *writer)
@@ -421,11 +431,10 @@ static attune_status write_output(attune_output *output)
 attune_status attune_output_finish(attune_output *output)
 {
     bool done = false;
-    attune_status status = check_prune(output);
-    if (status != ATTUNE_OK) {
-        return status;
+    attune_status status = check_prune(output); /* again: days may have gone by */
+    if (status == ATTUNE_OK) {
+        status = check_done(&done, output);
     }
-    status = check_done(&done, output);
     if (status == ATTUNE_OK && !done) {
         status = write_output(output);
     }

@@ -28,7 +28,8 @@ typedef struct attune_output {
 } attune_output;
 
 /* Takes the lock, unless options->dry_run, looks at the output and its parts, and notes what they
- * know. ATTUNE_ECONFIG when they were made otherwise than `options` says and !options->force. */
+ * know. ATTUNE_ECONFIG when they were made otherwise than `options` says and !options->force,
+ * ATTUNE_ENOINPUT when options->prune would drop every row. */
 attune_status attune_output_open(attune_output *output, const attune_job_options *options);
 void attune_output_close(attune_output *output); /* all zero is fine */
 

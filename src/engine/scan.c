@@ -420,7 +420,9 @@ static attune_status walk_folder(attune_scan *scan, const char *folder)
         const struct dirent *entry = readdir(directory);
         if (!entry) {
             if (errno != 0) {
-                status = add_row(scan, folder, "");
+                char reason[192];
+                snprintf(reason, sizeof(reason), "cannot be read: %s", strerror(errno));
+                status = add_place(scan, &(attune_audio_place){.path = folder, .failure = reason});
             }
             break;
         }

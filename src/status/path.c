@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -49,6 +50,23 @@ const char *attune_file_name(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash ? slash + 1 : path;
+}
+
+static bool are_same(const char *a, const char *b)
+{
+    struct stat left, right;
+    return stat(a, &left) == 0 && stat(b, &right) == 0 && left.st_dev == right.st_dev &&
+           left.st_ino == right.st_ino;
+}
+
+bool attune_same_file(const char *a, const char *b)
+{
+    char *left = attune_path_folder(a), *right = attune_path_folder(b);
+    const bool same_name = left && right && are_same(left, right) &&
+                           strcmp(attune_file_name(a), attune_file_name(b)) == 0;
+    free(left);
+    free(right);
+    return same_name || are_same(a, b);
 }
 
 size_t attune_stem_length(const char *path)

@@ -20,6 +20,9 @@ attune_status attune_make_folder(const char *path);
 /* The name, behind the last slash. */
 const char *attune_file_name(const char *path);
 
+/* Whether two names are of one file, which need not be there yet. */
+bool attune_same_file(const char *a, const char *b);
+
 /* Bytes of the path without its name's ending, from the last dot on; a dot that begins the name
  * begins no ending. */
 size_t attune_stem_length(const char *path);

@@ -159,6 +159,23 @@ static attune_status try_lock(attune_parts *parts, const char *path, bool *stale
     return ATTUNE_OK;
 }
 
+static bool leads_nowhere(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISLNK(info.st_mode) && stat(path, &info) != 0;
+}
+
+/* Why the lock cannot be had however often one tries. */
+static attune_status fail_stale(const attune_parts *parts, const char *path)
+{
+    const char *link = leads_nowhere(parts->folder) ? parts->folder
+                       : leads_nowhere(path)        ? path
+                                                    : NULL;
+    return link ? attune_fail(ATTUNE_ECREATE, "%s: is a link that leads nowhere; remove it", link)
+                : attune_fail(ATTUNE_ESTOPPED, "%s: other jobs on it start and end; run again",
+                              parts->output);
+}
+
 static attune_status take_lock(attune_parts *parts)
 {
     char *path = NULL;
@@ -167,11 +184,10 @@ static attune_status take_lock(attune_parts *parts)
     for (int attempt = 0; status == ATTUNE_OK && stale && attempt < 100; attempt++) {
         status = try_lock(parts, path, &stale);
     }
-    free(path);
     if (status == ATTUNE_OK && stale) {
-        status = attune_fail(ATTUNE_ESTOPPED, "%s: other jobs on it start and end; run again",
-                             parts->output);
+        status = fail_stale(parts, path);
     }
+    free(path);
     return status;
 }
 

@@ -128,6 +128,15 @@ static bool has_type(hid_t dataset, attune_column column)
     return equal;
 }
 
+/* Right behind the HDF5 function that failed. */
+static attune_status fail_column(attune_store *store, attune_column column)
+{
+    char what[100];
+    attune_h5_note(&store->file);
+    snprintf(what, sizeof(what), "cannot open its dataset /%s", attune_column_name(column));
+    return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, what);
+}
+
 static attune_status open_column(attune_store *store, attune_column column)
 {
     const char *name = attune_column_name(column);
@@ -136,10 +145,7 @@ static attune_status open_column(attune_store *store, attune_column column)
     store->types[column] = attune_column_memory_type(column);
     hid_t dataset = store->datasets[column] = H5Dopen2(store->file.id, name, H5P_DEFAULT);
     if (dataset < 0) {
-        char what[100];
-        attune_h5_note(&store->file);
-        snprintf(what, sizeof(what), "cannot open its dataset /%s", name);
-        return attune_h5_fail(ATTUNE_EDATA, &store->file, store->path, what);
+        return fail_column(store, column);
     }
     hid_t space = H5Dget_space(dataset);
     bool shaped = space >= 0 && H5Sget_simple_extent_ndims(space) == rank &&
@@ -179,24 +185,33 @@ static attune_status open_strings(attune_store *store, attune_string_column *str
 }
 
 /* Labels are read where all columns of them are there: one alone may be a user's own. */
-static bool has_labels(const attune_h5_file *file)
+static attune_status find_labels(attune_store *store)
 {
-    for (int i = 0; i < ATTUNE_COLUMN_COUNT; i++) {
+    bool all = true;
+    for (int i = 0; all && i < ATTUNE_COLUMN_COUNT; i++) {
         const attune_column column = (attune_column)i;
-        if (attune_column_is_label(column) &&
-            H5Lexists(file->id, attune_column_name(column), H5P_DEFAULT) <= 0) {
-            return false;
+        if (attune_column_is_label(column)) {
+            const htri_t there = H5Lexists(store->file.id, attune_column_name(column), H5P_DEFAULT);
+            if (there < 0) {
+                return fail_column(store, column);
+            }
+            all = there > 0;
         }
     }
-    return true;
+    store->attributes.labels = all;
+    return ATTUNE_OK;
 }
 
 /* Descriptors are those that say what they are: others may be a user's own. */
-static bool has_descriptors(const attune_h5_file *file)
+static attune_status find_descriptors(attune_store *store)
 {
     const char *name = attune_column_name(ATTUNE_COLUMN_DESCRIPTORS);
-    return H5Lexists(file->id, name, H5P_DEFAULT) > 0 &&
-           H5Aexists_by_name(file->id, name, ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT) > 0;
+    htri_t there = H5Lexists(store->file.id, name, H5P_DEFAULT);
+    if (there > 0) {
+        there = H5Aexists_by_name(store->file.id, name, ATTUNE_DESCRIPTORS_COLUMNS, H5P_DEFAULT);
+    }
+    store->attributes.descriptors = there > 0;
+    return there < 0 ? fail_column(store, ATTUNE_COLUMN_DESCRIPTORS) : ATTUNE_OK;
 }
 
 attune_status attune_store_open(attune_store **out, const char *path)
@@ -219,8 +234,12 @@ attune_status attune_store_open(attune_store **out, const char *path)
     if (status == ATTUNE_OK && (status = open_file(store)) == ATTUNE_OK) {
         status = read_attributes(store);
     }
-    store->attributes.labels = status == ATTUNE_OK && has_labels(&store->file);
-    store->attributes.descriptors = status == ATTUNE_OK && has_descriptors(&store->file);
+    if (status == ATTUNE_OK) {
+        status = find_labels(store);
+    }
+    if (status == ATTUNE_OK) {
+        status = find_descriptors(store);
+    }
     store->checked = status == ATTUNE_OK && H5Lexists(store->file.id, "checksum", H5P_DEFAULT) != 0;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_COLUMN_COUNT; i++) {
         if (i == ATTUNE_COLUMN_CHECKSUM                ? store->checked

@@ -1,4 +1,5 @@
 /* test_read.c - clips, reads of any size, threads, options. */
+#include "audio/place.h"
 #include "tests/audio/audio_files.h"
 #include "tests/support/support.h"
 
@@ -116,6 +117,29 @@ Test(read, result_describes_the_file)
     cr_assert_str_eq(got.result.error, "");
     cr_assert_float_eq(got.result.duration, COUNT / 32000.0, 1e-3);
     free(got.samples);
+    free(path);
+}
+
+/* Nanoseconds since 1970 fit into 64 bits until 2262; later ones wrap, and still tell files apart.
+ */
+Test(read, a_file_may_be_of_any_time)
+{
+    static const long long seconds[] = {-1, 9223372037, 10000000000, -9300000000};
+    char *path = noise_file();
+    const attune_audio_place place = {.path = path};
+    for (size_t i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+        struct stat status;
+        uint64_t size = 0;
+        int64_t looked = 0;
+        cr_assert_eq(run_command("touch -d @%lld '%s'", seconds[i], path), 0);
+        cr_assert_eq(stat(path, &status), 0); /* some file systems have earlier ends */
+        const int64_t expected = (int64_t)((uint64_t)status.st_mtim.tv_sec * 1000000000u);
+        cr_assert(attune_audio_place_look(&place, &size, &looked));
+        cr_assert_eq(looked, expected, "%lld", seconds[i]);
+        decoded got = decode(path, NULL, 1000);
+        cr_assert_eq(got.result.mtime_ns, expected, "%lld", seconds[i]);
+        free(got.samples);
+    }
     free(path);
 }
 

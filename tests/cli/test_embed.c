@@ -224,3 +224,13 @@ Test(embed, interrupt_keeps_what_is_done, .timeout = 120, .fini = cleanup)
     expect(run_command("%s embed done.h5 -o done.h5 2>err", attune), 64, "the output as an input");
     expect(run_command("cmp done.h5 before.h5"), 0, "the output as an input");
 }
+
+Test(embed, a_dry_run_prints_a_line_a_file, .timeout = 60)
+{
+    const char *attune = prepare_command();
+    expect(run_command("mkdir music && touch \"$(printf 'music/new\nx\033y\351.ogg')\" && "
+                       "%s embed music -o out.h5 --dry-run -q | sed \"s|$PWD|.|\" >out && "
+                       "printf 'new\t./music/new x?y\351.ogg\n' | cmp - out",
+                       attune),
+           0, "a name with a line break");
+}

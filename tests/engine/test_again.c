@@ -7,11 +7,14 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const music[] = {"music"};
@@ -27,6 +30,21 @@ attune_status __wrap_attune_store_create(attune_store_writer **out, const char *
 {
     files_begun++;
     return __real_attune_store_create(out, path, attributes);
+}
+
+/* The folder that readdir fails on; NULL: none. */
+static const char *unreadable_folder;
+struct dirent *__real_readdir(DIR *folder);
+struct dirent *__wrap_readdir(DIR *folder);
+struct dirent *__wrap_readdir(DIR *folder)
+{
+    struct stat this, that;
+    if (unreadable_folder && stat(unreadable_folder, &that) == 0 &&
+        fstat(dirfd(folder), &this) == 0 && this.st_ino == that.st_ino) {
+        errno = EIO;
+        return NULL;
+    }
+    return __real_readdir(folder);
 }
 
 static attune_model *open_model(uint64_t seed)
@@ -186,6 +204,36 @@ Test(again, refuses_what_was_made_otherwise, .timeout = 60)
     expect_job(clipped, model, "a.h5", 0, 0, 0, FILES + 2);
     attune_model_close(model);
     attune_model_close(other);
+}
+
+/* Where the files of such rows are cannot be known, whatever the working folder is. */
+Test(again, refuses_a_root_that_is_no_absolute_path, .timeout = 60)
+{
+    static const char *const roots[] = {"", "music"};
+    attune_model *model = open_model(47);
+    attune_job_options options = job_options();
+    attune_store *store = NULL;
+    make_archive();
+    expect_job(options, model, "a.h5", FILES + 2, 0, 0, 0);
+    assert_ok(attune_store_open(&store, "a.h5"));
+    attune_store_attributes attributes = *attune_store_attributes_of(store);
+    attune_rows *rows = read_rows("a.h5");
+    options.verify = 3;
+    for (int i = 0; i < 2; i++) {
+        attune_store_writer *writer = NULL;
+        attributes.root = roots[i];
+        shell("rm -rf b.h5 c.h5.parts && mkdir c.h5.parts");
+        assert_ok(attune_store_create(&writer, "b.h5", &attributes));
+        assert_ok(attune_store_append(writer, rows));
+        assert_ok(attune_store_commit(writer));
+        attune_store_writer_close(writer);
+        shell("cp b.h5 c.h5.parts/0-0.h5");
+        expect_refusal(options, model, "b.h5", ATTUNE_EDATA, "'root' is no absolute path");
+        expect_refusal(options, model, "c.h5", ATTUNE_EDATA, "'root' is no absolute path");
+    }
+    attune_rows_free(rows);
+    attune_store_close(store);
+    attune_model_close(model);
 }
 
 static bool stop_at_once(void *user, const attune_job_progress *progress)
@@ -350,11 +398,26 @@ Test(again, inputs_from_elsewhere_are_added, .timeout = 60)
     cr_assert_str_eq(attune_rows_get(rows, 0).path, real);
     cr_assert_str_eq(attune_rows_get(rows, 10).path, "00.wav");
     attune_rows_free(rows);
+    /* with the root gone --prune would drop every row: that is said before any work */
     shell("mv music away");
+    write_noise("other/new.wav", 9000, 79);
     attune_job_options options = job_options();
     options.prune = true;
+    for (int dry = 0; dry < 2; dry++) {
+        options.dry_run = dry;
+        cr_assert_eq(run_job_with(options, model, both, 1, "a.h5", &r), ATTUNE_ENOINPUT);
+        cr_assert(strstr(attune_last_error(), "run without --prune, or start over with --force"),
+                  "%s", attune_last_error());
+        cr_assert(r.tracks == 0 && r.plans == 0);
+        shell("test ! -e a.h5.parts");
+    }
+    options = job_options(); /* and again at the end, should it go meanwhile */
+    options.prune = true;
+    options.on_track = run_meanwhile;
+    meanwhile = "mv music away";
+    shell("mv away music");
     cr_assert_eq(run_job_with(options, model, both, 1, "a.h5", &r), ATTUNE_ENOINPUT);
-    cr_assert(strstr(attune_last_error(), "--prune"), "%s", attune_last_error());
+    cr_assert(strstr(attune_last_error(), "what is done is safe in"), "%s", attune_last_error());
     attune_model_close(model);
 }
 
@@ -394,8 +457,10 @@ static void check_pruning(const char *archive)
     expect_pruned(model, 1, FILES + 6); /* a file less, and one row more: of what is damaged */
     cr_assert_eq(run_command("truncate -s 0 music/%s", archive), 0);
     expect_pruned(model, 0, FILES + 6);
+    cr_assert_eq(run_command(pack, archive, "0[1-4].wav"), 0); /* whole again: its own row goes */
+    expect_pruned(model, 2, FILES + 5);
     cr_assert_eq(run_command("rm music/%s", archive), 0);
-    expect_pruned(model, 5, FILES + 1);
+    expect_pruned(model, 4, FILES + 1);
     attune_model_close(model);
 }
 
@@ -424,6 +489,34 @@ Test(again, prunes_nothing_of_an_empty_folder, .timeout = 60)
     expect_pruned(model, 10, FILES - 10);
     shell("rm music/00.wav && rm -r music/disk");
     expect_pruned(model, 1, FILES - 11);
+    attune_model_close(model);
+}
+
+/* A folder has a row while it cannot be read, and then none; a file whose name it has, none. */
+Test(again, prunes_rows_of_folders_that_can_be_read, .timeout = 60)
+{
+    attune_model *model = open_model(46);
+    job_result r;
+    make_archive();
+    shell("rm music/broken.mp3 music/empty.flac && mkdir music/sub && mv music/1*.wav music/sub");
+    unreadable_folder = "music/sub";
+    expect_pruned(model, 0, FILES - 9);
+    attune_rows *rows = read_rows("a.h5");
+    const attune_row row = attune_rows_get(rows, FILES - 10);
+    cr_assert_str_eq(row.path, "sub");
+    cr_assert_eq(row.status, ATTUNE_TRACK_CANNOT_OPEN);
+    cr_assert_str_eq(row.error, "cannot be read: Input/output error");
+    attune_rows_free(rows);
+    expect_pruned(model, 0, FILES - 9);
+    const char *elsewhere[] = {"music/00.wav"}; /* does not look at it, and it is as it was */
+    attune_job_options options = job_options();
+    options.prune = true;
+    assert_ok(run_job_with(options, model, elsewhere, 1, "a.h5", &r));
+    cr_assert_eq(r.progress.pruned, 0);
+    unreadable_folder = NULL;
+    expect_pruned(model, 1, FILES);
+    shell("rm music/00.wav && mkdir music/00.wav && touch music/00.wav/note.txt");
+    expect_pruned(model, 1, FILES - 1);
     attune_model_close(model);
 }
 

@@ -6,11 +6,30 @@
 #include "tests/support/support.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* The linker puts __wrap_f in the place of f: the system gives this many threads more; -1: any. */
+static int threads_left = -1;
+typedef void *thread_main(void *argument);
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, thread_main *start,
+                          void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, thread_main *start,
+                          void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, thread_main *start,
+                          void *argument)
+{
+    if (threads_left == 0) {
+        return EAGAIN;
+    }
+    threads_left -= threads_left > 0;
+    return __real_pthread_create(thread, attributes, start, argument);
+}
 
 static const char *decoder; /* attune_job_options.decoder of the next jobs */
 
@@ -161,6 +180,23 @@ Test(job, lost_device_keeps_what_is_done, .timeout = 120)
     fake = (fake_batch){.devices = 0};
     cr_assert_eq(run_job_on(model, folder, 1, 2, "none.h5", &r, "fake", 0), ATTUNE_ENODEVICE);
     cr_assert_neq(access("none.h5", F_OK), 0);
+    attune_model_close(model);
+}
+
+Test(job, goes_on_with_the_workers_that_start, .timeout = 60)
+{
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 26);
+    const char *folder[] = {"music"};
+    job_result r;
+    make_archive();
+    threads_left = 1;
+    assert_ok(run_job(model, folder, 1, 4, "one.h5", &r));
+    cr_assert_eq(r.tracks, FILES + 2);
+    assert_fails(run_job(model, folder, 1, 4, "none.h5", &r), ATTUNE_ENOMEM,
+                 "cannot start a thread");
+    cr_assert_eq(r.tracks, 0);
+    cr_assert_eq(run_command("test ! -e none.h5 && test ! -e none.h5.parts"), 0);
     attune_model_close(model);
 }
 

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 Test(path, parts)
 {
@@ -47,6 +48,24 @@ Test(path, endings)
     cr_assert_not(attune_ends_in("a.npy.csv", ".npy"));
     cr_assert_not(attune_ends_in(".npy", ".npy"));
     cr_assert_not(attune_ends_in("npy", ".npy"));
+}
+
+Test(path, one_file_has_many_names)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir a && touch a/x y && ln a/x a/hard && ln -s a link"), 0);
+    static const struct {
+        const char *left, *right;
+        bool same;
+    } cases[] = {
+        {"y", "./y", true},      {"a/x", "link/x", true},         {"a/x", "a/hard", true},
+        {"a/x", "y", false},     {"new", "a/../new", true},       {"a/new", "link//new", true},
+        {"a/new", "new", false}, {"nowhere/new", "./new", false}, {"y", "new", false},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        cr_assert_eq(attune_same_file(cases[i].left, cases[i].right), cases[i].same, "%s and %s",
+                     cases[i].left, cases[i].right);
+    }
 }
 
 Test(path, a_folder_is_made_once)

@@ -324,6 +324,37 @@ Test(damage, every_byte_flipped, .timeout = 280)
     free(path);
 }
 
+/* Labels and descriptors need not be there: damage must not pass for that. */
+Test(damage, no_flipped_byte_hides_a_column, .timeout = 60)
+{
+    char *path = temporary_path("out.h5");
+    attune_store_attributes attributes = test_attributes(WIDTH);
+    attune_rows *rows = NULL;
+    assert_ok(attune_rows_create(&rows, WIDTH));
+    append_test_rows(rows, WIDTH, 0, 3);
+    attributes.labels = attributes.descriptors = true;
+    write_rows(path, &attributes, rows);
+    attune_rows_free(rows);
+    size_t size, refused = 0;
+    char *bytes = read_file(path, &size);
+    for (size_t at = 0; at < size; at += 16) { /* pieces of metadata are longer */
+        attune_store *store = NULL;
+        bytes[at] ^= 1;
+        write_file(path, bytes, size);
+        bytes[at] ^= 1;
+        if (attune_store_open(&store, path) != ATTUNE_OK) {
+            refused++;
+            continue;
+        }
+        cr_assert(attune_store_attributes_of(store)->labels, "byte %zu", at);
+        cr_assert(attune_store_attributes_of(store)->descriptors, "byte %zu", at);
+        attune_store_close(store);
+    }
+    cr_assert_geq(refused, size / 64, "%zu", refused);
+    free(bytes);
+    free(path);
+}
+
 Test(damage, bytes_flipped_in_a_large_file)
 {
     char *path = temporary_path("out.h5");

@@ -1,4 +1,5 @@
 /* test_write.c - a file stands under its name whole or not at all, and only where it may. */
+#include "store/parts.h"
 #include "tests/store/store_support.h"
 #include "tests/support/support.h"
 
@@ -389,4 +390,19 @@ Test(write, nothing_is_printed)
     cr_assert_eq(size, 0);
     free(errors);
     free(path);
+}
+
+/* Such a link is no job that starts and ends, and running again does not mend it. */
+Test(write, parts_behind_a_link_that_leads_nowhere)
+{
+    attune_parts *parts = NULL;
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(symlink("nowhere", "a.h5.parts"), 0);
+    assert_fails(attune_parts_open(&parts, "a.h5"), ATTUNE_ECREATE,
+                 "a.h5.parts: is a link that leads nowhere; remove it");
+    cr_assert_eq(run_command("mkdir b.h5.parts nowhere && ln -s no/lock b.h5.parts/lock"), 0);
+    assert_fails(attune_parts_open(&parts, "b.h5"), ATTUNE_ECREATE,
+                 "b.h5.parts/lock: is a link that leads nowhere; remove it");
+    assert_ok(attune_parts_open(&parts, "a.h5"));
+    attune_parts_close(parts);
 }
