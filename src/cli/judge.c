@@ -291,10 +291,11 @@ static attune_status name_files(judge_arguments *a)
         return attune_fail(ATTUNE_EINVAL, "%s: is the file of triplets; name another with -o",
                            a->output);
     }
-    return a->force || is_there(a->journal, &journal)
+    return a->force || (is_there(a->journal, &journal) && journal.st_size > 0)
                ? ATTUNE_OK
                : attune_fail(ATTUNE_ECREATE,
-                             "%s: is there, and %s is not; name another with -o, or --force",
+                             "%s: is there, and no judgements are in %s; name another with -o, or "
+                             "--force",
                              a->output, a->journal);
 }
 
@@ -544,7 +545,7 @@ static attune_status report(const judge_arguments *a)
         status = attune_replay_start(&replay, &panel, a->journal);
     }
     if (status == ATTUNE_OK) {
-        status = attune_journal_read(a->journal, attune_replay_line, &replay);
+        status = attune_journal_read(a->journal, replay.head, attune_replay_line, &replay);
     }
     if (status == ATTUNE_OK && replay.foreign > 0) {
         message("%s: %llu judgements are of threes that %s does not have", a->journal,

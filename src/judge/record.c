@@ -94,8 +94,9 @@ attune_status attune_replay_start(attune_replay *out, attune_panel *panel, const
 {
     const uint32_t rows = panel->threes->count;
     *out = (attune_replay){.panel = panel, .path = path};
+    out->head = attune_record_head();
     out->keys = malloc((size_t)rows * sizeof(*out->keys));
-    if (!out->keys) {
+    if (!out->head || !out->keys) {
         return attune_fail_memory("judgements", (size_t)rows * sizeof(*out->keys));
     }
     for (uint32_t r = 0; r < rows; r++) {
@@ -106,7 +107,9 @@ attune_status attune_replay_start(attune_replay *out, attune_panel *panel, const
 
 void attune_replay_end(attune_replay *replay)
 {
+    free(replay->head);
     free(replay->keys);
+    replay->head = NULL;
     replay->keys = NULL;
 }
 

@@ -70,8 +70,8 @@ static attune_status open_journal(attune_session *s, attune_session_found *found
     attune_replay replay;
     attune_status status = attune_replay_start(&replay, &s->panel, s->options.journal);
     if (status == ATTUNE_OK) {
-        status = attune_journal_open(&s->journal, s->options.journal, attune_replay_line, &replay,
-                                     &found->torn);
+        status = attune_journal_open(&s->journal, s->options.journal, replay.head,
+                                     attune_replay_line, &replay, &found->torn);
     }
     if (status == ATTUNE_OK && attune_journal_is_empty(s->journal)) {
         status = append(s, attune_record_head());

@@ -72,6 +72,11 @@ class Server:
         return self.process.poll() is None
 
 
+def judge(*options, table="t.csv"):
+    """A start that is to fail."""
+    return subprocess.run([ATTUNE, "judge", path(table), "--audio", path("audio"), "--port", "0", *options], capture_output=True, text=True, timeout=30)
+
+
 class Client:
     """One connection, opened again when it is lost."""
 
@@ -367,6 +372,17 @@ def http_details():
     for output, code in (("t.csv", 64), ("t.jsonl", 64), ("no/such/folder.csv", 73)):
         refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0", "-o", path(output)], capture_output=True, text=True)
         assert refused.returncode == code and output.split("/")[0] in refused.stderr, refused
+    # Files that others wrote stay as they are: a journal that is none, and an output beside an empty one.
+    for kept, code, options in (({"v.jsonl": '{"a":1}'}, 65, []), ({"v.jsonl": '{"a":1}\n', "v.csv": "mine"}, 65, []),
+                                ({"v.jsonl": '{"a":1}', "v.csv": "mine"}, 65, ["--force"]), ({"v.jsonl": "", "v.csv": "mine"}, 73, [])):
+        for name, text in kept.items():
+            open(path(name), "w").write(text)
+        refused = judge("-o", path("v.csv"), *options)
+        assert refused.returncode == code and "v.jsonl" in refused.stderr and refused.stderr.count("\n") == 1, refused
+        assert {name: open(path(name)).read() for name in sorted(os.listdir(FOLDER)) if name[0] == "v"} == kept
+        if code == 65:
+            refused = subprocess.run([ATTUNE, "judge", "--report", path("t.csv"), "-o", path("v.csv")], capture_output=True, text=True)
+            assert refused.returncode == 65 and "v.jsonl" in refused.stderr and not refused.stdout, refused
     server.stop(signal.SIGINT)
     print("pages, ranges, waveform, a port in use")
 
