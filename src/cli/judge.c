@@ -426,6 +426,9 @@ static attune_status open_service(service *s, const judge_arguments *a)
     if (status == ATTUNE_OK) {
         status = attune_sources_open(&s->sources, &s->threes.songs, &a->sources);
     }
+    if (status == ATTUNE_OK) {
+        status = attune_sources_check(s->sources, &s->threes, a->triplets);
+    }
     if (status == ATTUNE_OK && attune_sources_missing(s->sources) > 0) {
         message("%u of %u songs have no file, and their threes are left out",
                 attune_sources_missing(s->sources), s->threes.songs.count);

@@ -69,7 +69,7 @@ static attune_status grow(attune_threes *t, const attune_csv *csv)
 static attune_status take_row(attune_threes *t, const size_t at[COLUMNS], const attune_csv *csv,
                               const attune_csv_row *row)
 {
-    attune_three three = {{0}, ATTUNE_NO_CHOICE};
+    attune_three three = {.given = ATTUNE_NO_CHOICE, .line = row->line};
     attune_status status = grow(t, csv);
     for (int i = 0; status == ATTUNE_OK && i < COLUMNS; i++) {
         if (at[i] >= row->count) {

@@ -26,6 +26,7 @@ typedef struct attune_choice {
 typedef struct attune_three {
     uint32_t song[3];    /* numbers of songs */
     attune_choice given; /* what the file says */
+    size_t line;         /* where it stands there */
 } attune_three;
 
 typedef struct attune_threes {
