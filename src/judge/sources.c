@@ -151,7 +151,7 @@ static attune_status find_songs(attune_sources *s, const attune_names *songs,
         return attune_fail(ATTUNE_ENOINPUT,
                            "%.200s: has no file of %u of %u songs: %s; name another%s",
                            options->audio, s->missing, songs->count, list,
-                           options->skip_missing ? "" : ", or --skip-missing");
+                           s->missing == songs->count ? "" : ", or --skip-missing");
     }
     return status;
 }

@@ -519,6 +519,10 @@ def broken():
     os.remove(path("audio/000005.wav"))
     refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert refused.returncode == 66 and " 5;" in refused.stderr and "--skip-missing" in refused.stderr, refused.stderr
+    with open(path("none.csv"), "w") as file:
+        file.write("song1,song2,song3,anchor,positive\n7,8,9,,\n")
+    refused = judge(table="none.csv")
+    assert refused.returncode == 66 and "3 of 3 songs" in refused.stderr and "--skip-missing" not in refused.stderr, refused.stderr
     for given, which in ("2,02,3", "song1 and song2"), ("2,3,000002.wav", "song1 and song3"), ("3,2,000002.wav", "song2 and song3"):
         with open(path("twice.csv"), "w") as file:
             file.write(f"song1,song2,song3,anchor,positive\n1,2,3,,\n\n{given},,\n")
