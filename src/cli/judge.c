@@ -502,7 +502,8 @@ static attune_status watch(service *s, const char *journal)
     }
     attune_web_stop(s->web); /* no answer comes after this */
     s->web = NULL;
-    return attune_session_save(s->session);
+    tell_news(s->session);
+    return attune_session_end(s->session);
 }
 
 /* Says how many threes nobody could judge, once it is over. */

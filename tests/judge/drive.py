@@ -4,7 +4,7 @@
 Starts the server on songs made here, asks it over HTTP, and ends with a line of what it saw; a failed assertion is a
 failed test. Everything that the server computes is computed again here, from the answers that were acknowledged.
 It is over 600 lines, as all scenarios share one server, its listeners and what they check."""
-import atexit, csv, http.client, itertools, json, math, os, random, re, shutil, signal, socket, struct, subprocess, sys, threading, time, wave
+import atexit, csv, http.client, itertools, json, math, os, random, re, resource, shutil, signal, socket, struct, subprocess, sys, threading, time, wave
 
 from records import kappa, standing, votes_of
 
@@ -589,10 +589,16 @@ def broken():
         kept += status == 200
         refused += status == 503
     assert 0 < kept < 10 and len(standing(journal())) == kept
-    server.terminate()
-    assert server.wait(30) == 0, server.stderr.read()
-    server = Server("--repeat", "0") # there is room again
-    assert Client(server.port).next(ann)["done"] == kept
+    server.terminate() # at once: the reason is told although the second is not over
+    said = server.stderr.read()
+    assert server.wait(30) == 74 and "jsonl: cannot be written: " in said and "jsonl: what came last could not be saved" in said, said
+    server = Server("--repeat", "0") # there is room again, and none, and again
+    client = Client(server.port)
+    assert client.next(ann)["done"] == kept
+    answer = answer_of(ann, client.next(ann), drawn)
+    for limit, expected in (1, 503), (resource.RLIM_INFINITY, 200):
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        assert client.post("/api/answer", answer)[0] == expected
     server.stop()
     print(f"{asked} of 10 can be played; {kept} answers fit the disk")
 
