@@ -282,7 +282,7 @@ def hostile():
     good = json.dumps(answer_of(ann, task, drawn))
     for where in ("/../../etc/passwd", "/..%2f..%2fetc/passwd", "/api/clip/../../../etc/passwd", "/api/clip/%2e%2e%2f1", "/api/clip/1/../2", "/api/clip/-1",
                   "/api/clip/0", "/api/clip/01", "/api/clip/1e0", "/api/clip/99999999999999999999", "/api/clip/7", "/api/clip/", "/index.html",
-                  "/judge.c", "/api/clip/1/waveform/", "/api/nothing"):
+                  "/judge.c", "/api/clip/1/waveform/", "/api/nothing", "/%00", "/judge.js%00x", "/api/clip/1%00"):
         status, headers, body = client.ask("GET", where)
         assert status in (400, 404), (where, status)
         assert b"root:" not in body
