@@ -306,7 +306,8 @@ static int parse_arguments(judge_arguments *a, int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":o:fqh", options, NULL)) != -1) {
         const int code = option == '?' || option == ':'
                              ? option_error("judge", argc, argv, options, option)
-                             : take_option(a, option);
+                         : optarg && !*optarg ? empty_error("judge", options, option)
+                                              : take_option(a, option);
         if (code != EXIT_OK) {
             return code;
         }
