@@ -92,6 +92,14 @@ int option_error(const char *command, int argc, char **argv, const struct option
     return usage_error(command, "unknown option %s", optopt ? letter : name);
 }
 
+int empty_error(const char *command, const struct option *options, int option)
+{
+    while (options->val != option) {
+        options++;
+    }
+    return usage_error(command, "option --%s needs a value", options->name);
+}
+
 bool parse_integer(const char *text, long low, long high, long *out)
 {
     char *end = NULL;

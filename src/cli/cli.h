@@ -40,6 +40,9 @@ int usage_error(const char *command, const char *format, ...) ATTUNE_PRINTF(2, 3
 int option_error(const char *command, int argc, char **argv, const struct option *options,
                  int result);
 
+/* The same for an option with the value "", which getopt_long takes for one. */
+int empty_error(const char *command, const struct option *options, int option);
+
 /* Numbers, whole; false unless all of `text` is one in [low, high]. */
 bool parse_integer(const char *text, long low, long high, long *out);
 bool parse_real(const char *text, double low, double high, double *out);

@@ -291,10 +291,11 @@ static attune_status name_files(judge_arguments *a)
         return attune_fail(ATTUNE_EINVAL, "%s: is the file of triplets; name another with -o",
                            a->output);
     }
-    return a->force || is_there(a->journal, &journal)
+    return a->force || (is_there(a->journal, &journal) && journal.st_size > 0)
                ? ATTUNE_OK
                : attune_fail(ATTUNE_ECREATE,
-                             "%s: is there, and %s is not; name another with -o, or --force",
+                             "%s: is there, and no judgements are in %s; name another with -o, or "
+                             "--force",
                              a->output, a->journal);
 }
 
@@ -305,7 +306,8 @@ static int parse_arguments(judge_arguments *a, int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":o:fqh", options, NULL)) != -1) {
         const int code = option == '?' || option == ':'
                              ? option_error("judge", argc, argv, options, option)
-                             : take_option(a, option);
+                         : optarg && !*optarg ? empty_error("judge", options, option)
+                                              : take_option(a, option);
         if (code != EXIT_OK) {
             return code;
         }
@@ -425,6 +427,9 @@ static attune_status open_service(service *s, const judge_arguments *a)
     if (status == ATTUNE_OK) {
         status = attune_sources_open(&s->sources, &s->threes.songs, &a->sources);
     }
+    if (status == ATTUNE_OK) {
+        status = attune_sources_check(s->sources, &s->threes, a->triplets);
+    }
     if (status == ATTUNE_OK && attune_sources_missing(s->sources) > 0) {
         message("%u of %u songs have no file, and their threes are left out",
                 attune_sources_missing(s->sources), s->threes.songs.count);
@@ -498,7 +503,8 @@ static attune_status watch(service *s, const char *journal)
     }
     attune_web_stop(s->web); /* no answer comes after this */
     s->web = NULL;
-    return attune_session_save(s->session);
+    tell_news(s->session);
+    return attune_session_end(s->session);
 }
 
 /* Says how many threes nobody could judge, once it is over. */
@@ -544,7 +550,7 @@ static attune_status report(const judge_arguments *a)
         status = attune_replay_start(&replay, &panel, a->journal);
     }
     if (status == ATTUNE_OK) {
-        status = attune_journal_read(a->journal, attune_replay_line, &replay);
+        status = attune_journal_read(a->journal, replay.head, attune_replay_line, &replay);
     }
     if (status == ATTUNE_OK && replay.foreign > 0) {
         message("%s: %llu judgements are of threes that %s does not have", a->journal,

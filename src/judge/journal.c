@@ -59,9 +59,10 @@ static attune_status read_all(char **out, size_t *size, int fd, const char *path
     return ATTUNE_OK;
 }
 
-/* Hands over whole lines; *whole is their bytes. */
-static attune_status each_line(size_t *whole, char *text, size_t size, attune_journal_line line,
-                               void *user)
+/* Hands over whole lines; *whole is their bytes. A file torn in its first line holds a part of the
+ * head and nothing else: any other is not ours. */
+static attune_status each_line(size_t *whole, char *text, size_t size, const char *path,
+                               const char *head, attune_journal_line line, void *user)
 {
     attune_status status = ATTUNE_OK;
     size_t number = 0;
@@ -74,17 +75,23 @@ static attune_status each_line(size_t *whole, char *text, size_t size, attune_jo
         *whole = (size_t)(end + 1 - text);
         status = line(user, begin, (size_t)(end - begin), ++number);
     }
+    if (number == 0 && (size > strlen(head) || memcmp(text, head, size) != 0)) {
+        status = attune_fail(ATTUNE_EDATA,
+                             "%s: is no file of judgements, and is left as it is; name another "
+                             "output with -o",
+                             path);
+    }
     return status;
 }
 
-static attune_status replay(attune_journal *journal, attune_journal_line line, void *user,
-                            size_t *torn)
+static attune_status replay(attune_journal *journal, const char *head, attune_journal_line line,
+                            void *user, size_t *torn)
 {
     char *text = NULL;
     size_t size = 0, whole = 0;
     attune_status status = read_all(&text, &size, journal->fd, journal->path);
     if (status == ATTUNE_OK) {
-        status = each_line(&whole, text, size, line, user);
+        status = each_line(&whole, text, size, journal->path, head, line, user);
     }
     free(text);
     journal->size = (off_t)whole;
@@ -96,8 +103,8 @@ static attune_status replay(attune_journal *journal, attune_journal_line line, v
     return status;
 }
 
-attune_status attune_journal_open(attune_journal **out, const char *path, attune_journal_line line,
-                                  void *user, size_t *torn)
+attune_status attune_journal_open(attune_journal **out, const char *path, const char *head,
+                                  attune_journal_line line, void *user, size_t *torn)
 {
     attune_journal *journal = *out = calloc(1, sizeof(*journal));
     attune_status status = ATTUNE_OK;
@@ -128,7 +135,7 @@ attune_status attune_journal_open(attune_journal **out, const char *path, attune
         status = attune_folder_sync(path);
     }
     if (status == ATTUNE_OK) {
-        status = replay(journal, line, user, torn);
+        status = replay(journal, head, line, user, torn);
     }
     if (status != ATTUNE_OK) {
         attune_journal_discard(journal);
@@ -137,7 +144,8 @@ attune_status attune_journal_open(attune_journal **out, const char *path, attune
     return status;
 }
 
-attune_status attune_journal_read(const char *path, attune_journal_line line, void *user)
+attune_status attune_journal_read(const char *path, const char *head, attune_journal_line line,
+                                  void *user)
 {
     char *text = NULL;
     size_t size = 0, whole = 0;
@@ -147,7 +155,7 @@ attune_status attune_journal_read(const char *path, attune_journal_line line, vo
     }
     attune_status status = read_all(&text, &size, fd, path);
     if (status == ATTUNE_OK) {
-        status = each_line(&whole, text, size, line, user);
+        status = each_line(&whole, text, size, path, head, line, user);
     }
     free(text);
     close(fd);

@@ -20,12 +20,15 @@ typedef attune_status (*attune_journal_line)(void *user, const char *line, size_
                                              size_t number);
 
 /* Opens the file, makes it where there is none, and hands over its lines. *torn is the bytes that
- * were cut off. ATTUNE_ESTOPPED while another process has it. `path` is borrowed. */
-attune_status attune_journal_open(attune_journal **out, const char *path, attune_journal_line line,
-                                  void *user, size_t *torn);
+ * were cut off. `head` is the line that is to be the first: ATTUNE_EDATA for a file that has no
+ * whole line and is no part of that, and is left as it is; `line` has to refuse another first line.
+ * ATTUNE_ESTOPPED while another process has it. `path` is borrowed. */
+attune_status attune_journal_open(attune_journal **out, const char *path, const char *head,
+                                  attune_journal_line line, void *user, size_t *torn);
 
 /* Hands over the lines of a file that another process may be writing; a torn line is none. */
-attune_status attune_journal_read(const char *path, attune_journal_line line, void *user);
+attune_status attune_journal_read(const char *path, const char *head, attune_journal_line line,
+                                  void *user);
 
 /* Adds a line, without its end, and returns when it is on the disk. One thread at a time. */
 attune_status attune_journal_append(attune_journal *journal, const char *line);

@@ -94,8 +94,9 @@ attune_status attune_replay_start(attune_replay *out, attune_panel *panel, const
 {
     const uint32_t rows = panel->threes->count;
     *out = (attune_replay){.panel = panel, .path = path};
+    out->head = attune_record_head();
     out->keys = malloc((size_t)rows * sizeof(*out->keys));
-    if (!out->keys) {
+    if (!out->head || !out->keys) {
         return attune_fail_memory("judgements", (size_t)rows * sizeof(*out->keys));
     }
     for (uint32_t r = 0; r < rows; r++) {
@@ -106,7 +107,9 @@ attune_status attune_replay_start(attune_replay *out, attune_panel *panel, const
 
 void attune_replay_end(attune_replay *replay)
 {
+    free(replay->head);
     free(replay->keys);
+    replay->head = NULL;
     replay->keys = NULL;
 }
 
@@ -115,20 +118,46 @@ static attune_status refuse(const attune_replay *replay, size_t number, const ch
     return attune_fail(ATTUNE_EDATA, "%s, line %zu: %s", replay->path, number, what);
 }
 
-/* The row that a record is about; UINT32_MAX if the file has it no more. */
-static uint32_t row_of(const attune_replay *replay, json_int_t row, const char *key)
+/* Whether a row has the three of `key`, and a listener can still answer it. */
+static bool can_take(const attune_replay *replay, const attune_listener *l, uint32_t row,
+                     uint64_t key, bool repeat)
+{
+    return replay->keys[row] == key &&
+           (repeat ? l->seen[row] == ATTUNE_SEEN_ANSWERED : l->seen[row] == 0);
+}
+
+/* The row that an answer is to; UINT32_MAX if the file has it no more. Where the rows have moved
+ * since, it is the first that can take it: a three may be there more than once. */
+static uint32_t row_of(const attune_replay *replay, const attune_listener *l, json_int_t row,
+                       uint64_t key, bool repeat)
 {
     const uint32_t rows = replay->panel->threes->count;
-    const uint64_t wanted = strtoull(key, NULL, 16);
-    if (row >= 1 && row <= rows && replay->keys[row - 1] == wanted) {
+    if (row >= 1 && row <= rows && can_take(replay, l, (uint32_t)row - 1, key, repeat)) {
         return (uint32_t)row - 1;
     }
     for (uint32_t r = 0; r < rows; r++) {
-        if (replay->keys[r] == wanted) {
+        if (can_take(replay, l, r, key, repeat)) {
             return r;
         }
     }
     return UINT32_MAX;
+}
+
+/* Makes the latest answer to a three, which is not asked again since, the last; false if there is
+ * none. It may not have been: a file that had lost a three, and with it an answer, can have it
+ * again. */
+static bool bring_last(const attune_replay *replay, attune_listener *l, uint64_t key, bool repeat)
+{
+    for (uint32_t i = l->count; i-- > 0;) {
+        const attune_answer found = l->answers[i];
+        if (replay->keys[found.row] == key && found.repeat == repeat &&
+            (repeat || !(l->seen[found.row] & ATTUNE_SEEN_AGAIN))) {
+            memmove(&l->answers[i], &l->answers[i + 1], (l->count - i - 1) * sizeof(found));
+            l->answers[l->count - 1] = found;
+            return true;
+        }
+    }
+    return false;
 }
 
 static int64_t time_of(const char *text)
@@ -151,31 +180,31 @@ static attune_status apply_listener(attune_replay *replay, json_t *object, size_
 }
 
 static attune_status apply_answer(attune_replay *replay, uint32_t listener,
-                                  const attune_answer *answer, size_t number)
+                                  const attune_answer *answer)
 {
-    attune_panel *panel = replay->panel;
-    const uint8_t seen = panel->listeners[listener - 1].seen[answer->row];
-    if (answer->repeat ? seen != ATTUNE_SEEN_ANSWERED : seen != 0) {
-        return refuse(replay, number, "answers a row that this listener has answered before");
+    if (answer->row == UINT32_MAX) {
+        replay->foreign++;
+        return ATTUNE_OK;
     }
-    const attune_status status = attune_panel_reserve(panel, listener);
+    const attune_status status = attune_panel_reserve(replay->panel, listener);
     if (status == ATTUNE_OK) {
-        attune_panel_take(panel, listener, answer);
+        attune_panel_take(replay->panel, listener, answer);
     }
     return status;
 }
 
-static attune_status apply_undo(attune_replay *replay, uint32_t listener,
-                                const attune_answer *answer, size_t number)
+static attune_status apply_undo(attune_replay *replay, uint32_t listener, uint64_t key, bool repeat,
+                                size_t number)
 {
     attune_panel *panel = replay->panel;
-    const attune_listener *l = &panel->listeners[listener - 1];
-    const attune_answer *last = l->count ? &l->answers[l->count - 1] : NULL;
-    if (!last || last->row != answer->row || last->repeat != answer->repeat) {
-        return refuse(replay, number, "takes back what is not this listener's last answer");
+    if (bring_last(replay, &panel->listeners[listener - 1], key, repeat)) {
+        attune_panel_undo(panel, listener, 0);
+        attune_panel_forget(panel, listener);
+    } else if (replay->foreign > 0) {
+        replay->foreign--;
+    } else {
+        return refuse(replay, number, "takes back what this listener has not answered");
     }
-    attune_panel_undo(panel, listener, 0);
-    attune_panel_forget(panel, listener);
     return ATTUNE_OK;
 }
 
@@ -198,20 +227,19 @@ static attune_status apply_event(attune_replay *replay, json_t *object, const ch
         (anchor < 1 || anchor > 3 || positive < 1 || positive > 3 || anchor == positive)) {
         return refuse(replay, number, "anchor and positive are not two of the positions 1, 2, 3");
     }
+    const uint64_t three = strtoull(key, NULL, 16);
+    if (undo) {
+        return apply_undo(replay, (uint32_t)listener, three, repeat, number);
+    }
     const attune_answer answer = {
-        .row = row_of(replay, row, key),
+        .row = row_of(replay, &replay->panel->listeners[listener - 1], row, three, repeat),
         .repeat = repeat,
         .skipped = skip,
         .choice = {(int8_t)(anchor - 1), (int8_t)(positive - 1)},
         .seconds = (float)seconds,
         .time = time_of(time),
     };
-    if (answer.row == UINT32_MAX) {
-        replay->foreign += undo ? -1 : 1;
-        return ATTUNE_OK;
-    }
-    return undo ? apply_undo(replay, (uint32_t)listener, &answer, number)
-                : apply_answer(replay, (uint32_t)listener, &answer, number);
+    return apply_answer(replay, (uint32_t)listener, &answer);
 }
 
 attune_status attune_replay_line(void *replay, const char *line, size_t size, size_t number)

@@ -34,6 +34,7 @@ char *attune_record_undo(const attune_threes *threes, uint32_t listener,
 typedef struct attune_replay {
     attune_panel *panel;
     const char *path; /* for messages */
+    char *head;       /* the first line */
     uint64_t *keys;   /* (rows) of the threes */
     uint64_t foreign; /* answers to rows that TRIPLETS does not have */
 } attune_replay;

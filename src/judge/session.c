@@ -20,6 +20,7 @@ struct attune_session {
     attune_panel panel;
     attune_journal *journal;
     bool changed; /* since the file of what was judged was written */
+    bool unsaved; /* what came last could not be written to the journal */
     bool *lost;   /* (rows): given up, because a clip could not be cut */
     uint32_t lost_count;
     uint32_t tried_row, swept_row; /* looked at last, by choose_lost and sweep */
@@ -58,7 +59,8 @@ static attune_status append(attune_session *s, char *line)
 {
     const attune_status status =
         line ? attune_journal_append(s->journal, line) : attune_fail_memory("a judgement", 0);
-    if (status != ATTUNE_OK) {
+    s->unsaved = status != ATTUNE_OK;
+    if (s->unsaved) {
         note_trouble(s);
     }
     free(line);
@@ -70,8 +72,8 @@ static attune_status open_journal(attune_session *s, attune_session_found *found
     attune_replay replay;
     attune_status status = attune_replay_start(&replay, &s->panel, s->options.journal);
     if (status == ATTUNE_OK) {
-        status = attune_journal_open(&s->journal, s->options.journal, attune_replay_line, &replay,
-                                     &found->torn);
+        status = attune_journal_open(&s->journal, s->options.journal, replay.head,
+                                     attune_replay_line, &replay, &found->torn);
     }
     if (status == ATTUNE_OK && attune_journal_is_empty(s->journal)) {
         status = append(s, attune_record_head());
@@ -461,6 +463,17 @@ attune_status attune_session_save(attune_session *session)
     }
     free(choices);
     return status;
+}
+
+attune_status attune_session_end(attune_session *session)
+{
+    const attune_status status = attune_session_save(session);
+    return status == ATTUNE_OK && session->unsaved
+               ? attune_fail(ATTUNE_EIO,
+                             "%s: what came last could not be saved; see to the disk and start "
+                             "again",
+                             session->options.journal)
+               : status;
 }
 
 void attune_session_look(attune_session *session,

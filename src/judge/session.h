@@ -94,6 +94,10 @@ attune_judged attune_session_undo(attune_session *session, attune_offer *out, ui
 /* Writes the file of what was judged, if that has changed since. For one thread. */
 attune_status attune_session_save(attune_session *session);
 
+/* The same when no request comes any more. ATTUNE_EIO also if what came last could not be written
+ * to the journal. */
+attune_status attune_session_end(attune_session *session);
+
 /* Calls `look` with the panel, which does not change meanwhile. */
 void attune_session_look(attune_session *session,
                          void (*look)(void *user, const attune_panel *panel, attune_active *active),

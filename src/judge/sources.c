@@ -151,7 +151,7 @@ static attune_status find_songs(attune_sources *s, const attune_names *songs,
         return attune_fail(ATTUNE_ENOINPUT,
                            "%.200s: has no file of %u of %u songs: %s; name another%s",
                            options->audio, s->missing, songs->count, list,
-                           options->skip_missing ? "" : ", or --skip-missing");
+                           s->missing == songs->count ? "" : ", or --skip-missing");
     }
     return status;
 }
@@ -176,6 +176,25 @@ attune_status attune_sources_open(attune_sources **out, const attune_names *song
         *out = NULL;
     }
     return status;
+}
+
+attune_status attune_sources_check(const attune_sources *sources, const attune_threes *threes,
+                                   const char *path)
+{
+    for (uint32_t r = 0; r < threes->count; r++) {
+        static const int pairs[3][2] = {{0, 1}, {0, 2}, {1, 2}};
+        const attune_three *three = &threes->rows[r];
+        for (int i = 0; i < 3; i++) {
+            const int *pair = pairs[i];
+            const char *one = sources->places[three->song[pair[0]]].path;
+            const char *other = sources->places[three->song[pair[1]]].path;
+            if (one && other && strcmp(one, other) == 0) {
+                return attune_fail(ATTUNE_EDATA, "%s, line %zu: song%d and song%d are one file, %s",
+                                   path, three->line, pair[0] + 1, pair[1] + 1, one);
+            }
+        }
+    }
+    return ATTUNE_OK;
 }
 
 void attune_sources_close(attune_sources *sources)

@@ -4,7 +4,7 @@
 #define ATTUNE_SRC_JUDGE_SOURCES_H
 
 #include "audio/place.h"
-#include "train/names.h"
+#include "judge/threes.h"
 
 typedef struct attune_sources attune_sources;
 
@@ -19,6 +19,10 @@ typedef struct attune_sources_options {
 attune_status attune_sources_open(attune_sources **out, const attune_names *songs,
                                   const attune_sources_options *options);
 void attune_sources_close(attune_sources *sources); /* NULL-safe */
+
+/* ATTUNE_EDATA, with the line, when two names of a three are one file. `path` is the threes'. */
+attune_status attune_sources_check(const attune_sources *sources, const attune_threes *threes,
+                                   const char *path);
 
 /* The place of song `song`; its path is NULL when it is missing. */
 attune_audio_place attune_sources_place(const attune_sources *sources, uint32_t song);

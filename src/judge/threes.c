@@ -12,14 +12,32 @@
 
 enum { SONGS = 3, ANCHOR = 3, POSITIVE, COLUMNS };
 
-static attune_status find_columns(size_t at[COLUMNS], attune_csv *csv)
+/* Copies the fields of a row, and empty ones behind them where there are fewer than `least`. */
+static attune_status keep_fields(attune_three_fields *out, const attune_csv_row *row, size_t least)
+{
+    out->count = row->count < least ? least : row->count;
+    size_t size = out->count - row->count;
+    for (size_t i = 0; i < row->count; i++) {
+        size += strlen(row->fields[i]) + 1;
+    }
+    char *end = out->texts = calloc(size, 1);
+    if (!end) {
+        return attune_fail_memory("threes", size);
+    }
+    for (size_t i = 0; i < row->count; i++) {
+        end = stpcpy(end, row->fields[i]) + 1;
+    }
+    return ATTUNE_OK;
+}
+
+static attune_status read_head(attune_threes *t, attune_csv *csv)
 {
     static const char *const names[COLUMNS] = {"song1", "song2", "song3", "anchor", "positive"};
     attune_csv_row row;
     const attune_status status = attune_csv_next(csv, &row);
     for (int i = 0; status == ATTUNE_OK && i < COLUMNS; i++) {
-        at[i] = attune_csv_column(&row, names[i]);
-        if (at[i] == SIZE_MAX) {
+        t->column[i] = attune_csv_column(&row, names[i]);
+        if (t->column[i] == SIZE_MAX) {
             return attune_csv_refuse(csv,
                                      "has no column %s; threes to judge begin with the header "
                                      "song1,song2,song3,anchor,positive, and attune triplets "
@@ -27,7 +45,7 @@ static attune_status find_columns(size_t at[COLUMNS], attune_csv *csv)
                                      names[i]);
         }
     }
-    return status;
+    return status == ATTUNE_OK ? keep_fields(&t->head, &row, 0) : status;
 }
 
 static attune_status read_choice(attune_choice *out, const attune_csv *csv, const char *anchor,
@@ -66,10 +84,10 @@ static attune_status grow(attune_threes *t, const attune_csv *csv)
     return ATTUNE_OK;
 }
 
-static attune_status take_row(attune_threes *t, const size_t at[COLUMNS], const attune_csv *csv,
-                              const attune_csv_row *row)
+static attune_status take_row(attune_threes *t, const attune_csv *csv, const attune_csv_row *row)
 {
-    attune_three three = {{0}, ATTUNE_NO_CHOICE};
+    const size_t *at = t->column;
+    attune_three three = {.given = ATTUNE_NO_CHOICE, .line = row->line};
     attune_status status = grow(t, csv);
     for (int i = 0; status == ATTUNE_OK && i < COLUMNS; i++) {
         if (at[i] >= row->count) {
@@ -93,6 +111,9 @@ static attune_status take_row(attune_threes *t, const size_t at[COLUMNS], const 
         status = read_choice(&three.given, csv, row->fields[at[ANCHOR]], row->fields[at[POSITIVE]]);
     }
     if (status == ATTUNE_OK) {
+        status = keep_fields(&three.fields, row, t->head.count);
+    }
+    if (status == ATTUNE_OK) {
         t->judged += three.given.anchor >= 0;
         t->rows[t->count++] = three;
     }
@@ -103,17 +124,16 @@ attune_status attune_threes_read(attune_threes *out, const char *path)
 {
     attune_csv *csv = NULL;
     attune_csv_row row = {0};
-    size_t at[COLUMNS];
     *out = (attune_threes){0};
     attune_status status = attune_csv_open(&csv, path);
     if (status == ATTUNE_OK) {
-        status = find_columns(at, csv);
+        status = read_head(out, csv);
     }
     for (bool more = true; status == ATTUNE_OK && more;) {
         status = attune_csv_next(csv, &row);
         more = row.count > 0;
         if (status == ATTUNE_OK && more) {
-            status = take_row(out, at, csv, &row);
+            status = take_row(out, csv, &row);
         }
     }
     if (status == ATTUNE_OK && out->count == 0) {
@@ -129,7 +149,11 @@ attune_status attune_threes_read(attune_threes *out, const char *path)
 void attune_threes_free(attune_threes *threes)
 {
     if (threes) {
+        for (uint32_t r = 0; r < threes->count; r++) {
+            free(threes->rows[r].fields.texts);
+        }
         attune_names_free(&threes->songs);
+        free(threes->head.texts);
         free(threes->rows);
         *threes = (attune_threes){0};
     }
@@ -145,6 +169,19 @@ uint64_t attune_threes_key(const attune_threes *threes, uint32_t row)
     return hash;
 }
 
+static void write_row(FILE *stream, const attune_threes *t, const attune_three_fields *fields,
+                      const char *anchor, const char *positive)
+{
+    const char *text = fields->texts;
+    for (size_t i = 0; i < fields->count; i++, text += strlen(text) + 1) {
+        fputs(i > 0 ? "," : "", stream);
+        attune_csv_write_field(stream, i == t->column[ANCHOR]     ? anchor
+                                       : i == t->column[POSITIVE] ? positive
+                                                                  : text);
+    }
+    fputs("\r\n", stream);
+}
+
 attune_status attune_threes_write(const char *path, const attune_threes *threes,
                                   const attune_choice *choices)
 {
@@ -154,17 +191,11 @@ attune_status attune_threes_write(const char *path, const attune_threes *threes,
     if (!stream) {
         return attune_fail_memory("a file of triplets", threes->count);
     }
-    fputs("song1,song2,song3,anchor,positive\r\n", stream);
+    write_row(stream, threes, &threes->head, "anchor", "positive");
     for (uint32_t r = 0; r < threes->count; r++) {
-        for (int i = 0; i < SONGS; i++) {
-            attune_csv_write_field(stream, threes->songs.texts[threes->rows[r].song[i]]);
-            fputc(',', stream);
-        }
-        if (choices[r].anchor >= 0) {
-            fprintf(stream, "%d,%d\r\n", choices[r].anchor + 1, choices[r].positive + 1);
-        } else {
-            fputs(",\r\n", stream);
-        }
+        static const char *const positions[] = {"", "1", "2", "3"}; /* -1 to 2 */
+        write_row(stream, threes, &threes->rows[r].fields, positions[choices[r].anchor + 1],
+                  positions[choices[r].positive + 1]);
     }
     const bool written = !ferror(stream);
     const attune_status status = fclose(stream) == 0 && written

@@ -2,7 +2,8 @@
  * judged.
  *
  * Columns song1, song2, song3, and anchor and positive, which are positions among them from 1 to 3,
- * or empty where nobody has judged. The two that sound most alike are anchor and positive. */
+ * or empty where nobody has judged. The two that sound most alike are anchor and positive. Other
+ * columns are kept. */
 #ifndef ATTUNE_SRC_JUDGE_THREES_H
 #define ATTUNE_SRC_JUDGE_THREES_H
 
@@ -23,12 +24,22 @@ typedef struct attune_choice {
 
 #define ATTUNE_NO_CHOICE ((attune_choice){-1, -1})
 
+/* The texts of a row of the file, each with its NUL. */
+typedef struct attune_three_fields {
+    char *texts;
+    size_t count;
+} attune_three_fields;
+
 typedef struct attune_three {
     uint32_t song[3];    /* numbers of songs */
     attune_choice given; /* what the file says */
+    size_t line;         /* where it stands there */
+    attune_three_fields fields;
 } attune_three;
 
 typedef struct attune_threes {
+    attune_three_fields head;
+    size_t column[5];   /* of song1, song2, song3, anchor, positive */
     attune_names songs; /* ids or paths, as they stand in the file */
     attune_three *rows; /* (count) */
     uint32_t count, capacity;
@@ -43,7 +54,7 @@ void attune_threes_free(attune_threes *threes); /* NULL-safe; also of {0} */
 /* A number for the three names of a row in their order, the same in another file. */
 uint64_t attune_threes_key(const attune_threes *threes, uint32_t row);
 
-/* Writes all rows with choices (count) in place of those in the file, as one whole. */
+/* Writes all that was read with choices (count) in place of those in the file, as one whole. */
 attune_status attune_threes_write(const char *path, const attune_threes *threes,
                                   const attune_choice *choices);
 

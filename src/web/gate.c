@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 enum { BUCKETS = 4096, BURST_SECONDS = 4 };
@@ -85,7 +86,7 @@ bool attune_gate_cookie_is_good(const attune_gate *gate, const char *cookie)
 bool attune_gate_bearer_is_good(const attune_gate *gate, const char *authorization)
 {
     static const char kind[] = "Bearer ";
-    return authorization && strncmp(authorization, kind, sizeof(kind) - 1) == 0 &&
+    return authorization && strncasecmp(authorization, kind, sizeof(kind) - 1) == 0 &&
            attune_gate_token_is_good(gate, authorization + sizeof(kind) - 1);
 }
 

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,7 +19,7 @@ static struct addrinfo *look_up(const char *address)
     const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_PASSIVE,
                                    .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    const char *numbers = strcmp(address, "localhost") == 0 ? "127.0.0.1" : address;
+    const char *numbers = strcasecmp(address, "localhost") == 0 ? "127.0.0.1" : address;
     return getaddrinfo(numbers, NULL, &hints, &found) == 0 ? found : NULL;
 }
 

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -261,6 +262,14 @@ static bool pass_gate(enum MHD_Result *result, const attune_web *web, struct MHD
     return false;
 }
 
+/* Parameters may follow the type. */
+static bool is_json(const char *type)
+{
+    static const char json[] = "application/json";
+    const size_t length = sizeof(json) - 1;
+    return type && strncasecmp(type, json, length) == 0 && strchr("; \t", type[length]);
+}
+
 /* Refuses by the headers alone what needs no body; true if it did. */
 static bool refuse_early(enum MHD_Result *result, attune_web *web, struct MHD_Connection *handle,
                          const char *path, const char *method)
@@ -268,7 +277,6 @@ static bool refuse_early(enum MHD_Result *result, attune_web *web, struct MHD_Co
     const bool post = strcmp(method, MHD_HTTP_METHOD_POST) == 0;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(handle, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const char *type = header_of(handle, "Content-Type");
     const char *length = header_of(handle, "Content-Length");
     if (!attune_gate_admit(web->gate, info ? info->client_addr : NULL, attune_seconds())) {
         *result = refuse(handle, path, MHD_HTTP_TOO_MANY_REQUESTS,
@@ -284,7 +292,7 @@ static bool refuse_early(enum MHD_Result *result, attune_web *web, struct MHD_Co
     if (!pass_gate(result, web, handle, path)) {
         return true;
     }
-    if (post && (!type || strncmp(type, "application/json", 16) != 0)) {
+    if (post && !is_json(header_of(handle, "Content-Type"))) {
         *result = refuse(handle, path, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
                          "the content type is not application/json", NULL, NULL);
         return true;
@@ -366,6 +374,14 @@ static void on_completed(void *user, struct MHD_Connection *handle, void **conte
     begin(user, handle, false);
 }
 
+/* Leaves a text with %00 as it is: it would end there, and pass for another path or value. */
+static size_t unescape(void *user, struct MHD_Connection *handle, char *text)
+{
+    (void)user;
+    (void)handle;
+    return strstr(text, "%00") ? strlen(text) : MHD_http_unescape(text);
+}
+
 /* ---- the server ---- */
 
 void attune_web_options_default(attune_web_options *options)
@@ -381,8 +397,8 @@ static attune_status start_daemon(attune_web *web, int fd)
         (unsigned)CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)CONNECTIONS_OF_ONE,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)HEADERS, MHD_OPTION_NOTIFY_CONNECTION, on_connection, web,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, web, MHD_OPTION_UNESCAPE_CALLBACK, unescape,
+        NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
     return web->daemon ? ATTUNE_OK
                        : attune_fail(ATTUNE_EIO, "the web server (libmicrohttpd %s) cannot start",
                                      MHD_get_version());

@@ -16,7 +16,7 @@ typedef struct attune_web attune_web;
 
 typedef struct attune_web_request {
     bool post;        /* else GET; HEAD is answered as GET without the body */
-    const char *path; /* "/api/next", unescaped, without the query */
+    const char *path; /* "/api/next", unescaped but for a NUL, without the query */
     const char *body; /* of a POST, JSON by its content type; NUL behind it */
     size_t body_size;
     void *connection; /* for attune_web_query */

@@ -132,6 +132,10 @@ Test(cli, usage_mistakes)
         {"nearest x.h5 a --diversity 3", "--diversity 3"},
         {"nearest x.h5 a --json --m3u", "one of them"},
         {"nearest x.h5 a -o ''", "empty name"},
+        {"judge t.csv --audio ''", "--audio needs a value"},
+        {"judge t.csv --audio=", "--audio needs a value"},
+        {"judge t.csv --audio . -o ''", "--output needs a value"},
+        {"judge t.csv --audio . --manifest '' -q", "--manifest needs a value"},
         {"nearest x.h5 a -k 0", "-k 0"},
         {"nearest x.h5 a -k", "-k needs a value"},
     };
@@ -168,6 +172,8 @@ Test(cli, inputs_that_are_not_there_or_not_what_they_should_be)
     check("embed --files-from /dev/zero -o a.h5 -m text", 65, "", "text");
     check("nearest nowhere.h5 x", 66, "", "nowhere.h5");
     check("nearest text x", 65, "", "text");
+    check("nearest '' x", 66, "", "\"\": cannot open");
+    check("judge '' --audio .", 66, "", "\"\": No such file");
     cr_assert_neq(access("a.h5", F_OK), 0);
 }
 

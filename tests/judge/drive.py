@@ -4,7 +4,7 @@
 Starts the server on songs made here, asks it over HTTP, and ends with a line of what it saw; a failed assertion is a
 failed test. Everything that the server computes is computed again here, from the answers that were acknowledged.
 It is over 600 lines, as all scenarios share one server, its listeners and what they check."""
-import atexit, csv, http.client, itertools, json, math, os, random, re, shutil, signal, socket, struct, subprocess, sys, threading, time, wave
+import atexit, csv, http.client, itertools, json, math, os, random, re, resource, shutil, signal, socket, struct, subprocess, sys, threading, time, wave
 
 from records import kappa, standing, votes_of
 
@@ -70,6 +70,11 @@ class Server:
 
     def is_alive(self):
         return self.process.poll() is None
+
+
+def judge(*options, table="t.csv"):
+    """A start that is to fail."""
+    return subprocess.run([ATTUNE, "judge", path(table), "--audio", path("audio"), "--port", "0", *options], capture_output=True, text=True, timeout=30)
 
 
 class Client:
@@ -277,7 +282,7 @@ def hostile():
     good = json.dumps(answer_of(ann, task, drawn))
     for where in ("/../../etc/passwd", "/..%2f..%2fetc/passwd", "/api/clip/../../../etc/passwd", "/api/clip/%2e%2e%2f1", "/api/clip/1/../2", "/api/clip/-1",
                   "/api/clip/0", "/api/clip/01", "/api/clip/1e0", "/api/clip/99999999999999999999", "/api/clip/7", "/api/clip/", "/index.html",
-                  "/judge.c", "/api/clip/1/waveform/", "/api/nothing"):
+                  "/judge.c", "/api/clip/1/waveform/", "/api/nothing", "/%00", "/judge.js%00x", "/api/clip/1%00"):
         status, headers, body = client.ask("GET", where)
         assert status in (400, 404), (where, status)
         assert b"root:" not in body
@@ -367,6 +372,17 @@ def http_details():
     for output, code in (("t.csv", 64), ("t.jsonl", 64), ("no/such/folder.csv", 73)):
         refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0", "-o", path(output)], capture_output=True, text=True)
         assert refused.returncode == code and output.split("/")[0] in refused.stderr, refused
+    # Files that others wrote stay as they are: a journal that is none, and an output beside an empty one.
+    for kept, code, options in (({"v.jsonl": '{"a":1}'}, 65, []), ({"v.jsonl": '{"a":1}\n', "v.csv": "mine"}, 65, []),
+                                ({"v.jsonl": '{"a":1}', "v.csv": "mine"}, 65, ["--force"]), ({"v.jsonl": "", "v.csv": "mine"}, 73, [])):
+        for name, text in kept.items():
+            open(path(name), "w").write(text)
+        refused = judge("-o", path("v.csv"), *options)
+        assert refused.returncode == code and "v.jsonl" in refused.stderr and refused.stderr.count("\n") == 1, refused
+        assert {name: open(path(name)).read() for name in sorted(os.listdir(FOLDER)) if name[0] == "v"} == kept
+        if code == 65:
+            refused = subprocess.run([ATTUNE, "judge", "--report", path("t.csv"), "-o", path("v.csv")], capture_output=True, text=True)
+            assert refused.returncode == 65 and "v.jsonl" in refused.stderr and not refused.stdout, refused
     server.stop(signal.SIGINT)
     print("pages, ranges, waveform, a port in use")
 
@@ -503,6 +519,15 @@ def broken():
     os.remove(path("audio/000005.wav"))
     refused = subprocess.run([ATTUNE, "judge", path("t.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
     assert refused.returncode == 66 and " 5;" in refused.stderr and "--skip-missing" in refused.stderr, refused.stderr
+    with open(path("none.csv"), "w") as file:
+        file.write("song1,song2,song3,anchor,positive\n7,8,9,,\n")
+    refused = judge(table="none.csv")
+    assert refused.returncode == 66 and "3 of 3 songs" in refused.stderr and "--skip-missing" not in refused.stderr, refused.stderr
+    for given, which in ("2,02,3", "song1 and song2"), ("2,3,000002.wav", "song1 and song3"), ("3,2,000002.wav", "song2 and song3"):
+        with open(path("twice.csv"), "w") as file:
+            file.write(f"song1,song2,song3,anchor,positive\n1,2,3,,\n\n{given},,\n")
+        refused = judge(table="twice.csv")
+        assert refused.returncode == 65 and f"twice.csv, line 4: {which} are one file, " in refused.stderr, refused.stderr
     with open(path("known.csv"), "w") as file:
         file.write("song1,song2,song3,anchor,positive\n1,2,3,1,2\n")
     refused = subprocess.run([ATTUNE, "judge", path("known.csv"), "--audio", path("audio"), "--port", "0"], capture_output=True, text=True)
@@ -564,10 +589,16 @@ def broken():
         kept += status == 200
         refused += status == 503
     assert 0 < kept < 10 and len(standing(journal())) == kept
-    server.terminate()
-    assert server.wait(30) == 0, server.stderr.read()
-    server = Server("--repeat", "0") # there is room again
-    assert Client(server.port).next(ann)["done"] == kept
+    server.terminate() # at once: the reason is told although the second is not over
+    said = server.stderr.read()
+    assert server.wait(30) == 74 and "jsonl: cannot be written: " in said and "jsonl: what came last could not be saved" in said, said
+    server = Server("--repeat", "0") # there is room again, and none, and again
+    client = Client(server.port)
+    assert client.next(ann)["done"] == kept
+    answer = answer_of(ann, client.next(ann), drawn)
+    for limit, expected in (1, 503), (resource.RLIM_INFINITY, 200):
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        assert client.post("/api/answer", answer)[0] == expected
     server.stop()
     print(f"{asked} of 10 can be played; {kept} answers fit the disk")
 

@@ -23,11 +23,14 @@ static attune_status hear(void *user, const char *line, size_t size, size_t numb
     return h->status;
 }
 
+/* What all of these files begin with, where they are torn in their first line. */
+static const char head[] = "{\"a\":1}";
+
 static attune_journal *open_file(heard *h, const char *path, size_t *torn)
 {
     attune_journal *journal = NULL;
     *h = (heard){0};
-    assert_ok(attune_journal_open(&journal, path, hear, h, torn));
+    assert_ok(attune_journal_open(&journal, path, head, hear, h, torn));
     return journal;
 }
 
@@ -45,7 +48,7 @@ Test(journal, grows)
     cr_assert_str_eq(h.text, "1:first|");
     cr_assert_eq(attune_journal_append(journal, "second"), ATTUNE_OK);
     h = (heard){0};
-    cr_assert_eq(attune_journal_read(path, hear, &h), ATTUNE_OK);
+    cr_assert_eq(attune_journal_read(path, head, hear, &h), ATTUNE_OK);
     cr_assert_str_eq(h.text, "1:first|2:second|");
     attune_journal_close(journal);
     char *text = read_file(path, &size);
@@ -83,16 +86,18 @@ Test(journal, one_writer)
     size_t torn = 0;
     heard h;
     attune_journal *journal = open_file(&h, path, &torn), *other = NULL;
-    cr_assert_eq(attune_journal_open(&other, path, hear, &h, &torn), ATTUNE_ESTOPPED);
+    cr_assert_eq(attune_journal_open(&other, path, head, hear, &h, &torn), ATTUNE_ESTOPPED);
     cr_assert_null(other);
     attune_journal_close(journal);
     journal = open_file(&h, path, &torn);
     cr_assert_eq(unlink(path), 0);
     cr_assert_eq(attune_journal_append(journal, "lost"), ATTUNE_EIO, "into a file without a name");
     attune_journal_close(journal);
-    cr_assert_eq(attune_journal_open(&other, "/no/such/folder/j", hear, &h, &torn), ATTUNE_ECREATE);
-    cr_assert_eq(attune_journal_open(&other, temporary_folder(), hear, &h, &torn), ATTUNE_ECREATE);
-    cr_assert_eq(attune_journal_read(path, hear, &h), ATTUNE_ENOINPUT);
+    cr_assert_eq(attune_journal_open(&other, "/no/such/folder/j", head, hear, &h, &torn),
+                 ATTUNE_ECREATE);
+    cr_assert_eq(attune_journal_open(&other, temporary_folder(), head, hear, &h, &torn),
+                 ATTUNE_ECREATE);
+    cr_assert_eq(attune_journal_read(path, head, hear, &h), ATTUNE_ENOINPUT);
     free(path);
 }
 
@@ -104,7 +109,7 @@ Test(journal, discarded)
     size_t torn = 0;
     heard h;
     attune_journal *journal = open_file(&h, path, &torn);
-    cr_assert_eq(attune_journal_open(&other, path, hear, &h, &torn), ATTUNE_ESTOPPED);
+    cr_assert_eq(attune_journal_open(&other, path, head, hear, &h, &torn), ATTUNE_ESTOPPED);
     cr_assert_eq(access(path, F_OK), 0, "the one who came second removed it");
     cr_assert_eq(attune_journal_append(journal, "head"), ATTUNE_OK);
     attune_journal_discard(journal);
@@ -124,11 +129,32 @@ Test(journal, refused)
     size_t torn = 0, size = 0;
     heard h = {.status = ATTUNE_EDATA};
     write_file(path, "one\ntwo\nthr", 11);
-    cr_assert_eq(attune_journal_open(&journal, path, hear, &h, &torn), ATTUNE_EDATA);
+    cr_assert_eq(attune_journal_open(&journal, path, head, hear, &h, &torn), ATTUNE_EDATA);
     cr_assert_null(journal);
     cr_assert_str_eq(h.text, "1:one|");
     free(read_file(path, &size));
     cr_assert_eq(size, 11);
+    free(path);
+}
+
+/* What has no whole line and is no part of the head is another's file, and left as it is. */
+Test(journal, foreign)
+{
+    static const char *const foreign[] = {"mine", "{\"a\":2", "{\"a\":1}x", " {\"a\":1}"};
+    char *path = temporary_path("j");
+    for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+        attune_journal *journal = NULL;
+        size_t torn = 0, size = 0;
+        heard h = {0};
+        write_file(path, foreign[i], strlen(foreign[i]));
+        assert_fails(attune_journal_read(path, head, hear, &h), ATTUNE_EDATA,
+                     "no file of judgements");
+        assert_fails(attune_journal_open(&journal, path, head, hear, &h, &torn), ATTUNE_EDATA,
+                     "no file of judgements");
+        char *text = read_file(path, &size);
+        cr_assert_str_eq(text, foreign[i]);
+        free(text);
+    }
     free(path);
 }
 

@@ -341,6 +341,102 @@ Test(panel, replay)
     close_panel(&copy, &same);
 }
 
+/* A row for each of eight letters, of songs that are the letter's: the same letter is the same
+ * three. */
+static void open_letters(attune_panel *panel, attune_threes *threes, const char *letters)
+{
+    open_panel(panel, threes, 8, 1, 100);
+    for (uint32_t r = 0; r < 8; r++) {
+        for (uint32_t i = 0; i < 3; i++) {
+            threes->rows[r].song[i] = 3 * (uint32_t)(letters[r] - 'a') + i;
+        }
+    }
+}
+
+static void play_line(attune_replay *replay, size_t number, char *line)
+{
+    cr_assert_eq(attune_replay_line(replay, line, strlen(line), number), ATTUNE_OK, "%s: %s", line,
+                 attune_last_error());
+    free(line);
+}
+
+typedef struct event {
+    uint32_t row;
+    bool repeat, undo;
+} event;
+
+/* What one listener did with the rows `was`, up to an event of row 8, played again with those of
+ * `letters`. */
+static void play(attune_panel *panel, attune_threes *threes, uint64_t *foreign, const char *letters,
+                 const char *was, const event *events)
+{
+    const attune_told told = {.shown = {0, 1, 2}};
+    attune_panel old;
+    attune_threes known;
+    attune_replay replay;
+    size_t number = 1;
+    open_letters(&old, &known, was);
+    open_letters(panel, threes, letters);
+    cr_assert_eq(attune_replay_start(&replay, panel, "j"), ATTUNE_OK);
+    play_line(&replay, number++, attune_record_head());
+    play_line(&replay, number++, attune_record_listener(1, "Ann", 1));
+    for (const event *e = events; e->row < 8; e++) {
+        const attune_answer answer = {.row = e->row, .repeat = e->repeat, .choice = {0, 1}};
+        play_line(&replay, number++,
+                  e->undo ? attune_record_undo(&known, 1, &answer, 1)
+                          : attune_record_answer(&known, 1, &answer, &told));
+    }
+    *foreign = replay.foreign;
+    attune_replay_end(&replay);
+    close_panel(&old, &known);
+}
+
+/* A three that stands in the file twice keeps both its answers when rows above come or go, and one
+ * when it stands there once; an answer that has no row any more is counted. */
+Test(panel, rows_move)
+{
+    static const event twice[] = {{.row = 0},
+                                  {.row = 1},
+                                  {.row = 3},
+                                  {.row = 3, .undo = true},
+                                  {.row = 3},
+                                  {.row = 1, .repeat = true},
+                                  {.row = 3, .repeat = true},
+                                  {.row = 3, .repeat = true, .undo = true},
+                                  {.row = 2},
+                                  {.row = 8}};
+    static const struct {
+        const char *letters;
+        uint64_t answers, foreign;
+        uint32_t first, second; /* rows of h */
+    } cases[] = {{"ahbhcdef", 5, 0, 1, 3}, {"gahbhcde", 5, 0, 2, 4}, {"hbhcdefg", 4, 1, 0, 2},
+                 {"ahhbcdef", 5, 0, 1, 2}, {"hhbacdef", 5, 0, 0, 1}, {"abhcdefg", 3, 2, 2, 2}};
+    attune_panel panel;
+    attune_threes threes;
+    uint64_t foreign = 0;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        play(&panel, &threes, &foreign, cases[i].letters, "ahbhcdef", twice);
+        cr_assert(panel.answers == cases[i].answers && foreign == cases[i].foreign,
+                  "%s: %d answers, %d foreign", cases[i].letters, (int)panel.answers, (int)foreign);
+        cr_assert(attune_panel_votes(&panel, cases[i].first) == 1 &&
+                      attune_panel_votes(&panel, cases[i].second) == 1,
+                  "%s", cases[i].letters);
+        close_panel(&panel, &threes);
+    }
+}
+
+/* The first answer was taken back while the file had no h, which has come back since. */
+Test(panel, rows_come_back)
+{
+    static const event gone[] = {{.row = 0}, {.row = 1}, {.row = 0, .undo = true}, {.row = 8}};
+    attune_panel panel;
+    attune_threes threes;
+    uint64_t foreign = 0;
+    play(&panel, &threes, &foreign, "ahbcdefg", "ahbcdefg", gone);
+    cr_assert(panel.answers == 1 && foreign == 0 && attune_panel_votes(&panel, 1) == 1);
+    close_panel(&panel, &threes);
+}
+
 /* What no attune judge wrote is refused, with its line. */
 Test(panel, refuses_records)
 {

@@ -95,6 +95,31 @@ Test(threes, published)
     free(path);
 }
 
+/* Further columns, in any order, are those of the file; a row that lacks some has them empty, as
+ * training wants each row to have all. */
+Test(threes, keeps_columns)
+{
+    char *path = write_text("comment,song1,song3,positive,song2,anchor,\"a, b\"\n"
+                            "\"so \"\"so\"\"\",x,z,,y,,\n"
+                            ",1,3,1,2,3,\" c\",more\n"
+                            "less,4,6,,5,\n");
+    char *judged = temporary_path("judged.csv");
+    const attune_choice choices[] = {{0, 2}, ATTUNE_NO_CHOICE, {1, 0}};
+    size_t size = 0;
+    attune_threes threes;
+    assert_ok(attune_threes_read(&threes, path));
+    assert_ok(attune_threes_write(judged, &threes, choices));
+    char *text = read_file(judged, &size);
+    cr_assert_str_eq(text, "comment,song1,song3,positive,song2,anchor,\"a, b\"\r\n"
+                           "\"so \"\"so\"\"\",x,z,3,y,1,\r\n"
+                           ",1,3,,2,,\" c\",more\r\n"
+                           "less,4,6,1,5,2,\r\n");
+    free(text);
+    attune_threes_free(&threes);
+    free(judged);
+    free(path);
+}
+
 Test(threes, refuses)
 {
     static const char head[] = "song1,song2,song3,anchor,positive\n";

@@ -18,6 +18,7 @@ Test(gate, token)
     cr_assert(attune_gate_token_is_good(gate, "open sesame"));
     cr_assert(attune_gate_cookie_is_good(gate, attune_gate_cookie(gate)));
     cr_assert(attune_gate_bearer_is_good(gate, "Bearer open sesame"));
+    cr_assert(attune_gate_bearer_is_good(gate, "bearer open sesame"));
     static const char *const wrong[] = {"", "open", "open sesame ", "open sesamf", "Open sesame"};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         snprintf(text, sizeof(text), "Bearer %s", wrong[i]);
@@ -43,8 +44,9 @@ Test(gate, token)
 
 Test(gate, host)
 {
-    static const char *const own[] = {"localhost", "localhost:8080", "127.0.0.1", "127.0.0.1:80",
-                                      "127.1.2.3", "[::1]",          "[::1]:8080"};
+    static const char *const own[] = {"localhost",    "localhost:8080", "127.0.0.1",
+                                      "127.0.0.1:80", "127.1.2.3",      "[::1]",
+                                      "[::1]:8080",   "LOCALHOST:8192", "Localhost"};
     static const char *const others[] = {"",
                                          ":",
                                          "example.org",

@@ -27,7 +27,8 @@ static void answer(void *user, attune_web_reply *reply, const attune_web_request
     static const char text[] = "0123456789";
     const char *name = attune_web_query(request, "name");
     (void)user;
-    *reply = (attune_web_reply){.status = name ? 200 : 404,
+    const bool known = name && strcmp(name, "1") == 0 && strcmp(request->path, "/x") == 0;
+    *reply = (attune_web_reply){.status = known ? 200 : 404,
                                 .type = "text/plain",
                                 .bytes = request->post ? request->body : text,
                                 .size = request->post ? request->body_size : 10,
@@ -111,6 +112,44 @@ Test(server, replies)
     cr_assert(strstr(reply, "200 OK") && strstr(reply, "\r\n\r\n{}"), "%s", reply);
     attune_web_stop(web);
     cr_assert_eq(released, 5, "%d of 5 released", released);
+}
+
+/* A NUL ends neither a path nor a value. */
+Test(server, escapes)
+{
+    static const char *const cases[][2] = {{"/%78?name=%31", " 200 "}, {"/x%00y?name=1", " 404 "},
+                                           {"/x%00?name=1", " 404 "},  {"/x?name=1%00", " 404 "},
+                                           {"/x?name=%001", " 404 "},  {"/x?name%00=1", " 404 "},
+                                           {"/x%2500?name=1", " 404 "}};
+    attune_web *web = start(40);
+    char request[200], reply[4096];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(request, sizeof(request),
+                 "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", cases[i][0]);
+        ask(web, reply, request);
+        cr_assert(strstr(reply, cases[i][1]), "%s: %s", cases[i][0], reply);
+    }
+    attune_web_stop(web);
+}
+
+Test(server, content_types)
+{
+    static const char *const cases[][2] = {
+        {"application/jsonp", " 415 "}, {"application/json-seq", " 415 "},
+        {"application/jso", " 415 "},   {"text/plain", " 415 "},
+        {"application/json", " 200 "},  {"application/json;charset=utf-8", " 200 "},
+        {"Application/JSON", " 200 "},  {"application/json ; charset=utf-8", " 200 "}};
+    attune_web *web = start(40);
+    char request[300], reply[4096];
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(request, sizeof(request),
+                 "POST /x?name=1 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+                 "Content-Type: %s\r\nContent-Length: 2\r\n\r\n{}",
+                 cases[i][0]);
+        ask(web, reply, request);
+        cr_assert(strstr(reply, cases[i][1]), "%s: %s", cases[i][0], reply);
+    }
+    attune_web_stop(web);
 }
 
 /* The port is taken before there is anybody to answer; requests wait, but not for a server that
