@@ -343,6 +343,26 @@ Test(evaluate, pictures_that_are_cut_short_replace_none)
                  0);
 }
 
+/* Names and genres of any bytes. */
+Test(evaluate, pictures_are_xml)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    if (run_command("command -v gnuplot >gnuplot") != 0) {
+        skip_test("gnuplot is not installed");
+    }
+    cr_assert_eq(run_command("seq 12 | sed 's/.*/a&,&,&/' >\xff\xfe.csv && echo a1,a2,a9 >t.csv && "
+                             "(echo id,genre; seq 6 | sed 's/.*/a&,caf\xe9/'; "
+                             "seq 7 12 | sed 's/.*/a&,x\\&#x1;]]>/') >l.csv"),
+                 0);
+    cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval \xff\xfe.csv --labels l.csv "
+                             "--triplets t.csv --plots p >out 2>err"),
+                 0);
+    cr_assert_eq(run_command("/usr/bin/python3 -c 'import sys, xml.dom.minidom as d; "
+                             "[d.parse(f) for f in sys.argv[1:]]' p/distances-1-1.svg "
+                             "p/confusion-1.svg"),
+                 0);
+}
+
 /* What the published synthetic split leaks: with embeddings of all its tracks. */
 Test(evaluate, the_published_split_leaks_what_is_known)
 {

@@ -198,6 +198,45 @@ Test(map, pictures)
                  0);
 }
 
+/* Of folders that are cut within a character, are not UTF-8, or are what XML cannot hold. */
+Test(map, pictures_are_xml)
+{
+    static const char *const names[] = {
+        "Sigur R\xc3\xb3s - \xc3\x81g\xc3\xa6tis byrjun (Remastered, Deluxe Edici\xc3\xb3n, "
+        "\xc3\xb1"
+        "and\xc3\xba\xc3\xb1) \xc5\xbdiv\xc3\xa9/a",
+        "]]>/a",
+        "a&#x1;]]>/a",
+        "b\xef\xbf\xbe\xef\xbf\xbf\xef\xbf\xbd/a",
+        "\xff\xfe/a",
+    };
+    attune_store_attributes attributes = test_attributes(E);
+    attune_rows *rows = NULL;
+    attune = prepare_command();
+    if (run_command("command -v gnuplot >gnuplot") != 0) {
+        skip_test("gnuplot is not installed");
+    }
+    assert_ok(attune_rows_create(&rows, E));
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const float vector[E] = {1, (float)i};
+        const attune_row row = {.path = names[i], .error = "", .embedding = vector};
+        assert_ok(attune_rows_append(rows, &row));
+    }
+    write_rows("\xff.h5", &attributes, rows);
+    attune_rows_free(rows);
+    map(0, "5 tracks", "\xff.h5 -o map.svg --layout pca --colour-by folder");
+    cr_assert_eq(run_command("/usr/bin/python3 -c 'import xml.dom.minidom as d; "
+                             "print(*(t.firstChild.data for t in "
+                             "d.parse(\"map.svg\").getElementsByTagName(\"text\")), sep=\"\\n\")' "
+                             ">texts"),
+                 0);
+    char *texts = read_file("texts", NULL);
+    cr_assert(strstr(texts, "Deluxe Edici\xc3\xb3n, (1)\n"), "%s", texts);
+    cr_assert(strstr(texts, "\nb\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd (1)\n"), "%s", texts);
+    cr_assert(strstr(texts, "\n\xef\xbf\xbd\xef\xbf\xbd (1)\n"), "%s", texts);
+    free(texts);
+}
+
 Test(map, writes_clusters_into_the_output)
 {
     attune = prepare_command();
