@@ -124,6 +124,27 @@ Test(evaluate, comparisons_are_those_of_numpy_and_scipy)
     free(path);
 }
 
+/* McNemar's test asks what is right: a tie is not, beside what is wrong and beside what is right.
+ */
+Test(evaluate, a_tie_is_not_right)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("printf 'x,0\nv,1\nw,5\ny,1\nz,1\n' >a.csv && "
+                             "printf 'x,0\nv,0.5\nw,1.5\ny,2\nz,1\n' >b.csv && "
+                             "printf 'x,y,z\nx,v,z\ny,z,w\n' >t.csv"),
+                 0);
+    for (int turned = 0; turned < 2; turned++) {
+        cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval %s --triplets t.csv --json >out",
+                                 turned ? "b.csv a.csv" : "a.csv b.csv"),
+                     0);
+        json_t *all = json_load_file("out", 0, NULL),
+               *c = json_array_get(json_object_get(all, "comparisons"), 0);
+        cr_assert_eq(json_number_value(json_object_get(c, "only_first")), 1);
+        cr_assert_eq(json_number_value(json_object_get(c, "only_second")), 1);
+        json_decref(all);
+    }
+}
+
 /* ---- input of any kind ---- */
 
 struct input {
