@@ -50,7 +50,8 @@ static attune_status open_stream(attune_csv *csv)
     struct stat info;
     csv->stream = fopen(csv->path, "rb");
     if (!csv->stream) {
-        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", csv->path, strerror(errno));
+        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", *csv->path ? csv->path : "\"\"",
+                           strerror(errno));
     }
     if (fstat(fileno(csv->stream), &info) == 0 && S_ISDIR(info.st_mode)) {
         return attune_fail(ATTUNE_ENOINPUT, "%s: is a folder; name a CSV file", csv->path);

@@ -22,8 +22,8 @@ static attune_status open_file(FILE **out, const char *path, const char *hint)
     if (*out && (fstat(fileno(*out), &info) != 0 || !S_ISDIR(info.st_mode))) {
         return ATTUNE_OK;
     }
-    return attune_fail(ATTUNE_ENOINPUT, "%s: %s%s", path, *out ? "is a folder" : strerror(errno),
-                       hint);
+    return attune_fail(ATTUNE_ENOINPUT, "%s: %s%s", *path ? path : "\"\"",
+                       *out ? "is a folder" : strerror(errno), hint);
 }
 
 typedef struct npy {

@@ -201,8 +201,8 @@ attune_status attune_h5_open_path(int *out, const char *path, const char *wanted
     *out = -1;
     if (fd < 0) {
         bool missing = errno == ENOENT || errno == ENOTDIR;
-        return attune_fail(missing ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: cannot open: %s", path,
-                           strerror(errno));
+        return attune_fail(missing ? ATTUNE_ENOINPUT : ATTUNE_EIO, "%s: cannot open: %s",
+                           *path ? path : "\"\"", strerror(errno));
     }
     attune_status status = ATTUNE_OK;
     if (fstat(fd, &information) != 0 || !S_ISREG(information.st_mode)) {

@@ -171,6 +171,8 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,3,4\n", "--plots in.csv", "in.csv: is a file and not a folder", 73},
         {"a,1,2\nb,3,4\n", "--ids x", "there is no .npy file for it", 64},
         {"a,1,2\nb,3,4\n", "--labels none.csv", "none.csv: No such file", 66},
+        {"a,1,2\nb,3,4\n", "--labels ''", "attune: \"\": No such file", 66},
+        {"a,1,2\nb,3,4\n", "''", "attune: \"\": cannot open: No such file", 66},
         {"a,1,2\nb,3,4\n", "", "no labels: --labels FILE", 0},
         {"a,1,2\nb,nan,4\nc,1,1\n", "", "1 rows have no vector and are left out", 0},
         {"a,1,2\nb,3,4\n", "", "hubs want more than 10 rows; there are 2", 0},
@@ -312,6 +314,9 @@ Test(evaluate, odd_arrays_and_ids_are_said)
         cr_assert(strstr(text, cases[i].wanted), "case %zu: %s", i, text);
         free(text);
     }
+    cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval a.npy --ids '' 2>&1 | "
+                             "grep -q '^attune: \"\": No such file'"),
+                 0);
 }
 
 /* Files of one name in two folders are told apart, and what cannot be drawn does not keep the
