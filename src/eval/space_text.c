@@ -155,6 +155,9 @@ static attune_status read_npy_rows(attune_space *s, const npy *n, name_list *nam
         }
         status = status ? status : attune_space_add(s, names->line, row, NULL);
     }
+    if (status == ATTUNE_OK && getc(n->stream) != EOF) {
+        status = refuse(path, "has bytes behind its last row");
+    }
     status = status ? status : next_name(names, &more);
     if (status == ATTUNE_OK && more) {
         status = attune_fail(ATTUNE_EDATA, "%s: has more lines than %s has rows, %llu", names->path,

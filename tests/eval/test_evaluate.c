@@ -278,6 +278,7 @@ Test(evaluate, odd_arrays_and_ids_are_said)
          "a\r\nb\r\nc",
          "components                    2", 6, 0},
         {"(3, 2)", "a\nb\nc\n", "ends before its last row", 5, 65},
+        {"(3, 2)", "a\nb\nc\n", "a.npy: has bytes behind its last row", 7, 65},
         {"(3, 2, 1)", "a\nb\nc\n", "is no table of rows and components", 6, 65},
         {"(3,)", "a\nb\nc\n", "is no table of rows and components", 3, 65},
         /* astype would keep Fortran's order, which is refused, too */
