@@ -24,6 +24,9 @@ const char *attune_file_name(const char *path);
  * begins no ending. */
 size_t attune_stem_length(const char *path);
 
+/* Whether a part of the path is "..", which leads out of where the path begins, or pretends to. */
+bool attune_path_leads_outside(const char *path);
+
 /* Whether the path has `ending` (".npy") and something before it. */
 bool attune_ends_in(const char *path, const char *ending);
 
