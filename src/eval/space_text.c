@@ -295,7 +295,7 @@ static attune_status read_csv_rows(attune_space *s, attune_csv *csv, columns *c)
             status = attune_csv_refuse(csv, "has no id");
         }
         for (uint32_t e = 0; status == ATTUNE_OK && e < s->E; e++) {
-            status = read_component(&vector[e], csv, row.fields[c->at[e]]);
+            status = read_component(&vector[e], csv, attune_csv_word(&row, c->at[e]));
         }
         if (status == ATTUNE_OK) {
             status = attune_space_add(s, row.fields[c->name], vector, NULL);

@@ -54,9 +54,20 @@ static const char *root_of(const attune_tracks *tracks)
     return tracks->scan ? attune_scan_root(tracks->scan) : "the embeddings";
 }
 
-/* An id as the table of ids has it: a number without leading zeros. */
-static const char *plain_id(const char *id)
+/* The text without spaces around it, as people put them behind commas; `out` has PATH_MAX bytes. */
+static const char *trimmed(char *out, const char *text)
 {
+    snprintf(out, PATH_MAX, "%s", text + strspn(text, " \t"));
+    for (size_t end = strlen(out); end > 0 && strchr(" \t", out[end - 1]); end--) {
+        out[end - 1] = '\0';
+    }
+    return out;
+}
+
+/* An id as the table of ids has it: without spaces around it, a number without leading zeros. */
+static const char *plain_id(char *out, const char *text)
+{
+    const char *id = trimmed(out, text);
     const size_t length = strlen(id);
     if (length > 0 && strspn(id, "0123456789") == length) {
         const size_t zeros = strspn(id, "0");
@@ -65,13 +76,14 @@ static const char *plain_id(const char *id)
     return id;
 }
 
-/* A file name's part before its extension; `out` has PATH_MAX bytes. */
+/* A file name's part before its extension, as an id. */
 static const char *stem_of(char *out, const char *path)
 {
+    char stem[PATH_MAX];
     const char *name = attune_file_name(path);
     const size_t length = attune_stem_length(name);
-    snprintf(out, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
-    return plain_id(out);
+    snprintf(stem, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
+    return plain_id(out, stem);
 }
 
 /* Enters file `file` of the scan. */
@@ -234,8 +246,8 @@ static void add_entry(attune_tracks *tracks, const char *id, attune_audio_place 
 /* The track of a name alone, added if it is new. */
 static attune_status take_name(uint32_t *out, attune_tracks *tracks, const char *name)
 {
-    char stem[PATH_MAX];
-    const char *id = strchr(name, '/') ? stem_of(stem, name) : plain_id(name);
+    char own[PATH_MAX];
+    const char *id = strchr(name, '/') ? stem_of(own, name) : plain_id(own, name);
     attune_status status = tracks->count == tracks->capacity ? grow(tracks) : ATTUNE_OK;
     if (status == ATTUNE_OK) {
         status = attune_names_add(out, &tracks->ids, id);
@@ -310,13 +322,15 @@ static uint32_t file_at(const attune_tracks *tracks, const char *name)
     if (file == ATTUNE_NO_NAME && tracks->scan && realpath(path, real)) {
         file = attune_names_find(&tracks->paths, real);
     }
-    return file;
+    return file == ATTUNE_NO_NAME && strcmp(trimmed(path, name), name) != 0 ? file_at(tracks, path)
+                                                                            : file;
 }
 
 /* The file with an id; ATTUNE_NO_TRACK if there is none. */
 static attune_status file_called(uint32_t *out, const attune_tracks *tracks, const char *id)
 {
-    const uint32_t number = attune_names_find(&tracks->ids, plain_id(id));
+    char own[PATH_MAX];
+    const uint32_t number = attune_names_find(&tracks->ids, plain_id(own, id));
     *out = number == ATTUNE_NO_NAME ? ATTUNE_NO_TRACK : tracks->file_of_id[number];
     if (number != ATTUNE_NO_NAME && tracks->other_of_id[number] != ATTUNE_NO_TRACK) {
         return attune_fail(ATTUNE_EDATA,
@@ -335,7 +349,7 @@ static attune_status look_up(uint32_t *out, const attune_tracks *tracks, const c
     if (*out != ATTUNE_NO_TRACK || !*name || strchr(name, '/')) {
         return ATTUNE_OK;
     }
-    const uint32_t given = attune_names_find(&tracks->given, plain_id(name));
+    const uint32_t given = attune_names_find(&tracks->given, plain_id(stem, name));
     if (given != ATTUNE_NO_NAME) {
         *out = tracks->file_of_given[given];
         return ATTUNE_OK;
@@ -444,12 +458,12 @@ static int column_called(const char *name)
                   {"album_id", ATTUNE_LABEL_ALBUM},
                   {"genre_top", ATTUNE_LABEL_GENRE}};
     for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
-        if (strcmp(name, attune_label_column((attune_label)i)) == 0) {
+        if (attune_csv_is(name, attune_label_column((attune_label)i))) {
             return i;
         }
     }
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        if (strcmp(name, others[i].name) == 0) {
+        if (attune_csv_is(name, others[i].name)) {
             return others[i].column;
         }
     }
@@ -505,7 +519,7 @@ static attune_status set_labels(attune_tracks *tracks, uint32_t track, const man
 {
     attune_status status = ATTUNE_OK;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_LABEL_COUNT; i++) {
-        const char *value = field(m, row, i);
+        const char *value = m->at[i] == SIZE_MAX ? "" : attune_csv_word(row, m->at[i]);
         if (*value) {
             status = attune_tracks_set_label(tracks, track, (attune_label)i, value);
         }
@@ -518,8 +532,9 @@ static attune_status give_id(attune_tracks *tracks, const attune_csv *csv, const
                              uint32_t file)
 {
     const uint32_t count = tracks->given.count;
+    char own[PATH_MAX];
     uint32_t given = 0;
-    const attune_status status = attune_names_add(&given, &tracks->given, plain_id(id));
+    const attune_status status = attune_names_add(&given, &tracks->given, plain_id(own, id));
     if (status == ATTUNE_OK && given < count) {
         return attune_csv_refuse(csv, "the id %.60s is listed twice", id);
     }
@@ -536,8 +551,9 @@ static attune_status add_row(attune_tracks *tracks, const manifest *m, const att
         return attune_csv_refuse(csv, "has %zu fields, and the header %zu", row->count, m->width);
     }
     const char *path = field(m, row, COLUMN_PATH), *id = field(m, row, COLUMN_ID);
-    const char *name = *id ? id : path;
-    if (!*name) {
+    const bool has_id = !attune_csv_is(id, "");
+    const char *name = has_id ? id : path;
+    if (attune_csv_is(name, "")) {
         return attune_csv_refuse(csv, "names no track");
     }
     uint32_t file = file_at(tracks, path), track = 0;
@@ -552,7 +568,7 @@ static attune_status add_row(attune_tracks *tracks, const manifest *m, const att
     if (status == ATTUNE_OK && tracks->listed[track]) {
         return attune_csv_refuse(csv, "the track %.60s is listed twice", name);
     }
-    if (status == ATTUNE_OK && by_path && *id) {
+    if (status == ATTUNE_OK && by_path && has_id) {
         status = give_id(tracks, csv, id, file);
     }
     if (status == ATTUNE_OK) {

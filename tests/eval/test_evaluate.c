@@ -182,6 +182,8 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,0\nb,-0.00001,1\n", "", "median cosine                 0.0000 ", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels odd.csv",
          "2 tracks are of no split: \"later\" is not training, validation or test", 0},
+        {" id, e0, e1\na, 1, 2\nb, 3 ,\t4\nc, , 1\n", "", "components                    2", 0},
+        {"a,1,2\nb, 3, 4\nc, , 5\n", "", "1 rows have no vector and are left out", 0},
         {"a,1,2\nb,3,4\n", "--labels none.txt", "line 1: the file ends here without a track", 65},
         {"a,1,2\nb,3,4\n", "--triplets cut.csv", "line 3: has 3 fields, and not 4", 65},
         {"a,1,2\nb,3,4\n", "x.npy", "x.npy: is a folder", 66},
