@@ -239,7 +239,7 @@ def main():
     for section, name, clusters in (("triplets of plain.csv", "accuracy", [int(t[0]) for t in triplets]),
                                     (genre_section, "10 nearest", None), (genre_section, "linear probe", None)):
         a, b = (np.array(scores[k]["triplets" if clusters else name], float) for k in spaces)
-        only = int((a > b).sum()), int((b > a).sum())
+        only = int(((a == 1) & (b != 1)).sum()), int(((b == 1) & (a != 1)).sum())
         out.append(["comparison", f"{section}: {name}", "two.npy"] + [repr(float(v)) for v in (
             (b - a).mean(), *bootstrap(b - a, clusters or list(range(len(a)))), only[0], only[1],
             binomtest(min(only), sum(only)).pvalue)])

@@ -2,6 +2,7 @@
 #include "archive/archive.h"
 
 #include "archive/reader.h"
+#include "status/path.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -54,18 +55,6 @@ bool attune_archive_read(attune_archive_walk *walk, void *out, uint64_t offset, 
     return true;
 }
 
-/* True if a part of the path is "..", which leads out of the archive or pretends to. */
-static bool leads_outside(const char *name)
-{
-    for (const char *part = name; part; part = strchr(part, '/')) {
-        part += *part == '/';
-        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0')) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool attune_archive_set_name(attune_archive_walk *walk, const char *name, size_t length)
 {
     attune_archive_entry *entry = &walk->entry;
@@ -88,7 +77,7 @@ bool attune_archive_set_name(attune_archive_walk *walk, const char *name, size_t
     }
     memcpy(entry->name, name, length);
     entry->name[length] = '\0';
-    entry->is_outside = memchr(name, '\0', length) || leads_outside(entry->name);
+    entry->is_outside = memchr(name, '\0', length) || attune_path_leads_outside(entry->name);
     return true;
 }
 

@@ -24,6 +24,7 @@ struct attune_csv {
     size_t line;       /* of the byte to read next, from 1 */
     size_t row_line;   /* of the row at hand, or of the last */
     size_t row_bytes;  /* fed of it */
+    bool begun;        /* something of it is not blank */
     bool after_return; /* the last byte was a carriage return: a line feed belongs to it */
 
     char *text; /* its fields, one behind the other */
@@ -73,6 +74,13 @@ static attune_status fill(attune_csv *csv)
     return ATTUNE_OK;
 }
 
+/* Spaces belong to their field, as RFC 4180 has it. */
+static int is_no_space(unsigned char c)
+{
+    (void)c;
+    return 0;
+}
+
 attune_status attune_csv_open(attune_csv **out, const char *path)
 {
     attune_csv *csv = *out = calloc(1, sizeof(*csv));
@@ -82,6 +90,7 @@ attune_status attune_csv_open(attune_csv **out, const char *path)
     csv->path = path;
     csv->line = csv->row_line = 1;
     csv_init(&csv->parser, CSV_STRICT | CSV_STRICT_FINI);
+    csv_set_space_func(&csv->parser, is_no_space);
     csv_set_blk_size(&csv->parser, 1 << 20); /* a field grows by so much, not by 128 bytes */
     attune_status status = open_stream(csv);
     if (status == ATTUNE_OK) {
@@ -170,7 +179,7 @@ static size_t piece_of(const char *bytes, size_t count)
     return length < count ? length + 1 : count;
 }
 
-/* True for what the parser passes over before a row. */
+/* True for what is passed over before a row. */
 static bool is_blank(const char *bytes, size_t count)
 {
     size_t i = 0;
@@ -180,21 +189,28 @@ static bool is_blank(const char *bytes, size_t count)
     return i == count;
 }
 
+static void begin_row(attune_csv *csv)
+{
+    csv->field_count = csv->text_length = csv->row_bytes = 0;
+    csv->begun = csv->complete = false;
+}
+
 /* Hands a piece of a line to the parser. */
 static attune_status feed(attune_csv *csv)
 {
     const char *bytes = csv->buffer + csv->read;
     const size_t length = piece_of(bytes, csv->filled - csv->read);
     const char last = bytes[length - 1];
-    const bool blank = csv->row_bytes == 0 && is_blank(bytes, length);
-    if (csv->row_bytes == 0 && !blank) {
+    const bool ended = last == '\r' || last == '\n';
+    if (!csv->begun && !is_blank(bytes, length)) {
         csv->row_line = csv->line;
+        csv->begun = true;
     }
     if (memchr(bytes, '\0', length)) {
         csv->row_line = csv->line;
         return attune_csv_refuse(csv, "holds a NUL byte; it is no CSV file in UTF-8");
     }
-    csv->row_bytes += blank ? 0 : length;
+    csv->row_bytes += ended && !csv->begun ? 0 : length;
     if (csv->row_bytes > ATTUNE_CSV_ROW_MAX) {
         return attune_csv_refuse(csv,
                                  "a row of more than %zu MiB begins here; is a quote not "
@@ -235,8 +251,7 @@ attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row)
 {
     attune_status status = ATTUNE_OK;
     bool more = true;
-    csv->field_count = csv->text_length = csv->row_bytes = 0;
-    csv->complete = false;
+    begin_row(csv);
     while (status == ATTUNE_OK && !csv->complete && more) {
         status = fill(csv);
         if (status != ATTUNE_OK) {
@@ -244,6 +259,9 @@ attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row)
         }
         more = csv->read < csv->filled;
         status = more ? feed(csv) : finish(csv);
+        if (csv->complete && !csv->begun) { /* a line of spaces */
+            begin_row(csv);
+        }
     }
     if (status == ATTUNE_OK && csv->out_of_memory) {
         status = attune_fail_memory("a CSV file", csv->text_length);
@@ -259,11 +277,35 @@ attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row)
     return status;
 }
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t';
+}
+
+bool attune_csv_is(const char *field, const char *word)
+{
+    const size_t length = strlen(word);
+    field += strspn(field, " \t");
+    return strncmp(field, word, length) == 0 &&
+           field[length + strspn(field + length, " \t")] == '\0';
+}
+
+const char *attune_csv_word(const attune_csv_row *row, size_t field)
+{
+    char *text = (char *)row->fields[field]; /* in the reader's own memory */
+    size_t length = strlen(text);
+    while (length > 0 && is_space(text[length - 1])) {
+        length--;
+    }
+    text[length] = '\0';
+    return text + strspn(text, " \t");
+}
+
 size_t attune_csv_column(const attune_csv_row *row, const char *name)
 {
     size_t found = SIZE_MAX;
     for (size_t i = 0; i < row->count; i++) {
-        if (strcmp(row->fields[i], name) == 0) {
+        if (attune_csv_is(row->fields[i], name)) {
             if (found != SIZE_MAX) {
                 return SIZE_MAX;
             }
@@ -271,11 +313,6 @@ size_t attune_csv_column(const attune_csv_row *row, const char *name)
         }
     }
     return found;
-}
-
-static bool is_space(char c)
-{
-    return c == ' ' || c == '\t';
 }
 
 /* Whether a field means something else without quotes. */

@@ -1,14 +1,15 @@
 /* csv.h - CSV files, row by row, with the line each row begins in.
  *
- * Commas, fields in quotes, quotes in them doubled, line ends of any kind; spaces around a field
- * without quotes are dropped, and so are empty lines and a byte order mark. Whatever else a file
- * may hold is bad data, said with its line: a quote that is never closed or stands in mid-field, a
- * NUL byte, a row beyond 16 MiB or 131,072 fields. Texts are the file's raw bytes. */
+ * Commas, fields in quotes, quotes in them doubled, line ends of any kind. Spaces belong to their
+ * field; a byte order mark is dropped, and so are lines of nothing else than spaces. Whatever else
+ * a file may hold is bad data, said with its line: a quote that is never closed or stands in
+ * mid-field, a NUL byte, a row beyond 16 MiB or 131,072 fields. Texts are the file's raw bytes. */
 #ifndef ATTUNE_SRC_CSV_CSV_H
 #define ATTUNE_SRC_CSV_CSV_H
 
 #include "attune/status.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -29,11 +30,19 @@ void attune_csv_close(attune_csv *csv); /* NULL-safe */
 
 attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row);
 
-/* The only field of `row` that is `name`; SIZE_MAX if there is none, or more. */
+/* Whether a field is `word`, whatever spaces are around it. */
+bool attune_csv_is(const char *field, const char *word);
+
+/* A field without the spaces around it, as numbers and words are meant. Those behind it are gone
+ * from the row, too. */
+const char *attune_csv_word(const attune_csv_row *row, size_t field);
+
+/* The only field of `row` that is `name`, as attune_csv_is has it; SIZE_MAX if there is none, or
+ * more. */
 size_t attune_csv_column(const attune_csv_row *row, const char *name);
 
 /* Writes a field, in quotes where it needs them: as RFC 4180 says, and where it begins or ends with
- * a space or a tab, so that it is read as it was. */
+ * a space or a tab, which other readers drop. */
 void attune_csv_write_field(FILE *stream, const char *text);
 
 /* ATTUNE_EDATA with "<path>, line <of the row read last>: " before the text. */

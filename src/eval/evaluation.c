@@ -107,8 +107,8 @@ static attune_status compare(attune_evaluation *e, const attune_paired *p, uint3
         differences[i] = b[i] - a[i];
         if (!isnan(differences[i])) {
             c.difference += differences[i];
-            c.only_first += differences[i] < 0;
-            c.only_second += differences[i] > 0;
+            c.only_first += a[i] == 1 && b[i] != 1; /* a tie is not right */
+            c.only_second += b[i] == 1 && a[i] != 1;
             counted++;
         }
     }

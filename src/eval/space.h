@@ -1,11 +1,13 @@
 /* space.h - an embedding to be evaluated: vectors with names, whoever made them.
  *
  * Files are known by their content and name:
- *   an output of attune   rows without a vector are left out; /track_id and what goes with it are
- * kept .npy                  (n, E) of f32 or f64, with a text file of n ids or paths, one a line
- *   .csv                  id or path, then the components. With a header, components are the
- * columns called e0, e1, ... or embedding_0, ...; if there are none, all but the first Rows with a
- * component that is not finite are left out and counted. */
+ * - an output of attune: rows without a vector are left out; /track_id and what goes with it are
+ *   kept;
+ * - .npy: (n, E) of f32 or f64, with a text file of n ids or paths, one a line;
+ * - .csv: id or path, then the components. With a header, ids or paths are in the column path, id
+ *   or track_id, or in the first; components in those called e0, e1, ... or embedding_0, ..., or in
+ *   all others. A header may be of numbers, 0, 1, 2, ... or 1, 2, 3, ...
+ * Rows with a component that is not finite are left out and counted. */
 #ifndef ATTUNE_SRC_EVAL_SPACE_H
 #define ATTUNE_SRC_EVAL_SPACE_H
 

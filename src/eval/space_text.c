@@ -22,8 +22,8 @@ static attune_status open_file(FILE **out, const char *path, const char *hint)
     if (*out && (fstat(fileno(*out), &info) != 0 || !S_ISDIR(info.st_mode))) {
         return ATTUNE_OK;
     }
-    return attune_fail(ATTUNE_ENOINPUT, "%s: %s%s", path, *out ? "is a folder" : strerror(errno),
-                       hint);
+    return attune_fail(ATTUNE_ENOINPUT, "%s: %s%s", *path ? path : "\"\"",
+                       *out ? "is a folder" : strerror(errno), hint);
 }
 
 typedef struct npy {
@@ -155,6 +155,9 @@ static attune_status read_npy_rows(attune_space *s, const npy *n, name_list *nam
         }
         status = status ? status : attune_space_add(s, names->line, row, NULL);
     }
+    if (status == ATTUNE_OK && getc(n->stream) != EOF) {
+        status = refuse(path, "has bytes behind its last row");
+    }
     status = status ? status : next_name(names, &more);
     if (status == ATTUNE_OK && more) {
         status = attune_fail(ATTUNE_EDATA, "%s: has more lines than %s has rows, %llu", names->path,
@@ -225,11 +228,103 @@ static bool is_component(const char *name)
            strspn(name + prefix, "0123456789") == strlen(name + prefix);
 }
 
-static attune_status find_columns(columns *c, attune_space *s, const attune_csv *csv,
-                                  const attune_csv_row *row, bool *is_header)
+static const char *const name_columns[] = {"path", "id", "track_id"};
+
+enum { NAME_COLUMNS = sizeof(name_columns) / sizeof(name_columns[0]) };
+
+static bool is_name(const char *field)
 {
+    for (int i = 0; i < NAME_COLUMNS; i++) {
+        if (attune_csv_is(field, name_columns[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The column of the tracks' names; the first, where none is called so. */
+static size_t find_name(const attune_csv_row *header)
+{
+    for (int i = 0; i < NAME_COLUMNS; i++) {
+        const size_t at = attune_csv_column(header, name_columns[i]);
+        if (at != SIZE_MAX) {
+            return at;
+        }
+    }
+    return 0;
+}
+
+/* Whether the fields behind the first count from 0 or 1, as pandas calls columns. Where the first
+ * may be a track, a few that do so may be its vector. */
+static bool counts_up(const attune_csv_row *row)
+{
+    enum { FEW = 7 };
+    char number[24];
+    const size_t from = attune_csv_is(row->fields[1], "1");
+    for (size_t i = 1; i < row->count; i++) {
+        snprintf(number, sizeof(number), "%zu", from + i - 1);
+        if (!attune_csv_is(row->fields[i], number)) {
+            return false;
+        }
+    }
+    return row->count - 1 > FEW || is_name(row->fields[0]) || attune_csv_is(row->fields[0], "");
+}
+
+/* Whether the first row names columns. Its last field says so, unless numbers are names, or no
+ * component is there. */
+static attune_status find_header(bool *is_header, const attune_csv *csv, const attune_csv_row *row)
+{
+    const char *last = attune_csv_word(row, row->count - 1);
     float number = 0;
-    size_t named = 0;
+    size_t numbers = 0, texts = 0;
+    for (size_t i = 1; i + 1 < row->count; i++) {
+        const char *text = attune_csv_word(row, i);
+        const bool is_number = parse_number(&number, text);
+        numbers += is_number;
+        texts += !is_number && *text;
+    }
+    if (parse_number(&number, last)) {
+        *is_header = counts_up(row);
+        return ATTUNE_OK;
+    }
+    *is_header = *last || texts > 0;
+    return numbers == 0 || texts > 0 || is_name(last)
+               ? ATTUNE_OK
+               : attune_csv_refuse(csv,
+                                   "of the components only the last, \"%.40s\", is no number; "
+                                   "correct it, or name all columns",
+                                   last);
+}
+
+/* The components are the columns called so; where none is, all but the names'. */
+static attune_status find_columns(columns *c, attune_space *s, const attune_csv *csv,
+                                  const attune_csv_row *row, bool is_header)
+{
+    const char *name = row->fields[c->name];
+    float number = 0;
+    for (size_t i = 0; i < row->count && is_header; i++) {
+        if (is_component(attune_csv_word(row, i))) {
+            c->at[s->E++] = i;
+        }
+    }
+    const bool called = s->E > 0;
+    for (size_t i = 0; i < row->count && !called; i++) {
+        if (i != c->name) {
+            c->at[s->E++] = i;
+        }
+    }
+    if (is_header && (called ? is_component(name) : parse_number(&number, name))) {
+        return attune_csv_refuse(csv,
+                                 "the first column, %.40s, is a component; call that of the tracks "
+                                 "id or path",
+                                 name);
+    }
+    return s->E <= WIDEST ? ATTUNE_OK : attune_csv_refuse(csv, "has %u components", s->E);
+}
+
+static attune_status read_first_row(columns *c, attune_space *s, const attune_csv *csv,
+                                    const attune_csv_row *row, bool *is_header)
+{
     c->width = row->count;
     c->at = malloc((row->count + 1) * sizeof(*c->at));
     if (!c->at) {
@@ -240,20 +335,9 @@ static attune_status find_columns(columns *c, attune_space *s, const attune_csv 
                                           ? "has one field; an id and the components are wanted"
                                           : "the file is empty");
     }
-    *is_header = !parse_number(&number, row->fields[row->count - 1]);
-    for (size_t i = 0; i < row->count && *is_header; i++) {
-        if (is_component(row->fields[i])) {
-            c->at[named++] = i;
-        }
-        if (strcmp(row->fields[i], "path") == 0) {
-            c->name = i;
-        }
-    }
-    for (size_t i = 1; i < row->count && named == 0; i++) {
-        c->at[i - 1] = i;
-    }
-    s->E = (uint32_t)(named > 0 ? named : row->count - 1);
-    return s->E <= WIDEST ? ATTUNE_OK : attune_csv_refuse(csv, "has %u components", s->E);
+    const attune_status status = find_header(is_header, csv, row);
+    c->name = *is_header ? find_name(row) : 0;
+    return status ? status : find_columns(c, s, csv, row, *is_header);
 }
 
 /* A field as a component; an empty one is none, as rows that failed have them. */
@@ -275,7 +359,7 @@ static attune_status read_csv_rows(attune_space *s, attune_csv *csv, columns *c)
     bool is_header = false;
     attune_status status = attune_csv_next(csv, &row);
     if (status == ATTUNE_OK) {
-        status = find_columns(c, s, csv, &row, &is_header);
+        status = read_first_row(c, s, csv, &row, &is_header);
     }
     if (status == ATTUNE_OK) {
         vector = malloc(((size_t)s->E + 1) * sizeof(*vector));
@@ -292,7 +376,7 @@ static attune_status read_csv_rows(attune_space *s, attune_csv *csv, columns *c)
             status = attune_csv_refuse(csv, "has no id");
         }
         for (uint32_t e = 0; status == ATTUNE_OK && e < s->E; e++) {
-            status = read_component(&vector[e], csv, row.fields[c->at[e]]);
+            status = read_component(&vector[e], csv, attune_csv_word(&row, c->at[e]));
         }
         if (status == ATTUNE_OK) {
             status = attune_space_add(s, row.fields[c->name], vector, NULL);

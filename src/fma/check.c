@@ -32,7 +32,8 @@ static void report(attune_fma_check *check, attune_fma_finding finding, const ch
 
 /* ---- metadata to files ---- */
 
-static void check_track(attune_fma_check *check, const attune_fma_track *track, const char *path,
+/* Whether there is something to compare with a sum. */
+static bool check_track(attune_fma_check *check, const attune_fma_track *track, const char *path,
                         attune_fma_subset subset)
 {
     struct stat info;
@@ -40,17 +41,25 @@ static void check_track(attune_fma_check *check, const attune_fma_track *track, 
     if (stat(path, &info) != 0) {
         report(check, errno == ENOENT || errno == ENOTDIR ? ATTUNE_FMA_MISSING : ATTUNE_FMA_DAMAGED,
                path, strerror(errno));
-    } else if (!S_ISREG(info.st_mode)) {
+        return false;
+    }
+    if (!S_ISREG(info.st_mode)) {
         report(check, ATTUNE_FMA_DAMAGED, path, "is no file");
-    } else if (info.st_size == 0) {
+        return false;
+    }
+    if (info.st_size == 0) {
         report(check, ATTUNE_FMA_EMPTY, path, "zero bytes");
-    } else if (subset != ATTUNE_FMA_FULL && attune_fma_is_bad_clip(track->id)) {
+        return false;
+    }
+    if (subset != ATTUNE_FMA_FULL && attune_fma_is_bad_clip(track->id)) {
         report(check, ATTUNE_FMA_BAD_CLIP, path,
                "known to be short or without audio, as it was published");
     }
+    return true;
 }
 
-static attune_status check_tracks(attune_fma_check *check, const char *folder,
+/* present (tracks of the metadata): which have a file. */
+static attune_status check_tracks(attune_fma_check *check, bool *present, const char *folder,
                                   attune_fma_subset subset)
 {
     attune_status status = ATTUNE_OK;
@@ -61,7 +70,7 @@ static attune_status check_tracks(attune_fma_check *check, const char *folder,
             attune_fma_path_of(name, track->id);
             status = attune_path_join(&path, folder, name);
             if (status == ATTUNE_OK) {
-                check_track(check, track, path, subset);
+                present[i] = check_track(check, track, path, subset);
             }
             free(path);
         }
@@ -118,23 +127,6 @@ static attune_status check_files(attune_fma_check *check, const char *folder,
     return status;
 }
 
-attune_status attune_fma_check_tree(attune_fma_check *check, const char *folder,
-                                    attune_fma_subset subset)
-{
-    struct stat info;
-    if (stat(folder, &info) != 0) {
-        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", folder, strerror(errno));
-    }
-    if (!S_ISDIR(info.st_mode)) {
-        return attune_fail(ATTUNE_ENOINPUT, "%s: is no folder of tracks", folder);
-    }
-    attune_status status = check_tracks(check, folder, subset);
-    if (status == ATTUNE_OK) {
-        status = check_files(check, folder, subset);
-    }
-    return status == ATTUNE_OK ? attune_fma_check_sums(check, folder) : status;
-}
-
 /* ---- sums ---- */
 
 enum { SHA1_TEXT = 40, LINE = 1024 };
@@ -170,7 +162,7 @@ static bool next_line(char line[LINE], FILE *stream)
     return c != EOF || length > 0;
 }
 
-/* A line as sha1sum writes it: the sum, two spaces, the name. */
+/* A line as sha1sum writes it: the sum, two spaces, the name of a file below. */
 static bool split_line(char *line, const char **name)
 {
     line[strcspn(line, "\r")] = '\0';
@@ -180,12 +172,25 @@ static bool split_line(char *line, const char **name)
     }
     line[SHA1_TEXT] = '\0';
     *name = line + SHA1_TEXT + 2;
-    return true;
+    return **name != '/' && !attune_path_leads_outside(*name);
+}
+
+/* Takes the track that a list names, as "000/000002.mp3", off those present. */
+static void take_off(const attune_fma *fma, bool *present, const char *name)
+{
+    char own[ATTUNE_FMA_PATH_SIZE];
+    const attune_fma_track *track = present ? attune_fma_find_file(fma, name) : NULL;
+    if (track) {
+        attune_fma_path_of(own, track->id);
+        if (strcmp(own, name + (strncmp(name, "./", 2) == 0 ? 2 : 0)) == 0) {
+            present[track - attune_fma_tracks(fma)] = false;
+        }
+    }
 }
 
 /* Compares what a list names, but what is not there, empty or no file: that is known already. */
-static attune_status compare_listed(attune_fma_check *check, const char *folder, const char *list,
-                                    FILE *stream)
+static attune_status compare_listed(attune_fma_check *check, bool *present, const char *folder,
+                                    const char *list, FILE *stream)
 {
     char line[LINE], why[100];
     attune_status status = ATTUNE_OK;
@@ -195,7 +200,8 @@ static attune_status compare_listed(attune_fma_check *check, const char *folder,
         struct stat info;
         if (!split_line(line, &name)) {
             snprintf(why, sizeof(why),
-                     "line %zu is no SHA-1 sum and a name, as sha1sum writes them", number);
+                     "line %zu is no SHA-1 sum and name of a file below, as sha1sum writes them",
+                     number);
             report(check, ATTUNE_FMA_DAMAGED, list, why);
             continue;
         }
@@ -203,6 +209,7 @@ static attune_status compare_listed(attune_fma_check *check, const char *folder,
         if (status == ATTUNE_OK && stat(path, &info) == 0 && S_ISREG(info.st_mode) &&
             info.st_size > 0) {
             status = compare(check, path, line);
+            take_off(check->fma, present, name);
         }
         free(path);
     }
@@ -211,13 +218,24 @@ static attune_status compare_listed(attune_fma_check *check, const char *folder,
                : status;
 }
 
-attune_status attune_fma_check_sums(attune_fma_check *check, const char *folder)
+static size_t count_present(const attune_fma *fma, const bool *present)
 {
-    char *list = NULL;
+    size_t count = 0;
+    for (int32_t i = 0; present && i < attune_fma_count(fma); i++) {
+        count += present[i];
+    }
+    return count;
+}
+
+/* present (tracks of the metadata): the files that the list is to name; NULL where it is of none.
+ */
+static attune_status check_sums(attune_fma_check *check, bool *present, const char *folder)
+{
+    char *list = NULL, why[60];
     attune_status status = check->quick ? ATTUNE_OK : attune_path_join(&list, folder, "checksums");
     struct stat information;
-    const bool there = list && stat(list, &information) == 0;
-    if (there && !S_ISREG(information.st_mode)) {
+    const bool is_there = list && stat(list, &information) == 0;
+    if (is_there && !S_ISREG(information.st_mode)) {
         status = attune_fail(ATTUNE_EDATA, "%s: is no regular file", list);
     }
     FILE *stream = list && !status ? fopen(list, "r") : NULL;
@@ -225,10 +243,45 @@ attune_status attune_fma_check_sums(attune_fma_check *check, const char *folder)
         status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", list, strerror(errno));
     }
     if (stream) {
-        status = compare_listed(check, folder, list, stream);
+        const size_t tracks = count_present(check->fma, present);
+        status = compare_listed(check, present, folder, list, stream);
         fclose(stream);
+        const size_t unnamed = count_present(check->fma, present);
+        if (status == ATTUNE_OK && unnamed > 0) {
+            snprintf(why, sizeof(why), "names %zu of %zu tracks", tracks - unnamed, tracks);
+            report(check, ATTUNE_FMA_DAMAGED, list, why);
+        }
     }
     free(list);
+    return status;
+}
+
+attune_status attune_fma_check_sums(attune_fma_check *check, const char *folder)
+{
+    return check_sums(check, NULL, folder);
+}
+
+attune_status attune_fma_check_tree(attune_fma_check *check, const char *folder,
+                                    attune_fma_subset subset)
+{
+    struct stat info;
+    if (stat(folder, &info) != 0) {
+        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", folder, strerror(errno));
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return attune_fail(ATTUNE_ENOINPUT, "%s: is no folder of tracks", folder);
+    }
+    const size_t count = (size_t)attune_fma_count(check->fma);
+    bool *present = calloc(count + 1, sizeof(*present));
+    attune_status status = present ? check_tracks(check, present, folder, subset)
+                                   : attune_fail_memory("tracks", count);
+    if (status == ATTUNE_OK) {
+        status = check_files(check, folder, subset);
+    }
+    if (status == ATTUNE_OK) {
+        status = check_sums(check, present, folder);
+    }
+    free(present);
     return status;
 }
 

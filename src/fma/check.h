@@ -34,12 +34,14 @@ typedef struct attune_fma_check {
 } attune_fma_check;
 
 /* Looks at the tree of a subset's tracks in `folder`, and, unless quick, compares the files with
- * the list `checksums` in it, if there is one. ATTUNE_ENOINPUT if the folder is not there. */
+ * the list `checksums` in it, if there is one: it is damaged if it does not name all tracks that
+ * are there. ATTUNE_ENOINPUT if the folder is not there. */
 attune_status attune_fma_check_tree(attune_fma_check *check, const char *folder,
                                     attune_fma_subset subset);
 
 /* Compares the files of a folder that its list `checksums` names, if it is there. Of no effect when
- * quick. A line of the list that is no SHA-1 sum and a name is damage. */
+ * quick. A line of the list that is no SHA-1 sum and the name of something below the folder is
+ * damage. */
 attune_status attune_fma_check_sums(attune_fma_check *check, const char *folder);
 
 /* Compares an archive, called as it was published, with the sum that was published with it. Of no

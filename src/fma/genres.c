@@ -94,8 +94,8 @@ static attune_status take_row(attune_fma_genres *genres, const columns *c, const
         return attune_csv_refuse(csv, "has %zu fields, and not %zu; is the file whole?", row->count,
                                  c->width);
     }
-    const char *id = row->fields[c->id], *parent = row->fields[c->parent];
-    const char *title = row->fields[c->title];
+    const char *id = attune_csv_word(row, c->id), *parent = attune_csv_word(row, c->parent);
+    const char *title = attune_csv_word(row, c->title);
     if (!attune_fma_number(&genre.id, id) || genre.id < 1) {
         return attune_csv_refuse(csv, "\"%.40s\" is no genre's id", id);
     }

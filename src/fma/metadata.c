@@ -73,7 +73,7 @@ static attune_status refuse_header(const reader *r)
 /* Whether field `column` of the row is `text`. */
 static bool is(const attune_csv_row *row, size_t column, const char *text)
 {
-    return column < row->count && strcmp(row->fields[column], text) == 0;
+    return column < row->count && attune_csv_is(row->fields[column], text);
 }
 
 /* For each column, whether the first line has its group there: (COLUMN_COUNT, width). */
@@ -239,10 +239,11 @@ static attune_status read_track(reader *r, attune_fma_track *track, const attune
                                  row->count, r->width);
     }
     for (int c = 0; c < COLUMN_COUNT; c++) {
-        text[c] = row->fields[r->at[c]];
+        text[c] = attune_csv_word(row, r->at[c]);
     }
-    if (!attune_fma_number(&track->id, row->fields[0]) || track->id < 0) {
-        return attune_csv_refuse(r->csv, "\"%.60s\" is no track_id", row->fields[0]);
+    const char *id = attune_csv_word(row, 0);
+    if (!attune_fma_number(&track->id, id) || track->id < 0) {
+        return attune_csv_refuse(r->csv, "\"%.60s\" is no track_id", id);
     }
     if (!parse_split(&track->split, text[SPLIT])) {
         return refuse_field(r, SPLIT, text[SPLIT]);

@@ -96,7 +96,7 @@ static attune_status take_row(attune_threes *t, const attune_csv *csv, const att
     }
     for (int i = 0; status == ATTUNE_OK && i < SONGS; i++) {
         const char *name = row->fields[at[i]];
-        if (!*name) {
+        if (attune_csv_is(name, "")) {
             return attune_csv_refuse(csv, "song%d is empty", i + 1);
         }
         status = attune_names_add(&three.song[i], &t->songs, name);
@@ -108,7 +108,8 @@ static attune_status take_row(attune_threes *t, const attune_csv *csv, const att
         }
     }
     if (status == ATTUNE_OK) {
-        status = read_choice(&three.given, csv, row->fields[at[ANCHOR]], row->fields[at[POSITIVE]]);
+        status = read_choice(&three.given, csv, attune_csv_word(row, at[ANCHOR]),
+                             attune_csv_word(row, at[POSITIVE]));
     }
     if (status == ATTUNE_OK) {
         status = keep_fields(&three.fields, row, t->head.count);

@@ -207,7 +207,7 @@ static char *folder_url(const char *root, const char *from)
     }
     const size_t rest = from && shared < length ? shared + 1 : shared;
     to = encode(to, root + rest, length - rest);
-    if (to[-1] != '/') {
+    if (!from || to[-1] != '/') { /* "file://" ends in no folder's slash */
         stpcpy(to, "/");
     }
     return url;

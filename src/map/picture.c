@@ -70,9 +70,10 @@ static void write_script(FILE *script, const attune_drawing *d, int kind)
     }
     const char *sep = "plot";
     for (uint32_t g = 0; g < groups + (others > 0); g++) {
-        char title[120];
+        char name[61], title[120];
         if (g < groups) {
-            snprintf(title, sizeof(title), "%.60s (%u)", c->titles[g], c->sizes[g]);
+            attune_gnuplot_line(name, sizeof(name), c->titles[g]);
+            snprintf(title, sizeof(title), "%s (%u)", name, c->sizes[g]);
         } else {
             snprintf(title, sizeof(title), "%u others (%u)", c->count - groups, others);
         }

@@ -445,7 +445,7 @@ attune_status attune_model_open(attune_model **out, const char *path)
     /* Without O_NONBLOCK, opening a pipe would wait for a writer. */
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0) {
-        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", path, strerror(errno));
+        return attune_fail(ATTUNE_ENOINPUT, "%s: %s", *path ? path : "\"\"", strerror(errno));
     }
     attune_status status = read_bytes(file, path, &bytes, &size);
     status = status ? status : attune_model_parse(out, bytes, size, path);

@@ -6,6 +6,7 @@
 #include "plot/gnuplot.h"
 
 #include "status/error.h"
+#include "status/json.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -34,15 +35,33 @@ void attune_gnuplot_output(FILE *script, const char *name, int kind, int width, 
     fprintf(script, "set output '%s'\n", temporary);
 }
 
-/* Between double quotes gnuplot would run what stands in backquotes. */
+void attune_gnuplot_line(char *line, size_t size, const char *text)
+{
+    json_t *clean = attune_json_text(text);
+    const char *utf8 = clean ? json_string_value(clean) : "";
+    size_t length = strnlen(utf8, size - 1);
+    while (length > 0 && (utf8[length] & 0xc0) == 0x80) { /* within a character */
+        length--;
+    }
+    attune_one_line(line, length + 1, utf8);
+    for (char *c = line; (c = strstr(c, "\xef\xbf")); c += 3) { /* U+FFFE, U+FFFF: not in XML */
+        c[2] = (unsigned char)c[2] > 0xbd ? '\xbd' : c[2];
+    }
+    json_decref(clean);
+}
+
+/* Between double quotes gnuplot would run what stands in backquotes. In SVG it leaves "&#x1;" and
+ * "]]>" as they are, which are not XML: a space without width parts them. */
 void attune_gnuplot_text(FILE *script, const char *text, size_t size)
 {
     char line[ATTUNE_GNUPLOT_TEXT];
     assert(size <= sizeof(line));
-    attune_one_line(line, size, text);
+    attune_gnuplot_line(line, size, text);
     fputc('\'', script);
     for (const char *c = line; *c; c++) {
+        const bool parted = strncmp(c, "&#", 2) == 0 || strncmp(c, "]>", 2) == 0;
         fputs(*c == '\'' ? "''" : (char[]){*c, '\0'}, script);
+        fputs(parted ? "\xe2\x80\x8b" : "", script);
     }
     fputc('\'', script);
 }

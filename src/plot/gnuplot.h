@@ -18,8 +18,12 @@ void attune_gnuplot_output(FILE *script, const char *name, int kind, int width, 
 /* What gnuplot writes of picture `name` until it is whole, in the folder in which it runs. */
 void attune_gnuplot_temporary(char temporary[300], const char *name, int kind);
 
-/* `text`, cut at size - 1 bytes (size <= ATTUNE_GNUPLOT_TEXT) and made one line, in the quotes in
- * which gnuplot executes nothing. What its enhanced text takes for orders is to be off. */
+/* `text` made one line of UTF-8 that XML can hold, with U+FFFD for what is neither, and cut at a
+ * character to at most size - 1 bytes. */
+void attune_gnuplot_line(char *line, size_t size, const char *text);
+
+/* Such a line (size <= ATTUNE_GNUPLOT_TEXT) in the quotes in which gnuplot executes nothing. What
+ * its enhanced text takes for orders is to be off. */
 void attune_gnuplot_text(FILE *script, const char *text, size_t size);
 
 /* Lines that make all our pictures look alike. */

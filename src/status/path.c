@@ -75,6 +75,17 @@ size_t attune_stem_length(const char *path)
     return dot && dot != name ? (size_t)(dot - path) : strlen(path);
 }
 
+bool attune_path_leads_outside(const char *path)
+{
+    for (const char *part = path; part; part = strchr(part, '/')) {
+        part += *part == '/';
+        if (strncmp(part, "..", 2) == 0 && (part[2] == '/' || part[2] == '\0')) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool attune_ends_in(const char *path, const char *ending)
 {
     const size_t length = strlen(path), wanted = strlen(ending);

@@ -27,6 +27,9 @@ bool attune_same_file(const char *a, const char *b);
  * begins no ending. */
 size_t attune_stem_length(const char *path);
 
+/* Whether a part of the path is "..", which leads out of where the path begins, or pretends to. */
+bool attune_path_leads_outside(const char *path);
+
 /* Whether the path has `ending` (".npy") and something before it. */
 bool attune_ends_in(const char *path, const char *ending);
 

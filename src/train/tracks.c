@@ -2,10 +2,10 @@
 #include "train/tracks.h"
 
 #include "attune/job.h"
-#include "csv/csv.h"
 #include "engine/scan.h"
 #include "status/error.h"
 #include "status/path.h"
+#include "train/manifest.h"
 #include "train/names.h"
 
 #include <limits.h>
@@ -54,9 +54,20 @@ static const char *root_of(const attune_tracks *tracks)
     return tracks->scan ? attune_scan_root(tracks->scan) : "the embeddings";
 }
 
-/* An id as the table of ids has it: a number without leading zeros. */
-static const char *plain_id(const char *id)
+/* The text without spaces around it, as people put them behind commas; `out` has PATH_MAX bytes. */
+static const char *trimmed(char *out, const char *text)
 {
+    snprintf(out, PATH_MAX, "%s", text + strspn(text, " \t"));
+    for (size_t end = strlen(out); end > 0 && strchr(" \t", out[end - 1]); end--) {
+        out[end - 1] = '\0';
+    }
+    return out;
+}
+
+/* An id as the table of ids has it: without spaces around it, a number without leading zeros. */
+static const char *plain_id(char *out, const char *text)
+{
+    const char *id = trimmed(out, text);
     const size_t length = strlen(id);
     if (length > 0 && strspn(id, "0123456789") == length) {
         const size_t zeros = strspn(id, "0");
@@ -65,13 +76,14 @@ static const char *plain_id(const char *id)
     return id;
 }
 
-/* A file name's part before its extension; `out` has PATH_MAX bytes. */
+/* A file name's part before its extension, as an id. */
 static const char *stem_of(char *out, const char *path)
 {
+    char stem[PATH_MAX];
     const char *name = attune_file_name(path);
     const size_t length = attune_stem_length(name);
-    snprintf(out, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
-    return plain_id(out);
+    snprintf(stem, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
+    return plain_id(out, stem);
 }
 
 /* Enters file `file` of the scan. */
@@ -234,8 +246,8 @@ static void add_entry(attune_tracks *tracks, const char *id, attune_audio_place 
 /* The track of a name alone, added if it is new. */
 static attune_status take_name(uint32_t *out, attune_tracks *tracks, const char *name)
 {
-    char stem[PATH_MAX];
-    const char *id = strchr(name, '/') ? stem_of(stem, name) : plain_id(name);
+    char own[PATH_MAX];
+    const char *id = strchr(name, '/') ? stem_of(own, name) : plain_id(own, name);
     attune_status status = tracks->count == tracks->capacity ? grow(tracks) : ATTUNE_OK;
     if (status == ATTUNE_OK) {
         status = attune_names_add(out, &tracks->ids, id);
@@ -310,13 +322,15 @@ static uint32_t file_at(const attune_tracks *tracks, const char *name)
     if (file == ATTUNE_NO_NAME && tracks->scan && realpath(path, real)) {
         file = attune_names_find(&tracks->paths, real);
     }
-    return file;
+    return file == ATTUNE_NO_NAME && strcmp(trimmed(path, name), name) != 0 ? file_at(tracks, path)
+                                                                            : file;
 }
 
 /* The file with an id; ATTUNE_NO_TRACK if there is none. */
 static attune_status file_called(uint32_t *out, const attune_tracks *tracks, const char *id)
 {
-    const uint32_t number = attune_names_find(&tracks->ids, plain_id(id));
+    char own[PATH_MAX];
+    const uint32_t number = attune_names_find(&tracks->ids, plain_id(own, id));
     *out = number == ATTUNE_NO_NAME ? ATTUNE_NO_TRACK : tracks->file_of_id[number];
     if (number != ATTUNE_NO_NAME && tracks->other_of_id[number] != ATTUNE_NO_TRACK) {
         return attune_fail(ATTUNE_EDATA,
@@ -335,7 +349,7 @@ static attune_status look_up(uint32_t *out, const attune_tracks *tracks, const c
     if (*out != ATTUNE_NO_TRACK || !*name || strchr(name, '/')) {
         return ATTUNE_OK;
     }
-    const uint32_t given = attune_names_find(&tracks->given, plain_id(name));
+    const uint32_t given = attune_names_find(&tracks->given, plain_id(stem, name));
     if (given != ATTUNE_NO_NAME) {
         *out = tracks->file_of_given[given];
         return ATTUNE_OK;
@@ -424,73 +438,6 @@ attune_status attune_tracks_check(const attune_tracks *tracks)
 
 /* ---- manifests ---- */
 
-enum { COLUMN_ID = ATTUNE_LABEL_COUNT, COLUMN_PATH, COLUMN_COUNT };
-
-/* Where the columns are; SIZE_MAX: not there. */
-typedef struct manifest {
-    size_t at[COLUMN_COUNT];
-    size_t width;
-} manifest;
-
-static int column_called(const char *name)
-{
-    static const struct {
-        const char *name;
-        int column;
-    } others[] = {{"id", COLUMN_ID},
-                  {"track_id", COLUMN_ID},
-                  {"path", COLUMN_PATH},
-                  {"artist_id", ATTUNE_LABEL_ARTIST},
-                  {"album_id", ATTUNE_LABEL_ALBUM},
-                  {"genre_top", ATTUNE_LABEL_GENRE}};
-    for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
-        if (strcmp(name, attune_label_column((attune_label)i)) == 0) {
-            return i;
-        }
-    }
-    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-        if (strcmp(name, others[i].name) == 0) {
-            return others[i].column;
-        }
-    }
-    return COLUMN_COUNT;
-}
-
-static attune_status read_header(manifest *m, attune_csv *csv)
-{
-    attune_csv_row row;
-    const attune_status status = attune_csv_next(csv, &row);
-    if (status != ATTUNE_OK) {
-        return status;
-    }
-    if (row.count == 0) {
-        return attune_csv_refuse(csv, "the file is empty");
-    }
-    m->width = row.count;
-    for (int i = 0; i < COLUMN_COUNT; i++) {
-        m->at[i] = SIZE_MAX;
-    }
-    for (size_t i = 0; i < row.count; i++) {
-        const int column = column_called(row.fields[i]);
-        if (column < COLUMN_COUNT && m->at[column] != SIZE_MAX) {
-            return attune_csv_refuse(csv, "the column %.40s stands in the header twice",
-                                     row.fields[i]);
-        }
-        if (column < COLUMN_COUNT) {
-            m->at[column] = i;
-        }
-    }
-    return m->at[COLUMN_ID] == SIZE_MAX && m->at[COLUMN_PATH] == SIZE_MAX
-               ? attune_csv_refuse(csv, "has no column \"id\" or \"path\"; a manifest begins with "
-                                        "a line that names its columns")
-               : ATTUNE_OK;
-}
-
-static const char *field(const manifest *m, const attune_csv_row *row, int column)
-{
-    return m->at[column] == SIZE_MAX ? "" : row->fields[m->at[column]];
-}
-
 attune_status attune_tracks_set_label(attune_tracks *tracks, uint32_t track, attune_label label,
                                       const char *value)
 {
@@ -500,14 +447,13 @@ attune_status attune_tracks_set_label(attune_tracks *tracks, uint32_t track, att
     return status;
 }
 
-static attune_status set_labels(attune_tracks *tracks, uint32_t track, const manifest *m,
-                                const attune_csv_row *row)
+static attune_status set_labels(attune_tracks *tracks, uint32_t track,
+                                const attune_manifest_row *row)
 {
     attune_status status = ATTUNE_OK;
     for (int i = 0; status == ATTUNE_OK && i < ATTUNE_LABEL_COUNT; i++) {
-        const char *value = field(m, row, i);
-        if (*value) {
-            status = attune_tracks_set_label(tracks, track, (attune_label)i, value);
+        if (*row->label[i]) {
+            status = attune_tracks_set_label(tracks, track, (attune_label)i, row->label[i]);
         }
     }
     return status;
@@ -518,8 +464,9 @@ static attune_status give_id(attune_tracks *tracks, const attune_csv *csv, const
                              uint32_t file)
 {
     const uint32_t count = tracks->given.count;
+    char own[PATH_MAX];
     uint32_t given = 0;
-    const attune_status status = attune_names_add(&given, &tracks->given, plain_id(id));
+    const attune_status status = attune_names_add(&given, &tracks->given, plain_id(own, id));
     if (status == ATTUNE_OK && given < count) {
         return attune_csv_refuse(csv, "the id %.60s is listed twice", id);
     }
@@ -529,18 +476,12 @@ static attune_status give_id(attune_tracks *tracks, const attune_csv *csv, const
     return status;
 }
 
-static attune_status add_row(attune_tracks *tracks, const manifest *m, const attune_csv *csv,
-                             const attune_csv_row *row)
+static attune_status add_row(void *user, const attune_csv *csv, const attune_manifest_row *row)
 {
-    if (row->count != m->width) {
-        return attune_csv_refuse(csv, "has %zu fields, and the header %zu", row->count, m->width);
-    }
-    const char *path = field(m, row, COLUMN_PATH), *id = field(m, row, COLUMN_ID);
-    const char *name = *id ? id : path;
-    if (!*name) {
-        return attune_csv_refuse(csv, "names no track");
-    }
-    uint32_t file = file_at(tracks, path), track = 0;
+    attune_tracks *tracks = user;
+    const bool has_id = !attune_csv_is(row->id, "");
+    const char *name = has_id ? row->id : row->path;
+    uint32_t file = file_at(tracks, row->path), track = 0;
     const bool by_path = file != ATTUNE_NO_TRACK;
     attune_status status = by_path ? ATTUNE_OK : look_up(&file, tracks, name);
     if (status == ATTUNE_OK && file == ATTUNE_NO_TRACK) {
@@ -552,39 +493,19 @@ static attune_status add_row(attune_tracks *tracks, const manifest *m, const att
     if (status == ATTUNE_OK && tracks->listed[track]) {
         return attune_csv_refuse(csv, "the track %.60s is listed twice", name);
     }
-    if (status == ATTUNE_OK && by_path && *id) {
-        status = give_id(tracks, csv, id, file);
+    if (status == ATTUNE_OK && by_path && has_id) {
+        status = give_id(tracks, csv, row->id, file);
     }
     if (status == ATTUNE_OK) {
         tracks->listed[track] = true;
-        status = set_labels(tracks, track, m, row);
+        status = set_labels(tracks, track, row);
     }
     return status;
 }
 
 attune_status attune_tracks_add_manifest(attune_tracks *tracks, const char *path)
 {
-    attune_csv *csv = NULL;
-    attune_csv_row row = {0};
-    manifest m = {0};
-    attune_status status = attune_csv_open(&csv, path);
-    if (status == ATTUNE_OK) {
-        status = read_header(&m, csv);
-    }
-    if (status == ATTUNE_OK) {
-        status = attune_csv_next(csv, &row);
-    }
-    if (status == ATTUNE_OK && row.count == 0) {
-        status = attune_csv_refuse(csv, "the file ends here without a track");
-    }
-    while (status == ATTUNE_OK && row.count > 0) {
-        status = add_row(tracks, &m, csv, &row);
-        if (status == ATTUNE_OK) {
-            status = attune_csv_next(csv, &row);
-        }
-    }
-    attune_csv_close(csv);
-    return status;
+    return attune_manifest_read(path, add_row, tracks);
 }
 
 /* ---- the table ---- */

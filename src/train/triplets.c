@@ -42,7 +42,7 @@ static attune_status find_synthetic(layout *l, const char *const *names, const a
     for (size_t r = 0; r < 3; r++) {
         size_t matches = 0;
         for (size_t i = 0; i < row->count; i++) {
-            if (strcmp(row->fields[i], "track_id") == 0 && strcmp(names[i], roles[r]) == 0) {
+            if (attune_csv_is(row->fields[i], "track_id") && attune_csv_is(names[i], roles[r])) {
                 l->at[r] = i;
                 matches++;
             }
@@ -90,7 +90,7 @@ static attune_status read_header(layout *l, attune_csv *csv, const attune_csv_ro
     static const char *const human[5] = {"song1", "song2", "song3", "anchor", "positive"};
     bool anchor = false;
     for (size_t i = 0; i < row->count; i++) {
-        anchor |= strcmp(row->fields[i], "anchor") == 0;
+        anchor |= attune_csv_is(row->fields[i], "anchor");
     }
     if (find_columns(l, row, human, 5)) {
         l->kind = ATTUNE_TRIPLETS_HUMAN;
@@ -136,7 +136,8 @@ static attune_status read_names(const char *names[3], bool *labelled, const layo
         names[i] = row->fields[l->at[i]];
     }
     if (l->kind == ATTUNE_TRIPLETS_HUMAN) {
-        const char *anchor = row->fields[l->at[3]], *positive = row->fields[l->at[4]];
+        const char *anchor = attune_csv_word(row, l->at[3]),
+                   *positive = attune_csv_word(row, l->at[4]);
         *labelled = *anchor || *positive;
         const int a = position_of(anchor), p = position_of(positive);
         if (*labelled && (a < 0 || p < 0 || a == p)) {
@@ -153,7 +154,7 @@ static attune_status read_names(const char *names[3], bool *labelled, const layo
         }
     }
     for (int i = 0; *labelled && i < 3; i++) {
-        if (!*names[i]) {
+        if (attune_csv_is(names[i], "")) {
             return attune_csv_refuse(csv, "the %s is empty", roles[i]);
         }
     }

@@ -54,7 +54,8 @@ Test(csv, rows_have_their_fields_and_lines)
         {"a,b\r\n\r\nc,d", "1:a|b 3:c|d"},
         {"a,b\rc,d\r", "1:a|b 2:c|d"},
         {"\xef\xbb\xbfid,x\n1,2\n", "1:id|x 2:1|2"},
-        {" a , b \n", "1:a|b"},
+        {" a , b\t\n", "1: a | b\t"},
+        {"a\n  \n \r\n\" \"\n,\n ", "1:a 4:  5:|"},
         {"\" a \",\"b\"\"c\"\n", "1: a |b\"c"},
         {"\"a\n\nb\",c\nd,e\n", "1:a\n\nb|c 4:d|e"},
         {",\n\"\"\n,,x\n", "1:| 2: 3:||x"},
@@ -91,6 +92,7 @@ Test(csv, what_is_no_csv_is_refused_with_its_line)
         {"a,b\n\nc,\"d\ne,f\n", 14, 1, "line 3: a quote in the row that begins here is never"},
         {"a,b\nc\"d,e\n", 10, 1, "line 2: a quote stands in the middle"},
         {"a,b\n\"c\"d,e\n", 11, 1, "line 2: a quote stands in the middle"},
+        {"a,b\nc, \"d\"\n", 11, 1, "line 2: a quote stands in the middle"},
         {"a,b\nc\0d,e\n", 10, 1, "line 2: holds a NUL byte"},
         {"\x89HDF\r\n\x1a\n\0\0\0", 11, 2, "line 3: holds a NUL byte"},
         {"a,\"x\ny\0z\"\n", 10, 0, "line 2: holds a NUL byte"},
@@ -131,6 +133,27 @@ Test(csv, fields_are_read_as_they_were_written)
     for (size_t i = 0; i < FIELDS; i++) {
         cr_assert_str_eq(row.fields[i], fields[i], "field %zu", i);
     }
+    attune_csv_close(csv);
+    free(path);
+}
+
+/* Names of columns and words are meant without the spaces around them. */
+Test(csv, words_have_no_spaces_around_them)
+{
+    char *path = make(" id,e 0 , \t, x \ty ,1\n", 22);
+    attune_csv *csv = NULL;
+    attune_csv_row row;
+    cr_assert_eq(attune_csv_open(&csv, path), ATTUNE_OK);
+    cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK, "%s", attune_last_error());
+    cr_assert_eq(attune_csv_column(&row, "id"), 0);
+    cr_assert_eq(attune_csv_column(&row, "e 0"), 1);
+    cr_assert_eq(attune_csv_column(&row, ""), 2);
+    cr_assert_eq(attune_csv_column(&row, "e"), SIZE_MAX);
+    cr_assert_eq(attune_csv_column(&row, "i"), SIZE_MAX);
+    cr_assert_str_eq(row.fields[0], " id");
+    cr_assert_str_eq(attune_csv_word(&row, 2), "");
+    cr_assert_str_eq(attune_csv_word(&row, 3), "x \ty");
+    cr_assert_str_eq(attune_csv_word(&row, 4), "1");
     attune_csv_close(csv);
     free(path);
 }
@@ -206,6 +229,37 @@ Test(csv, rows_across_the_ends_of_the_buffer)
     cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK);
     cr_assert_eq(row.count, 0);
     attune_csv_close(csv);
+    free(path);
+    free(bytes);
+}
+
+/* They are passed over wherever the buffer ends, and so many only as a row may have bytes. */
+Test(csv, lines_of_spaces_across_the_ends_of_the_buffer)
+{
+    enum { LINE = 70001, LINES = 300 };
+    char *bytes = malloc(LINE * LINES + 8);
+    cr_assert_not_null(bytes);
+    memset(bytes, ' ', LINE * LINES);
+    for (int i = 1; i <= LINES; i++) {
+        bytes[LINE * i - 1] = '\n';
+    }
+    memcpy(bytes + LINE * LINES - 1, "a\n  ", 4);
+    char *path = make(bytes, LINE * LINES + 3);
+    attune_csv *csv = NULL;
+    attune_csv_row row;
+    cr_assert_eq(attune_csv_open(&csv, path), ATTUNE_OK);
+    cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK, "%s", attune_last_error());
+    cr_assert_eq(row.count, 1);
+    cr_assert_eq(row.line, LINES);
+    cr_assert_eq(strlen(row.fields[0]), LINE);
+    cr_assert_eq(attune_csv_next(csv, &row), ATTUNE_OK);
+    cr_assert_eq(row.count, 0);
+    attune_csv_close(csv);
+    free(path);
+    size_t rows = 0;
+    memset(bytes, ' ', LINE * LINES);
+    path = make(bytes, LINE * LINES);
+    cr_assert_eq(drain(path, &rows), ATTUNE_EDATA);
     free(path);
     free(bytes);
 }

@@ -214,7 +214,7 @@ Test(device, memory_is_bounded, .timeout = 120)
     const size_t needed = driver_kernels->memory_needed(&n, &options);
     printf("needed %zu, taken %zu, not given back %zu\n", needed, before - during, before - after);
     cr_assert_leq(before - during,
-                  needed + ((size_t)8 << 20)); /* streams and events take a little */
+                  needed + ((size_t)8 << 20));        /* streams and events take a little */
     cr_assert_leq(before, after + ((size_t)8 << 20)); /* others may have given some back */
     attune_model_close(model);
 }

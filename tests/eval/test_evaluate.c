@@ -124,6 +124,27 @@ Test(evaluate, comparisons_are_those_of_numpy_and_scipy)
     free(path);
 }
 
+/* McNemar's test asks what is right: a tie is not, beside what is wrong and beside what is right.
+ */
+Test(evaluate, a_tie_is_not_right)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("printf 'x,0\nv,1\nw,5\ny,1\nz,1\n' >a.csv && "
+                             "printf 'x,0\nv,0.5\nw,1.5\ny,2\nz,1\n' >b.csv && "
+                             "printf 'x,y,z\nx,v,z\ny,z,w\n' >t.csv"),
+                 0);
+    for (int turned = 0; turned < 2; turned++) {
+        cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval %s --triplets t.csv --json >out",
+                                 turned ? "b.csv a.csv" : "a.csv b.csv"),
+                     0);
+        json_t *all = json_load_file("out", 0, NULL),
+               *c = json_array_get(json_object_get(all, "comparisons"), 0);
+        cr_assert_eq(json_number_value(json_object_get(c, "only_first")), 1);
+        cr_assert_eq(json_number_value(json_object_get(c, "only_second")), 1);
+        json_decref(all);
+    }
+}
+
 /* ---- input of any kind ---- */
 
 struct input {
@@ -150,6 +171,8 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,3,4\n", "--plots in.csv", "in.csv: is a file and not a folder", 73},
         {"a,1,2\nb,3,4\n", "--ids x", "there is no .npy file for it", 64},
         {"a,1,2\nb,3,4\n", "--labels none.csv", "none.csv: No such file", 66},
+        {"a,1,2\nb,3,4\n", "--labels ''", "attune: \"\": No such file", 66},
+        {"a,1,2\nb,3,4\n", "''", "attune: \"\": cannot open: No such file", 66},
         {"a,1,2\nb,3,4\n", "", "no labels: --labels FILE", 0},
         {"a,1,2\nb,nan,4\nc,1,1\n", "", "1 rows have no vector and are left out", 0},
         {"a,1,2\nb,3,4\n", "", "hubs want more than 10 rows; there are 2", 0},
@@ -159,6 +182,23 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,0\nb,-0.00001,1\n", "", "median cosine                 0.0000 ", 0},
         {"a,1,2\nb,3,4\nc,5,6\n", "--labels odd.csv",
          "2 tracks are of no split: \"later\" is not training, validation or test", 0},
+        {"id,0,1\na,1,2\nb,3,4\n", "", "rows                          2 ", 0},
+        {"track_id, 1, 2\na,1,2\nb,3,4\n", "", "rows                          2 ", 0},
+        {",0,1\na,1,2\nb,3,4\n", "", "rows                          2 ", 0},
+        {"f,0,1,2,3,4,5,6,7\na,1,2,3,4,5,6,7,9\nb,3,4,5,6,7,8,9,0\n", "",
+         "rows                          2 ", 0},
+        {"a,1,2\nb,3,4\n", "", "rows                          2 ", 0},
+        {"a,0,1,2\nb,3,4,5\n", "", "rows                          2 ", 0},
+        {"a,,\nb,3,4\nc,5,6\n", "", "1 rows have no vector and are left out", 0},
+        {"a,1,\nb,3,4\n", "", "line 1: of the components only the last, \"\", is no number", 65},
+        {"a,1, x\nb,3,4\n", "", "line 1: of the components only the last, \"x\", is no number", 65},
+        {"e0,e1,track_id\n1,2,a\n3,4,b\n5,6,c\n", "--labels three.csv", "artist: no two tracks", 0},
+        {"0,1, id\n1,2,a\n3,4,b\n5,6,c\n", "--labels three.csv", "artist: no two tracks", 0},
+        {"x,y,path\n1,2,a\n3,4,b\n5,6,c\n", "--labels three.csv", "artist: no two tracks", 0},
+        {"e0,e1,name\n1,2,a\n", "", "line 1: the first column, e0, is a component; call that", 65},
+        {"0,1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7,8,9\n", "", "line 1: the first column, 0, is a", 65},
+        {" id, e0, e1\na, 1, 2\nb, 3 ,\t4\nc, , 1\n", "", "components                    2", 0},
+        {"a,1,2\nb, 3, 4\nc, , 5\n", "", "1 rows have no vector and are left out", 0},
         {"a,1,2\nb,3,4\n", "--labels none.txt", "line 1: the file ends here without a track", 65},
         {"a,1,2\nb,3,4\n", "--triplets cut.csv", "line 3: has 3 fields, and not 4", 65},
         {"a,1,2\nb,3,4\n", "x.npy", "x.npy: is a folder", 66},
@@ -255,6 +295,7 @@ Test(evaluate, odd_arrays_and_ids_are_said)
          "a\r\nb\r\nc",
          "components                    2", 6, 0},
         {"(3, 2)", "a\nb\nc\n", "ends before its last row", 5, 65},
+        {"(3, 2)", "a\nb\nc\n", "a.npy: has bytes behind its last row", 7, 65},
         {"(3, 2, 1)", "a\nb\nc\n", "is no table of rows and components", 6, 65},
         {"(3,)", "a\nb\nc\n", "is no table of rows and components", 3, 65},
         /* astype would keep Fortran's order, which is refused, too */
@@ -291,6 +332,9 @@ Test(evaluate, odd_arrays_and_ids_are_said)
         cr_assert(strstr(text, cases[i].wanted), "case %zu: %s", i, text);
         free(text);
     }
+    cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval a.npy --ids '' 2>&1 | "
+                             "grep -q '^attune: \"\": No such file'"),
+                 0);
 }
 
 /* Files of one name in two folders are told apart, and what cannot be drawn does not keep the
@@ -340,6 +384,26 @@ Test(evaluate, pictures_that_are_cut_short_replace_none)
     cr_assert_eq(run_command("grep -q 'distances-1-1.png is cut short; is the disk full?' err && "
                              "[ \"$(ls -A p)\" = distances-1-1.png ] && "
                              "grep -qx old p/distances-1-1.png && grep -q 'right, ties half' out"),
+                 0);
+}
+
+/* Names and genres of any bytes. */
+Test(evaluate, pictures_are_xml)
+{
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    if (run_command("command -v gnuplot >gnuplot") != 0) {
+        skip_test("gnuplot is not installed");
+    }
+    cr_assert_eq(run_command("seq 12 | sed 's/.*/a&,&,&/' >\xff\xfe.csv && echo a1,a2,a9 >t.csv && "
+                             "(echo id,genre; seq 6 | sed 's/.*/a&,caf\xe9/'; "
+                             "seq 7 12 | sed 's/.*/a&,x\\&#x1;]]>/') >l.csv"),
+                 0);
+    cr_assert_eq(run_command("\"$ATTUNE_COMMAND\" eval \xff\xfe.csv --labels l.csv "
+                             "--triplets t.csv --plots p >out 2>err"),
+                 0);
+    cr_assert_eq(run_command("/usr/bin/python3 -c 'import sys, xml.dom.minidom as d; "
+                             "[d.parse(f) for f in sys.argv[1:]]' p/distances-1-1.svg "
+                             "p/confusion-1.svg"),
                  0);
 }
 

@@ -109,6 +109,53 @@ Test(check, goes_on_behind_a_bad_line)
     attune_fma_close(fma);
 }
 
+/* A list that is cut off, or names what is no track, or a track by another path. */
+Test(check, says_how_many_tracks_a_list_names)
+{
+    static const struct {
+        const char *list, *found;
+    } cases[] = {
+        {"sha1sum 000/*", ""},
+        {"sha1sum ./000/*", ""},
+        {":", "damaged t/checksums: names 0 of 2 tracks\n"},
+        {"sha1sum 000/*2.mp3 000/*2.mp3 README.txt", "damaged t/checksums: names 1 of 2 tracks\n"},
+        {"sha1sum 000/* | sed 's| 000/| |'", "damaged t/checksums: names 0 of 2 tracks\n"},
+    };
+    attune_fma *fma =
+        open_tables(GENRES_HEADER "10,0,0,A,10\n", TRACKS_HEADER "2,1,1,test,small,A,[10],[10]\n"
+                                                                 "3,1,1,test,small,A,[10],[10]\n");
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("mkdir -p t/000 && cd t && echo a >000/000002.mp3 && "
+                             "echo b >000/000003.mp3 && echo r >README.txt"),
+                 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        cr_assert_eq(run_command("cd t && { %s; } >checksums", cases[i].list), 0);
+        attune_fma_check check = {.fma = fma, .on_finding = note};
+        said[0] = '\0';
+        assert_ok(attune_fma_check_tree(&check, "t", ATTUNE_FMA_SMALL));
+        cr_assert_str_eq(said, cases[i].found, "%s: %s", cases[i].list, said);
+    }
+    attune_fma_close(fma);
+}
+
+/* What a list names elsewhere is not read. */
+Test(check, a_list_leads_nowhere_else)
+{
+    attune_fma *fma =
+        open_tables(GENRES_HEADER "10,0,0,A,10\n", TRACKS_HEADER "2,1,1,test,small,A,[10],[10]\n");
+    cr_assert_eq(chdir(temporary_folder()), 0);
+    cr_assert_eq(run_command("echo x >other && mkdir -p t/000 && cd t && echo a >000/000002.mp3 && "
+                             "{ sha1sum 000/000002.mp3 ../other $PWD/../other 000/../../other "
+                             "\"$PWD/000/000002.mp3\"; } >checksums"),
+                 0);
+    expect(fma, ATTUNE_FMA_SMALL, false, 1,
+           "damaged t/checksums: line 2 is no SHA-1 sum a\n"
+           "damaged t/checksums: line 3 is no SHA-1 sum a\n"
+           "damaged t/checksums: line 4 is no SHA-1 sum a\n"
+           "damaged t/checksums: line 5 is no SHA-1 sum a\n");
+    attune_fma_close(fma);
+}
+
 Test(check, archives_have_published_sums)
 {
     attune_fma_check check = {.on_finding = note};

@@ -120,14 +120,27 @@ Test(threes, keeps_columns)
     free(path);
 }
 
+Test(threes, may_have_spaces_behind_commas)
+{
+    char *path = write_text("song1, song2, song3, anchor, positive\n1, 2, 3, 3, 1 \n4, 5, 6, , \n");
+    attune_threes threes;
+    assert_ok(attune_threes_read(&threes, path));
+    cr_assert_eq(threes.count, 2);
+    cr_assert_eq(threes.judged, 1);
+    cr_assert(threes.rows[0].given.anchor == 2 && threes.rows[0].given.positive == 0);
+    attune_threes_free(&threes);
+    free(path);
+}
+
 Test(threes, refuses)
 {
     static const char head[] = "song1,song2,song3,anchor,positive\n";
     static const char *const bad[] = {"", "anchor,positive,negative\n1,2,3\n",
                                       "song1,song2,song3\n1,2,3\n",
                                       "song1,song2,song3,anchor,positive\n"};
-    static const char *const rows[] = {"1,2\n",      "1,2,2,,\n",   "1,,3,,\n",    "1,2,3,1,1\n",
-                                       "1,2,3,1,\n", "1,2,3,0,1\n", "1,2,3,1,4\n", "1,2,3,x,2\n"};
+    static const char *const rows[] = {"1,2\n",       "1,2,2,,\n",   "1,,3,,\n",
+                                       "1, ,3,,\n",   "1,2,3,1,1\n", "1,2,3,1,\n",
+                                       "1,2,3,0,1\n", "1,2,3,1,4\n", "1,2,3,x,2\n"};
     attune_threes threes;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *path = write_text(bad[i]);

@@ -121,23 +121,24 @@ Test(map, is_the_same_with_any_number_of_threads)
 Test(map, where_the_page_finds_the_music)
 {
     static const struct {
-        const char *root, *relative;
-    } cases[] = {{"%s/music", "./../music/"},
-                 {"%s", "./../"},
-                 {"%s/page", "./"},
-                 {"%s/page/x#y", "./x%23y/"},
-                 {"%s/pa", "./../pa/"}};
+        const char *root, *wanted;
+    } cases[] = {{"%s/music", "\"relative\": \"./../music/\""},
+                 {"%s", "\"relative\": \"./../\""},
+                 {"%s/page", "\"relative\": \"./\""},
+                 {"%s/page/x#y", "\"relative\": \"./x%23y/\""},
+                 {"%s/pa", "\"relative\": \"./../pa/\""},
+                 {"/music", "\"file\": \"file:///music/\""},
+                 {"/", "\"file\": \"file:///\""}};
     attune = prepare_command();
     cr_assert_eq(mkdir("page", 0777), 0);
     char *here = realpath(".", NULL);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         attune_store_attributes attributes = test_attributes(E);
         attune_rows *rows = NULL;
-        char root[600], wanted[100];
+        char root[600];
         const float vector[E] = {1};
         const attune_row row = {.path = "x", .error = "", .embedding = vector};
         snprintf(root, sizeof(root), cases[i].root, here);
-        snprintf(wanted, sizeof(wanted), "\"relative\": \"%s\"", cases[i].relative);
         attributes.root = root;
         assert_ok(attune_rows_create(&rows, E));
         assert_ok(attune_rows_append(rows, &row));
@@ -146,7 +147,7 @@ Test(map, where_the_page_finds_the_music)
         write_file("names", "78\n", 3);
         map(0, "1 track in", "in.h5 -f -o page/map.html");
         char *about = check_page("page/map.html");
-        cr_assert(strstr(about, wanted), "%s: no %s in %s", root, wanted, about);
+        cr_assert(strstr(about, cases[i].wanted), "%s: no %s in %s", root, cases[i].wanted, about);
         free(about);
     }
     free(here);
@@ -196,6 +197,45 @@ Test(map, pictures)
                              "gnuplot-nox)$' err && ! ls -A | grep -E "
                              "'^x|attune-map|tmp'"),
                  0);
+}
+
+/* Of folders that are cut within a character, are not UTF-8, or are what XML cannot hold. */
+Test(map, pictures_are_xml)
+{
+    static const char *const names[] = {
+        "Sigur R\xc3\xb3s - \xc3\x81g\xc3\xa6tis byrjun (Remastered, Deluxe Edici\xc3\xb3n, "
+        "\xc3\xb1"
+        "and\xc3\xba\xc3\xb1) \xc5\xbdiv\xc3\xa9/a",
+        "]]>/a",
+        "a&#x1;]]>/a",
+        "b\xef\xbf\xbe\xef\xbf\xbf\xef\xbf\xbd/a",
+        "\xff\xfe/a",
+    };
+    attune_store_attributes attributes = test_attributes(E);
+    attune_rows *rows = NULL;
+    attune = prepare_command();
+    if (run_command("command -v gnuplot >gnuplot") != 0) {
+        skip_test("gnuplot is not installed");
+    }
+    assert_ok(attune_rows_create(&rows, E));
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        const float vector[E] = {1, (float)i};
+        const attune_row row = {.path = names[i], .error = "", .embedding = vector};
+        assert_ok(attune_rows_append(rows, &row));
+    }
+    write_rows("\xff.h5", &attributes, rows);
+    attune_rows_free(rows);
+    map(0, "5 tracks", "\xff.h5 -o map.svg --layout pca --colour-by folder");
+    cr_assert_eq(run_command("/usr/bin/python3 -c 'import xml.dom.minidom as d; "
+                             "print(*(t.firstChild.data for t in "
+                             "d.parse(\"map.svg\").getElementsByTagName(\"text\")), sep=\"\\n\")' "
+                             ">texts"),
+                 0);
+    char *texts = read_file("texts", NULL);
+    cr_assert(strstr(texts, "Deluxe Edici\xc3\xb3n, (1)\n"), "%s", texts);
+    cr_assert(strstr(texts, "\nb\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd (1)\n"), "%s", texts);
+    cr_assert(strstr(texts, "\n\xef\xbf\xbd\xef\xbf\xbd (1)\n"), "%s", texts);
+    free(texts);
 }
 
 Test(map, writes_clusters_into_the_output)

@@ -178,6 +178,29 @@ Test(tracks, are_also_found_by_the_id_that_a_manifest_gives_a_path)
     free(folder);
 }
 
+/* A file may be called so, and people put spaces behind commas. */
+Test(tracks, are_found_with_spaces_around_their_names)
+{
+    char *folder = make_tree("music", TREE);
+    make_file(folder, " lead.mp3");
+    char *manifest = make_text("m.csv", "genre, path , id, split\n"
+                                        "Rock, lead.mp3,9,test\n"
+                                        "Rock , 0.wav, 8, test\n"
+                                        "Pop,Song.ogg , , train\n");
+    attune_tracks *tracks = open_tracks(folder);
+    assert_ok(attune_tracks_add_manifest(tracks, manifest));
+    cr_assert_eq(attune_tracks_missing(tracks), 0);
+    cr_assert_str_eq(found(tracks, "9"), " lead.mp3");
+    cr_assert_str_eq(found(tracks, " lead.mp3"), " lead.mp3");
+    cr_assert_str_eq(found(tracks, " 8 "), "0.wav");
+    cr_assert_str_eq(found(tracks, " Song.ogg"), "Song.ogg");
+    cr_assert_eq(attune_tracks_label_count(tracks, ATTUNE_LABEL_GENRE), 2);
+    cr_assert_eq(attune_tracks_label_count(tracks, ATTUNE_LABEL_SPLIT), 2);
+    attune_tracks_close(tracks);
+    free(manifest);
+    free(folder);
+}
+
 Test(tracks, refuse_other_manifests)
 {
     static const struct {

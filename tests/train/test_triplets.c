@@ -56,6 +56,12 @@ Test(triplets, of_every_kind)
          "genre,genre,genre,track_id,track_id,track_id\nRock,Rock,\"Pop, or so\",4,2,3\n",
          "4 2 3", ATTUNE_TRIPLETS_SYNTHETIC, 0},
         {"1,2,99\n", "1 2 -", ATTUNE_TRIPLETS_PLAIN, 0},
+        {"anchor, positive,negative \n1, 2,000/000003.mp3 \n", "1 2 3", ATTUNE_TRIPLETS_PLAIN, 0},
+        {"song1, song2, song3, anchor, positive\n1, 2, 3, 2, 3\n1, 2, 3, , \n", "2 3 1",
+         ATTUNE_TRIPLETS_HUMAN, 1},
+        {"anchor, positive, negative, anchor, positive, negative\n"
+         "genre, genre, genre, track_id, track_id, track_id\nRock, Rock, Pop, 4, 2, 3\n",
+         "4 2 3", ATTUNE_TRIPLETS_SYNTHETIC, 0},
     };
     char *folder = make_tree("music", TREE);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
@@ -82,6 +88,7 @@ Test(triplets, refuse_every_other_file)
         {"\n\n1,2,3,4\n", "line 3: begins no file of triplets"},
         {"1,2,3\n1,2\n", "line 2: has 2 fields, and not 3"},
         {"1,2,3\n1,,3\n", "line 2: the positive is empty"},
+        {"1,2,3\n1, ,3\n", "line 2: the positive is empty"},
         {"1,2,3\n4,2,000004\n", "line 2: the negative and the anchor are one track"},
         {"anchor,positive\n1,2\n", "line 1: is no header of triplets"},
         {"anchor,positive,anchor\n1,2,3\n", "line 1: is no header of triplets"},
