@@ -13,7 +13,7 @@ extern "C" {
 
 /* X(name, value, text): what became of a file. The values are those of the output's `/status` enum.
  *   ok             embedded
- *   partial        embedded; damaged packets were skipped, `error` says how many
+ *   partial        embedded; what could not be read or decoded was left out, `error` says what
  *   silent         embedded; no sample's magnitude reached 2^-15
  *   too_short      embedded; shorter than one frame, zero-padded to one
  *   no_audio       the file opened and has no audio stream

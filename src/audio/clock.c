@@ -15,10 +15,11 @@ void attune_audio_clock_leave(attune_audio_clock *clock)
 
 bool attune_audio_clock_check(attune_audio_clock *clock)
 {
-    if (clock->timeout_seconds > 0 && !clock->expired) {
+    if (clock->decoded_seconds > ATTUNE_AUDIO_ENDLESS_SECONDS) {
+        clock->expired = true;
+    } else if (clock->timeout_seconds > 0 && !clock->expired) {
         double spent = clock->spent_seconds + (attune_seconds() - clock->entered_seconds);
-        clock->expired = spent > clock->timeout_seconds + clock->decoded_seconds ||
-                         clock->decoded_seconds > ATTUNE_AUDIO_ENDLESS_SECONDS;
+        clock->expired = spent > clock->timeout_seconds + clock->decoded_seconds;
     }
     return clock->expired;
 }

@@ -7,6 +7,7 @@
  * the end of the file. */
 #include "audio/decode.h"
 
+#include "audio/length.h"
 #include "status/error.h"
 
 #include <errno.h>
@@ -31,14 +32,14 @@ static void fail(attune_audio *audio, attune_track_status status, int code, cons
     audio->pending_count = audio->pending_read = 0;
 }
 
-/* Appends, after "; " where text precedes: "3 <adjective>packets<verb>; first: <first>". */
-static void append(char *text, size_t capacity, uint64_t count, const char *adjective,
-                   const char *verb, const char *first)
+/* Appends, after "; " where text precedes: "3 <noun>s<verb>; first: <first>". */
+static void append(char *text, size_t capacity, uint64_t count, const char *noun, const char *verb,
+                   const char *first)
 {
     size_t length = strlen(text);
     if (count > 0) {
-        snprintf(text + length, capacity - length, "%s%" PRIu64 " %spacket%s%s%s: %s",
-                 length > 0 ? "; " : "", count, adjective, count == 1 ? "" : "s", verb,
+        snprintf(text + length, capacity - length, "%s%" PRIu64 " %s%s%s%s: %s",
+                 length > 0 ? "; " : "", count, noun, count == 1 ? "" : "s", verb,
                  count == 1 ? "" : "; first", first);
     }
 }
@@ -47,9 +48,11 @@ static void append(char *text, size_t capacity, uint64_t count, const char *adje
 static void report_damage(attune_audio *audio)
 {
     attune_audio_result *result = audio->result;
-    char text[2 * sizeof(result->error) + 512] = "";
-    append(text, sizeof(text), audio->skipped, "damaged ", " skipped", audio->damage);
-    append(text, sizeof(text), audio->kept, "", " with a wrong checksum", audio->mismatch);
+    char text[4 * sizeof(result->error)] = "";
+    append(text, sizeof(text), audio->skipped, "damaged packet", " skipped", audio->damage);
+    append(text, sizeof(text), audio->kept, "packet", " with a wrong checksum", audio->mismatch);
+    append(text, sizeof(text), audio->passed, "error", " in the container",
+           audio->source.log.demuxer_text);
     if (audio->stop[0]) {
         size_t length = strlen(text);
         snprintf(text + length, sizeof(text) - length, "%s%s", length > 0 ? "; " : "", audio->stop);
@@ -80,6 +83,15 @@ static void note_mismatch(attune_audio *audio)
     }
 }
 
+/* Notes what the demuxer passed over on its way to a packet. */
+static void note_passed(attune_audio *audio)
+{
+    if (audio->source.log.demuxer_errors > audio->passed) {
+        audio->passed = audio->source.log.demuxer_errors;
+        report_damage(audio);
+    }
+}
+
 /* Notes that the rest of the file is not read, and why. */
 static void note_stop(attune_audio *audio, int code, const char *what)
 {
@@ -88,6 +100,18 @@ static void note_stop(attune_audio *audio, int code, const char *what)
     snprintf(audio->stop, sizeof(audio->stop), "%s at %.3f s: %s", what,
              audio->source.clock.decoded_seconds, reason);
     report_damage(audio);
+}
+
+/* Notes that the file ends too early, which is no error to its demuxer. */
+static void note_missing(attune_audio *audio)
+{
+    double decoded = audio->source.clock.decoded_seconds;
+    double missing = attune_audio_missing_seconds(&audio->source);
+    if (missing > 0) {
+        snprintf(audio->stop, sizeof(audio->stop),
+                 "the file ends at %.3f s, its header says %.3f s", decoded, decoded + missing);
+        report_damage(audio);
+    }
 }
 
 /* The final status, when all samples have been made. */
@@ -101,7 +125,11 @@ static void finish(attune_audio *audio)
         snprintf(text, sizeof(text), "nothing could be decoded: %.450s", result->error);
         fail(audio, ATTUNE_TRACK_CANNOT_DECODE, 0, text);
     } else if (audio->position == 0) {
-        fail(audio, ATTUNE_TRACK_EMPTY, 0, "the audio stream holds no samples");
+        snprintf(text, sizeof(text), "%s",
+                 audio->source.clock.decoded_seconds > 0
+                     ? "too short to give a sample at the model's rate"
+                     : "the audio stream holds no samples");
+        fail(audio, ATTUNE_TRACK_EMPTY, 0, text);
     } else if (audio->position <= audio->clip_start) {
         snprintf(text, sizeof(text),
                  "the clip starts at %.3f s, behind the file's end at %.3f s%s%.400s",
@@ -250,12 +278,15 @@ static void send_packet(attune_audio *audio)
         /* At a proper end nothing is logged; of a file cut short some demuxers say so. */
         if (code != AVERROR_EOF || audio->source.log.level <= AV_LOG_ERROR) {
             note_stop(audio, code, "reading stopped");
+        } else {
+            note_missing(audio);
         }
         audio->draining = true;
         avcodec_send_packet(audio->source.decoder, NULL);
         audio->phase = ATTUNE_AUDIO_RECEIVE;
         return;
     }
+    note_passed(audio);
     attune_audio_log_clear(&audio->source.log); /* from here on it is the decoder who speaks */
     code = avcodec_send_packet(audio->source.decoder, audio->packet);
     av_packet_unref(audio->packet);

@@ -35,6 +35,7 @@ struct attune_audio {
     uint64_t kept;      /* packets with a wrong checksum */
     char damage[384];   /* the first skipped packet's reason */
     char mismatch[256]; /* the first kept packet's */
+    uint64_t passed;    /* places of the container that the demuxer passed over */
     char stop[448];     /* why reading ended before the file did; "" when it did not */
 };
 

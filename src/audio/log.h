@@ -8,10 +8,15 @@
 #define ATTUNE_SRC_AUDIO_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct attune_audio_log {
     int level;      /* of the message, AV_LOG_*; nothing but warnings and worse is kept */
     char text[256]; /* "mp3float: Header missing", one line; "" when there is none */
+    /* Errors that a demuxer has logged. It goes on behind the fault, and what it passed over is
+     * told by nothing else, so that these stay when the message is forgotten. */
+    uint64_t demuxer_errors;
+    char demuxer_text[256]; /* the first one's */
 } attune_audio_log;
 
 /* Bytes that libav may allocate at once, for a packet, a frame, a table: damaged files ask for
@@ -24,5 +29,8 @@ void attune_audio_log_leave(void);
 
 /* Forgets the message. */
 void attune_audio_log_clear(attune_audio_log *log);
+
+/* Forgets the demuxer's errors. */
+void attune_audio_log_clear_demuxer(attune_audio_log *log);
 
 #endif

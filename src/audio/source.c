@@ -110,6 +110,8 @@ static int open_format(attune_audio_source *source, const char *path, const AVIn
         code = avformat_open_input(&source->format, path, input, &options);
     }
     av_dict_free(&options);
+    attune_audio_log_clear_demuxer(
+        &source->log); /* of tags and the like: no audio is lost by them */
     if (code >= 0) {
         int info = avformat_find_stream_info(source->format, NULL);
         /* The command goes on with what streams it has. */

@@ -164,6 +164,8 @@ Test(status, files_without_samples_are_empty)
     put_sine("short.wav", 0.5f);
     check("zero.mp3", ATTUNE_TRACK_EMPTY, "zero bytes");
     check("none.wav", ATTUNE_TRACK_EMPTY, "holds no samples");
+    put_wav("few.wav", 192000, 1, 16, "\1\0\1\0", 4);
+    check("few.wav", ATTUNE_TRACK_EMPTY, "too short to give a sample");
     attune_audio_options options;
     attune_audio_options_default(&options);
     options.clip_start = 5;
@@ -304,6 +306,66 @@ Test(status, files_cut_short_are_partial)
     free(bytes);
     check("cut.mkv", ATTUNE_TRACK_PARTIAL, "reading stopped at ");
     free(path);
+}
+
+/* The demuxer passes over what it cannot make sense of, and tells nobody but its log. */
+Test(status, what_the_demuxer_passes_over_makes_files_partial)
+{
+    need_ffmpeg();
+    char *path = temporary_path("pages.ogg");
+    if (!make_audio(path, 44100, 1, 10 * 44100, "-c:a libvorbis -page_duration 200000")) {
+        cr_skip_test("ATTUNE-SKIP: this FFmpeg has no Vorbis encoder");
+    }
+    check("pages.ogg", ATTUNE_TRACK_OK, "");
+    spoil(path, 20000, 2);
+    decoded got = check_with(path, NULL, ATTUNE_TRACK_PARTIAL, " in the container");
+    cr_assert_not_null(strstr(got.result.error, "ogg: CRC mismatch!"), "%s", got.result.error);
+    cr_assert_lt(got.count, 219000, "nothing was lost");
+    free(got.samples);
+    free(path);
+}
+
+/* At any byte: not only where a sample is cut in two, of which the decoder complains. */
+Test(status, uncompressed_files_cut_short_are_partial)
+{
+    static const struct {
+        const char *name, *encoder;
+    } files[] = {{"cut.wav", "-c:a pcm_s24le"},
+                 {"cut.aiff", "-c:a pcm_s16be"},
+                 {"cut.au", "-c:a pcm_alaw"},
+                 {"cut.caf", "-c:a pcm_f32le"}};
+    need_ffmpeg();
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        char *path = temporary_path(files[i].name);
+        cr_assert(make_audio(path, 44100, 2, 5 * 44100, files[i].encoder), "%s", files[i].name);
+        check(files[i].name, ATTUNE_TRACK_OK, "");
+        size_t size = 0;
+        char *bytes = read_file(path, &size);
+        for (size_t less = 100000; less < 100006; less++) {
+            write_file(path, bytes, size - less);
+            check(files[i].name, ATTUNE_TRACK_PARTIAL, "the file ends at ");
+        }
+        free(bytes);
+        free(path);
+    }
+}
+
+/* The header of audio that was written to a pipe; and one that counts itself as audio. */
+Test(status, headers_need_not_know_the_length)
+{
+    static const uint32_t lengths[] = {0xffffffff, 0x7fffffff, 0x7ffff000, 0, 4 * 22050 + 44};
+    static float samples[22050] = {0.5f, 0.25f};
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(*lengths); i++) {
+        char *path = temporary_path("piped.wav");
+        write_wav(path, 22050, 1, 32, samples, sizeof(samples));
+        size_t size = 0;
+        char *bytes = read_file(path, &size);
+        memcpy(bytes + 40, &lengths[i], 4);
+        write_file(path, bytes, size);
+        check("piped.wav", ATTUNE_TRACK_OK, "");
+        free(bytes);
+        free(path);
+    }
 }
 
 /* Damaged headers: a resampler for such rates would take gigabytes of memory or hours. */
