@@ -50,7 +50,8 @@ ATTUNE_API void attune_engine_close(attune_engine *engine);
 ATTUNE_API const char *attune_engine_device(const attune_engine *engine);
 
 /* A track in pieces: begin, push any number of times, finish. Samples are mono f32 at the network's
- * sample rate, all finite. The tail that fills no frame is dropped; a track shorter than one frame
+ * sample rate; a piece with one that is not finite or beyond ±1e15 is ATTUNE_EINVAL, and nothing of
+ * it is taken. The tail that fills no frame is dropped; a track shorter than one frame
  * is zero-padded to one; one without samples is ATTUNE_EINVAL. `embedding` has the network's E
  * components; `frames` may be NULL. */
 ATTUNE_API void attune_engine_begin(attune_engine *engine);

@@ -40,9 +40,9 @@ typedef struct attune_export_counts {
 } attune_export_counts;
 
 /* Writes `path`, which takes its name only when it is complete; "-" is standard output (npy and
- * csv). Memory does not grow with the rows. ATTUNE_ECREATE when `path` is there and may not be
- * replaced; ATTUNE_EDATA when ann-benchmarks' layout is asked for and there are fewer than two
- * rows. */
+ * csv). Memory does not grow with the rows. `counts` may be NULL. ATTUNE_ECREATE when `path` is
+ * there and may not be replaced; ATTUNE_EDATA when ann-benchmarks' layout is asked for and there
+ * are fewer than two rows. */
 ATTUNE_API attune_status attune_export(const char *path, attune_store *store,
                                        const attune_export_options *options,
                                        attune_export_counts *counts);

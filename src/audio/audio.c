@@ -20,7 +20,7 @@ void attune_audio_options_default(attune_audio_options *options)
     *options = (attune_audio_options){.sample_rate = 22050, .timeout_seconds = 60};
 }
 
-static attune_status check_options(const attune_audio_options *options)
+attune_status attune_audio_check_options(const attune_audio_options *options)
 {
     if (options->sample_rate < 1000 || options->sample_rate > 768000) {
         return attune_fail(ATTUNE_EINVAL, "sample rate %d Hz is not within 1000 to 768000",
@@ -98,7 +98,7 @@ attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place 
         attune_audio_options_default(&defaults);
         options = &defaults;
     }
-    attune_status status = check_options(options);
+    attune_status status = attune_audio_check_options(options);
     if (status != ATTUNE_OK) {
         return status;
     }

@@ -39,6 +39,9 @@ struct attune_audio {
     char stop[448];     /* why reading ended before the file did; "" when it did not */
 };
 
+/* ATTUNE_EINVAL for options that no file can be opened with. */
+attune_status attune_audio_check_options(const attune_audio_options *options);
+
 /* attune_audio_open and attune_audio_probe, also of an archive's entry. */
 attune_status attune_audio_open_at(attune_audio **out, const attune_audio_place *place,
                                    const attune_audio_options *options,

@@ -5,11 +5,13 @@
  * (track_queue.h), and what belongs to the next frame moves to the front. So memory does not depend
  * on the track's length. */
 #include "engine/devices.h"
+#include "engine/embed_file.h"
 #include "engine/engine_buffer.h"
 #include "engine/track_queue.h"
 #include "kernels/kernels.h"
 #include "status/error.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,8 +43,7 @@ static attune_status choose_kernels(attune_engine *engine, const attune_engine_o
                            "device %s is not there or not known to this build; use auto or cpu",
                            device);
     }
-    attune_status status = attune_precision_parse(
-        &engine->precision, options->precision ? options->precision : "exact");
+    attune_status status = attune_precision_parse(&engine->precision, options->precision);
     return status == ATTUNE_OK ? attune_kernels_cpu(&engine->kernels) : status;
 }
 
@@ -143,9 +144,27 @@ attune_status attune_engine_advance(attune_engine *engine, size_t count)
     return engine->held == engine->capacity ? run_frames(engine) : ATTUNE_OK;
 }
 
+/* The network's maxima drop a NaN: the vector would look like music. */
+static attune_status check_samples(const attune_engine *engine, const float *samples, size_t count)
+{
+    int bad = 0;
+    for (size_t i = 0; i < count; i++) {
+        bad |= !(fabsf(samples[i]) <= ATTUNE_PEAK_MAX);
+    }
+    if (!bad) {
+        return ATTUNE_OK;
+    }
+    size_t i = 0;
+    while (fabsf(samples[i]) <= ATTUNE_PEAK_MAX) {
+        i++;
+    }
+    return attune_fail(ATTUNE_EINVAL, "sample %" PRIu64 " of the track is %g, and not within ±%g",
+                       engine->total + i, (double)samples[i], (double)ATTUNE_PEAK_MAX);
+}
+
 attune_status attune_engine_push(attune_engine *engine, const float *samples, size_t count)
 {
-    attune_status status = ATTUNE_OK;
+    attune_status status = check_samples(engine, samples, count);
     while (count > 0 && status == ATTUNE_OK) {
         size_t space = 0;
         float *to = attune_engine_space(engine, &space);

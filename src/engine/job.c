@@ -7,6 +7,7 @@
  * thread, which else only waits and reports, commits them as parts. */
 #include "engine/job.h"
 
+#include "audio/decode.h"
 #include "engine/condition.h"
 #include "engine/devices.h"
 #include "engine/embed_file.h"
@@ -289,6 +290,9 @@ static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
     commit_rows(j, true);
     measure(j, start, progress);
     pthread_mutex_unlock(&j->mutex);
+    if (j->options->on_progress) {
+        j->options->on_progress(j->options->user, progress); /* there is nothing left to stop */
+    }
     return stopped;
 }
 
@@ -431,6 +435,9 @@ static attune_status plan_job(const job *j, attune_job_progress *progress)
             options->on_plan(options->user, attune_scan_path(options->scan, i), reason);
         }
     }
+    if (options->on_progress) {
+        options->on_progress(options->user, progress);
+    }
     return ATTUNE_OK;
 }
 
@@ -452,6 +459,14 @@ static attune_status check_output(const attune_job_options *options)
         high = order < 0 ? middle : high;
     }
     return ATTUNE_OK;
+}
+
+/* A clip or a time limit that no file can be opened with would look like a failure of each. */
+static attune_status check_audio(const attune_job_options *options)
+{
+    attune_audio_options audio = options->audio;
+    audio.sample_rate = attune_model_network(options->model)->sample_rate;
+    return attune_audio_check_options(&audio);
 }
 
 /* Whether descriptors can be had, better known before anything is made. */
@@ -516,6 +531,9 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
     }
     if (status == ATTUNE_OK) {
         status = attune_precision_parse(&j.precision, options->engine.precision);
+    }
+    if (status == ATTUNE_OK) {
+        status = check_audio(options);
     }
     if (status == ATTUNE_OK) {
         status = check_descriptors(options);

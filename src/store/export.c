@@ -202,7 +202,12 @@ attune_status attune_export(const char *path, attune_store *store,
                             const attune_export_options *options, attune_export_counts *counts)
 {
     const bool ann = options->format == ATTUNE_EXPORT_ANN_BENCHMARKS;
+    attune_export_counts unasked;
+    counts = counts ? counts : &unasked;
     *counts = (attune_export_counts){0};
+    if (!ann && options->format != ATTUNE_EXPORT_NPY && options->format != ATTUNE_EXPORT_CSV) {
+        return attune_fail(ATTUNE_EINVAL, "export format %d is not known", (int)options->format);
+    }
     attune_new_file_sweep(path);
     if (ann && (options->all || strcmp(path, "-") == 0)) {
         return attune_fail(ATTUNE_EINVAL, "ann-benchmarks' layout is written to a file and has no "

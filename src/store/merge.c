@@ -388,6 +388,9 @@ attune_status attune_store_merge(attune_store_writer *writer, const char *const 
     if (status == ATTUNE_OK) {
         status = merge_rows(&merge);
     }
+    if (status != ATTUNE_OK) {
+        attune_store_writer_fail(writer);
+    }
     for (size_t i = 0; i < merge.count; i++) {
         attune_store_close(merge.inputs[i].store);
         attune_rows_free(merge.inputs[i].rows);

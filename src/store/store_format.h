@@ -93,4 +93,7 @@ typedef struct attune_attribute {
 #define ATTUNE_ATTRIBUTE_COUNT 14
 extern const attune_attribute attune_attributes[ATTUNE_ATTRIBUTE_COUNT];
 
+/* Nothing more can be appended or committed. */
+void attune_store_writer_fail(attune_store_writer *writer);
+
 #endif

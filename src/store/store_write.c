@@ -271,6 +271,11 @@ static attune_status write_block(attune_store_writer *writer)
     return ATTUNE_OK;
 }
 
+void attune_store_writer_fail(attune_store_writer *writer)
+{
+    writer->finished = true;
+}
+
 void attune_store_label(attune_store_writer *writer,
                         void (*label)(void *user, attune_labels *out, const char *path), void *user)
 {
@@ -285,6 +290,7 @@ attune_status attune_store_append(attune_store_writer *writer, const attune_rows
                            writer->target.path);
     }
     if (rows->embedding != writer->embedding) {
+        writer->finished = true;
         return attune_fail(ATTUNE_EINVAL, "%s: rows with embeddings of %d numbers in a file of %d",
                            writer->target.path, rows->embedding, writer->embedding);
     }

@@ -44,6 +44,7 @@ static void on_track(void *user, const char *name, const attune_track *track)
 static bool on_progress(void *user, const attune_job_progress *progress)
 {
     cr_assert(progress->done <= progress->files);
+    ((job_result *)user)->last = *progress;
     return ((job_result *)user)->tracks > 1000000;
 }
 

@@ -16,7 +16,7 @@ void make_archive(void);
 
 typedef struct job_result {
     uint64_t tracks, plans; /* calls of on_track and on_plan */
-    attune_job_progress progress;
+    attune_job_progress progress, last; /* last: what on_progress was given last */
 } job_result;
 
 /* Runs a job of these inputs into `output`, on the CPU, or on the fake device if options->engine

@@ -159,6 +159,33 @@ Test(engine, tail_that_fills_no_frame_is_dropped)
     attune_model_close(model);
 }
 
+/* What is no number must not become a vector that looks like music. */
+Test(engine, what_is_no_number_is_refused)
+{
+    static const float none[] = {NAN, -NAN, INFINITY, -INFINITY, 2e15f};
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 15);
+    attune_engine *engine = open_engine(model);
+    float *pcm = noise(7 * N, 5), embedding[E], again[E];
+    embed(engine, embedding, pcm, 6 * N, 6 * N);
+    for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+        const size_t at = 6 * N + i * 501;
+        const float kept = pcm[at];
+        char words[64];
+        pcm[at] = none[i];
+        snprintf(words, sizeof(words), "sample %zu of the track is %g", at, (double)none[i]);
+        attune_engine_begin(engine);
+        assert_ok(attune_engine_push(engine, pcm, 6 * N));
+        assert_fails(attune_engine_push(engine, pcm + 6 * N, N), ATTUNE_EINVAL, words);
+        assert_ok(attune_engine_finish(engine, again, NULL));
+        cr_assert_eq(memcmp(embedding, again, sizeof(again)), 0);
+        pcm[at] = kept;
+    }
+    free(pcm);
+    attune_engine_close(engine);
+    attune_model_close(model);
+}
+
 Test(engine, refusals)
 {
     const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);

@@ -200,6 +200,51 @@ Test(job, goes_on_with_the_workers_that_start, .timeout = 60)
     attune_model_close(model);
 }
 
+/* Also of a run that ends before five calls a second would be due. */
+Test(job, progress_is_reported_when_all_is_done)
+{
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 24);
+    const char *folder[] = {"music"};
+    job_result r;
+    make_archive();
+    for (int dry = 1; dry >= 0; dry--) {
+        attune_job_options options = job_options();
+        options.dry_run = dry;
+        cr_assert_eq(run_job_with(options, model, folder, 1, "o.h5", &r), ATTUNE_OK);
+        cr_assert_eq(r.last.done, dry ? 0 : FILES + 2);
+        cr_assert_eq(r.last.uncommitted, 0);
+        cr_assert_eq(memcmp(r.last.by_reason, r.progress.by_reason, sizeof(r.last.by_reason)), 0);
+    }
+    attune_model_close(model);
+}
+
+/* Settings that are zero mean the defaults; bad ones are told once and not for every file. */
+Test(job, settings_are_looked_at_first)
+{
+    static const attune_audio_options bad[] = {
+        {.clip_start = -1}, {.clip_seconds = NAN}, {.timeout_seconds = -1}};
+    const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
+    attune_model *model = reference_model(&n, 25);
+    const char *folder[] = {"music"};
+    job_result r;
+    make_archive();
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        attune_job_options options = job_options();
+        options.audio = bad[i];
+        cr_assert_eq(run_job_with(options, model, folder, 1, "o.h5", &r), ATTUNE_EINVAL);
+        cr_assert_eq(r.tracks, 0);
+        cr_assert_eq(run_command("test ! -e o.h5 && test ! -e o.h5.parts"), 0);
+    }
+    attune_job_options options = job_options();
+    options.engine = (attune_engine_options){.device = "cpu"};
+    cr_assert_eq(run_job_with(options, model, folder, 1, "o.h5", &r), ATTUNE_OK);
+    options.engine = (attune_engine_options){0};
+    options.force = true;
+    cr_assert_eq(run_job_with(options, model, folder, 1, "o.h5", &r), ATTUNE_OK);
+    attune_model_close(model);
+}
+
 Test(job, output_that_cannot_be_is_found_out_first)
 {
     const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);

@@ -293,6 +293,7 @@ Test(merge, refuses_what_is_not_there_and_other_widths)
             attune_store_merge(writer, cases[i].inputs, 2, ATTUNE_MERGE_LAST, NULL, NULL);
         cr_assert(status == cases[i].status || i == 1, "%d: %s", status, attune_last_error());
         cr_assert(strstr(attune_last_error(), cases[i].text), "%s", attune_last_error());
+        assert_fails(attune_store_commit(writer), ATTUNE_EINVAL, "it is committed or has failed");
         attune_store_writer_close(writer);
         cr_assert_eq(access(merged, F_OK), -1);
     }

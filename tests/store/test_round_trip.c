@@ -1,4 +1,5 @@
 /* test_round_trip.c - what is written is read again, by us, by h5py and by h5dump. */
+#include "attune/export.h"
 #include "tests/store/store_support.h"
 #include "tests/support/support.h"
 
@@ -7,6 +8,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+
+Test(round_trip, exports_without_counts_and_to_no_known_format)
+{
+    char *path = temporary_path("out.h5"), *numbers = temporary_path("out.npy");
+    attune_store *store = NULL;
+    write_test_file(path, 4, 10, 1);
+    assert_ok(attune_store_open(&store, path));
+    attune_export_options options = {.format = ATTUNE_EXPORT_NPY};
+    assert_ok(attune_export(numbers, store, &options, NULL));
+    options.format = (attune_export_format)7;
+    options.replace = true;
+    assert_fails(attune_export(numbers, store, &options, NULL), ATTUNE_EINVAL, "format 7");
+    attune_store_close(store);
+    free(path);
+    free(numbers);
+}
 
 Test(round_trip, every_row_count_and_width)
 {

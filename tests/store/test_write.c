@@ -225,6 +225,7 @@ Test(write, refuses_rows_of_another_width)
     assert_ok(attune_rows_create(&rows, 5));
     append_test_rows(rows, 5, 0, 1);
     assert_fails(attune_store_append(writer, rows), ATTUNE_EINVAL, "of 5 numbers in a file of 4");
+    assert_fails(attune_store_commit(writer), ATTUNE_EINVAL, "it is committed or has failed");
     attune_store_writer_close(writer);
     attune_rows_free(rows);
     cr_assert_eq(access(path, F_OK), -1);
