@@ -125,11 +125,10 @@ static void finish(attune_audio *audio)
         snprintf(text, sizeof(text), "nothing could be decoded: %.450s", result->error);
         fail(audio, ATTUNE_TRACK_CANNOT_DECODE, 0, text);
     } else if (audio->position == 0) {
-        snprintf(text, sizeof(text), "%s",
-                 audio->source.clock.decoded_seconds > 0
-                     ? "too short to give a sample at the model's rate"
-                     : "the audio stream holds no samples");
-        fail(audio, ATTUNE_TRACK_EMPTY, 0, text);
+        fail(audio, ATTUNE_TRACK_EMPTY, 0,
+             audio->source.clock.decoded_seconds > 0
+                 ? "too short to give a sample at the model's rate"
+                 : "the audio stream holds no samples");
     } else if (audio->position <= audio->clip_start) {
         snprintf(text, sizeof(text),
                  "the clip starts at %.3f s, behind the file's end at %.3f s%s%.400s",

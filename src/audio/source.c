@@ -6,6 +6,7 @@
  * usual ones for their number. One decoder thread per file: many files are decoded side by side. */
 #include "audio/source.h"
 
+#include "audio/length.h"
 #include "status/error.h"
 
 #include <errno.h>
@@ -110,10 +111,14 @@ static int open_format(attune_audio_source *source, const char *path, const AVIn
         code = avformat_open_input(&source->format, path, input, &options);
     }
     av_dict_free(&options);
-    attune_audio_log_clear_demuxer(
-        &source->log); /* of tags and the like: no audio is lost by them */
+    /* What was said of tags and the like: no audio is lost by them. */
+    attune_audio_log_clear_demuxer(&source->log);
     if (code >= 0) {
+        source->declared_bytes = attune_audio_declared_bytes(source->format);
         int info = avformat_find_stream_info(source->format, NULL);
+        if (strcmp(source->format->iformat->name, "flv") == 0) {
+            attune_audio_log_clear_demuxer(&source->log); /* its tags are a packet */
+        }
         /* The command goes on with what streams it has. */
         code = source->format->nb_streams == 0 ? info : 0;
     }

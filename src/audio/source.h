@@ -18,8 +18,9 @@ typedef struct attune_audio_source {
     AVFormatContext *format;
     AVCodecContext *decoder;
     int stream_index;
-    bool has_checksums; /* the decoder checks them, and logs an error for a frame that it gives
-                           anyway */
+    int64_t declared_bytes; /* of samples, by the header: see length.h */
+    bool has_checksums;     /* the decoder checks them, and logs an error for a frame that it gives
+                               anyway */
 } attune_audio_source;
 
 /* Opens file, container and decoder. When the file cannot be used, result->status and result->error
