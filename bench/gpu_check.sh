@@ -223,7 +223,7 @@ bad=0
         printf '```\n'
     done
 } >"$base.md"
-tar czf "$base-logs.tar.gz" --exclude='*.h5' --exclude=pkgconfig -C "$logs" .
+tar czf "$base-logs.tar.gz" --exclude='*.h5' --exclude=pkgconfig --exclude=./audio -C "$logs" .
 {
     printf '{"gpu": "%s", "date": "%s", "commit": "%s", "steps": [' "$gpu" "$(date +%Y-%m-%d)" "$commit"
     for i in "${!names[@]}"; do

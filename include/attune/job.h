@@ -135,8 +135,8 @@ typedef struct attune_job_options {
     /* Called in a dry run, in the caller's thread, for each file that would be embedded, with its
      * absolute name; may be NULL. */
     void (*on_plan)(void *user, const char *path, attune_job_reason reason);
-    /* Called in the caller's thread at least five times a second and once at the end; may be NULL.
-     * True asks to stop: files under way are finished, and the rows so far are committed. */
+    /* Called in the caller's thread at least five times a second, and once when all is done; may be
+     * NULL. True asks to stop: files under way are finished, and the rows so far are committed. */
     bool (*on_progress)(void *user, const attune_job_progress *progress);
     void *user;
 } attune_job_options;

@@ -1,4 +1,4 @@
-/* status.h - status codes, error text and the log callback.
+/* status.h - status codes and error text.
  *
  * Every function that can fail returns an attune_status. When it is not ATTUNE_OK,
  * attune_last_error() gives one line, for this thread, that says which file, what is wrong and what

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -156,16 +158,29 @@ static attune_status read_last(cli_metrics *m)
                                        m->path);
 }
 
+/* Neither the output's name nor that of the folder of its parts, in any spelling. */
+static attune_status check_name(const char *path, const char *output)
+{
+    char parts[PATH_MAX];
+    const int length = snprintf(parts, sizeof(parts), "%s.parts", output);
+    if (attune_same_file(path, output) ||
+        (length < (int)sizeof(parts) && attune_same_file(path, parts))) {
+        return attune_fail(ATTUNE_EINVAL, "%s: is the output; name another file for --metrics",
+                           path);
+    }
+    return ATTUNE_OK;
+}
+
 attune_status metrics_open(cli_metrics *metrics, const char *path, const char *output)
 {
     *metrics = (cli_metrics){.path = path, .output = output};
     if (!path) {
         return ATTUNE_OK;
     }
-    attune_status status =
-        attune_same_file(path, output)
-            ? attune_fail(ATTUNE_EINVAL, "%s: is the output; name another file for --metrics", path)
-            : read_last(metrics);
+    attune_status status = check_name(path, output);
+    if (status == ATTUNE_OK) {
+        status = read_last(metrics);
+    }
     if (status == ATTUNE_OK) {
         status = check_target(metrics);
     }

@@ -290,9 +290,6 @@ static bool wait_for_rows(job *j, double start, attune_job_progress *progress)
     commit_rows(j, true);
     measure(j, start, progress);
     pthread_mutex_unlock(&j->mutex);
-    if (j->options->on_progress) {
-        j->options->on_progress(j->options->user, progress); /* there is nothing left to stop */
-    }
     return stopped;
 }
 
@@ -435,9 +432,6 @@ static attune_status plan_job(const job *j, attune_job_progress *progress)
             options->on_plan(options->user, attune_scan_path(options->scan, i), reason);
         }
     }
-    if (options->on_progress) {
-        options->on_progress(options->user, progress);
-    }
     return ATTUNE_OK;
 }
 
@@ -517,10 +511,14 @@ static attune_status run_with_output(job *j, double start, attune_job_progress *
     return status;
 }
 
-attune_status attune_job_run_with(const attune_job_options *options, attune_job_progress *progress,
+attune_status attune_job_run_with(const attune_job_options *given, attune_job_progress *progress,
                                   const attune_batch_kernels *kernels)
 {
     const double start = attune_seconds();
+    attune_job_options whole = *given;
+    const attune_job_options *options = &whole;
+    whole.engine.device = given->engine.device ? given->engine.device : "auto";
+    whole.engine.precision = given->engine.precision ? given->engine.precision : "exact";
     job j = {
         .options = options, .mutex = PTHREAD_MUTEX_INITIALIZER, .room = PTHREAD_COND_INITIALIZER};
     attune_condition_init(&j.changed);
@@ -540,6 +538,9 @@ attune_status attune_job_run_with(const attune_job_options *options, attune_job_
     }
     if (status == ATTUNE_OK) {
         status = run_with_output(&j, start, progress);
+    }
+    if (status == ATTUNE_OK && options->on_progress) {
+        options->on_progress(options->user, progress); /* there is nothing left to stop */
     }
     attune_output_close(&j.output);
     attune_rows_free(j.rows);

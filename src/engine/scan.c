@@ -483,7 +483,7 @@ attune_status attune_scan_finish(attune_scan *scan)
     attune_decoder_close(scan->decoder);
     scan->decoder = NULL;
     if (status == ATTUNE_OK && scan->files.count == 0 && !*scan->root) {
-        status = attune_fail(ATTUNE_ENOINPUT, "the list names no file");
+        status = attune_fail(ATTUNE_ENOINPUT, "no input names a file");
     } else if (status == ATTUNE_OK && scan->files.count == 0) {
         status =
             attune_fail(ATTUNE_ENOINPUT,

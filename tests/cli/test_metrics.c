@@ -131,6 +131,9 @@ Test(metrics, replace_nothing_else, .timeout = 60)
     cr_assert_eq(run_command("grep -q 'out.h5: is the output' err && test ! -e out.h5"), 0);
     cr_assert_eq(run_command("%s embed music -o out.h5 --metrics ./out.h5 2>err", attune), 64);
     cr_assert_eq(run_command("grep -q './out.h5: is the output' err && test ! -e out.h5"), 0);
+    cr_assert_eq(run_command("%s embed music -o out.h5 --metrics out.h5.parts 2>err", attune), 64);
+    cr_assert_eq(run_command("grep -q 'out.h5.parts: is the output' err && test ! -e out.h5.parts"),
+                 0);
     cr_assert_eq(run_command("%s embed music -o out.h5 --metrics music 2>err", attune), 73);
     cr_assert_eq(
         run_command("mkfifo pipe; timeout 20 %s embed music -o out.h5 --metrics pipe 2>err",

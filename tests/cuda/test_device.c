@@ -60,7 +60,7 @@ static void check_shape(int index)
     free(again);
 }
 
-Test(device, shapes_match_reference, .timeout = 240)
+Test(device, shapes_match_reference)
 {
     require_device();
     for (int i = 0; i < REFERENCE_SHAPES; i++) {
@@ -69,7 +69,7 @@ Test(device, shapes_match_reference, .timeout = 240)
 }
 
 /* Every kernel once and little work: what gpu_check.sh runs under compute-sanitizer. */
-Test(device, little_of_everything, .timeout = 280)
+Test(device, little_of_everything)
 {
     require_device();
     static const int shapes[] = {0, 4, 5, 7, 10, 11};
@@ -100,7 +100,7 @@ Test(device, little_of_everything, .timeout = 280)
 enum { E = 32, SECOND = 22050 };
 
 /* The published shape and long tracks against the CPU, which is within 1e-6 of the reference. */
-Test(device, long_tracks_match_cpu, .timeout = 240)
+Test(device, long_tracks_match_cpu)
 {
     require_device();
     static const size_t seconds[] = {1, 30, 240, 1200};
@@ -180,14 +180,14 @@ static void check_company(attune_precision precision)
     free(tracks);
 }
 
-Test(device, same_bits_in_any_company, .timeout = 240)
+Test(device, same_bits_in_any_company)
 {
     require_device();
     check_company(ATTUNE_PRECISION_EXACT);
     check_company(ATTUNE_PRECISION_FAST);
 }
 
-Test(device, memory_is_bounded, .timeout = 120)
+Test(device, memory_is_bounded)
 {
     require_device();
     const attune_network n = reference_network(ATTUNE_ARCHITECTURE_TINY);
@@ -239,7 +239,7 @@ static void *run_thread(void *argument)
     return NULL;
 }
 
-Test(device, several_contexts, .timeout = 120)
+Test(device, several_contexts)
 {
     require_device();
     enum { THREADS = 3 };

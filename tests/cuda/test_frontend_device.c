@@ -22,12 +22,12 @@ static void check_all(bool frozen)
     }
 }
 
-Test(frontend_device, matches_reference, .timeout = 120)
+Test(frontend_device, matches_reference)
 {
     check_all(false);
 }
 
-Test(frontend_device, frozen_matches_reference, .timeout = 120)
+Test(frontend_device, frozen_matches_reference)
 {
     check_all(true);
 }

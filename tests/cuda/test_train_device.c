@@ -15,12 +15,12 @@ static const attune_training_kernels *require_device(void)
     return attune_training_cuda();
 }
 
-Test(train_device, gradients_are_pytorchs, .timeout = 120)
+Test(train_device, gradients_are_pytorchs)
 {
     golden_check_gradients(require_device(), true);
 }
 
-Test(train_device, fifty_steps_are_pytorchs, .timeout = 120)
+Test(train_device, fifty_steps_are_pytorchs)
 {
     golden_check_steps(require_device());
 }
@@ -34,7 +34,7 @@ static void compare_all(const attune_training_kernels *kernels, const train_case
 }
 
 /* The paper's size and what it varied; from a clip a block of the GRU to four. */
-Test(train_device, batches_are_the_cpus, .timeout = 240)
+Test(train_device, batches_are_the_cpus)
 {
     const train_case cases[] = {
         {train_network(TINY, ATTUNE_POOLING_ATTENTION, 2048, 2048, 128, 2), 36, 3, 40, 0.1f, false},
@@ -48,7 +48,7 @@ Test(train_device, batches_are_the_cpus, .timeout = 240)
 }
 
 /* Every kernel once and little work: what gpu_check.sh runs under compute-sanitizer. */
-Test(train_device, little_of_everything, .timeout = 280)
+Test(train_device, little_of_everything)
 {
     const train_case cases[] = {
         {train_network(TINY, ATTUNE_POOLING_ATTENTION, 512, 512, 128, 2), 6, 3, 3, 0.1f, false},

@@ -240,8 +240,10 @@ Test(job, settings_are_looked_at_first)
     options.engine = (attune_engine_options){.device = "cpu"};
     cr_assert_eq(run_job_with(options, model, folder, 1, "o.h5", &r), ATTUNE_OK);
     options.engine = (attune_engine_options){0};
-    options.force = true;
     cr_assert_eq(run_job_with(options, model, folder, 1, "o.h5", &r), ATTUNE_OK);
+    options = job_options();
+    cr_assert_eq(run_job_with(options, model, folder, 1, "o.h5", &r), ATTUNE_OK);
+    cr_assert_eq(r.tracks, 0, "the output is not known again");
     attune_model_close(model);
 }
 

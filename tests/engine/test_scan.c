@@ -157,7 +157,7 @@ Test(scan, refusals)
     cr_assert_eq(attune_scan_create(&s), ATTUNE_OK);
     cr_assert_eq(attune_scan_add_list(s, list, '\n', "list"), ATTUNE_OK);
     cr_assert_eq(attune_scan_finish(s), ATTUNE_ENOINPUT);
-    cr_assert_str_eq(attune_last_error(), "the list names no file");
+    cr_assert_str_eq(attune_last_error(), "no input names a file");
     fclose(list);
     attune_scan_free(s);
     write_file("list", "a.mp3\0b.mp3\n", 12);
