@@ -4,9 +4,9 @@
 #include "cli/nearest.h"
 #include "status/error.h"
 #include "store/lookup.h"
+#include "store/rows.h"
 
 #include <limits.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -53,19 +53,6 @@ static attune_status find_rows(nearest_queries *q, attune_store *store, const ne
     return status;
 }
 
-static attune_status check_finite(const float *vector, int count, const char *path)
-{
-    for (int i = 0; i < count; i++) {
-        if (!isfinite(vector[i])) {
-            return attune_fail(ATTUNE_EDATA,
-                               "%s: its embedding is not finite: the output is damaged; make it "
-                               "again",
-                               path);
-        }
-    }
-    return ATTUNE_OK;
-}
-
 static attune_status read_vector(float *vector, attune_store *store, uint64_t index)
 {
     const int embedding = attune_store_attributes_of(store)->embedding;
@@ -78,7 +65,7 @@ static attune_status read_vector(float *vector, attune_store *store, uint64_t in
         const attune_row row = attune_rows_get(rows, 0);
         if (attune_track_has_embedding(row.status)) {
             memcpy(vector, row.embedding, sizeof(float) * (size_t)embedding);
-            status = check_finite(vector, embedding, row.path);
+            status = attune_row_check(&row, embedding);
         } else {
             status = attune_fail(ATTUNE_EDATA, "%s: this track has no embedding: %s%s%s", row.path,
                                  attune_track_status_name(row.status), *row.error ? ": " : "",

@@ -12,9 +12,9 @@
 #include "store/h5_file.h"
 #include "store/neighbours.h"
 #include "store/new_file.h"
+#include "store/rows.h"
 #include "store/store_format.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,13 +60,9 @@ static attune_status pick_rows(attune_ann *ann, attune_draw *d, size_t *count, b
         if (!attune_track_has_embedding(row.status)) {
             continue;
         }
-        for (size_t e = 0; e < ann->width; e++) {
-            if (!isfinite(row.embedding[e])) {
-                return attune_fail(ATTUNE_EDATA,
-                                   "%s: its embedding is not finite, though its status is %s: the "
-                                   "output is damaged; make it again",
-                                   row.path, attune_track_status_name(row.status));
-            }
+        const attune_status status = attune_row_check(&row, (int)ann->width);
+        if (status != ATTUNE_OK) {
+            return status;
         }
         if (draw(d) == queries) {
             memcpy(ann->block + kept++ * ann->width, row.embedding, ann->width * sizeof(float));

@@ -221,6 +221,19 @@ bool attune_labels_equal(const attune_labels *a, const attune_labels *b)
            strcmp(a->genre_top, b->genre_top) == 0;
 }
 
+attune_status attune_row_check(const attune_row *row, int embedding)
+{
+    for (int i = 0; i < embedding && attune_track_has_embedding(row->status); i++) {
+        if (!isfinite(row->embedding[i])) {
+            return attune_fail(ATTUNE_EDATA,
+                               "%s: its embedding is not finite, though its status is %s: the "
+                               "output is damaged; make it again",
+                               row->path, attune_track_status_name(row->status));
+        }
+    }
+    return ATTUNE_OK;
+}
+
 void attune_rows_truncate(attune_rows *rows, size_t count, size_t text_length)
 {
     assert(count <= rows->count && text_length <= rows->text_length);

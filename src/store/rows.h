@@ -52,6 +52,10 @@ attune_status attune_rows_append_text(attune_rows *rows, const attune_row *row, 
  * then path, error and embedding, each seeded with the hash of what comes before it. */
 uint64_t attune_row_checksum(const attune_row *row, int embedding);
 
+/* ATTUNE_EDATA for a row of which the status says that it has an embedding, and that is not finite.
+ */
+attune_status attune_row_check(const attune_row *row, int embedding);
+
 /* Drops the rows from `count` on and the text from `text_length` on: undoes appends. */
 void attune_rows_truncate(attune_rows *rows, size_t count, size_t text_length);
 
