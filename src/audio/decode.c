@@ -114,10 +114,22 @@ static void note_missing(attune_audio *audio)
     }
 }
 
+/* What could not be decoded of a file that is whole all the same was no audio. */
+static void forgive(attune_audio *audio)
+{
+    if (audio->skipped > 0 && audio->kept == 0 && audio->passed == 0 && !audio->stop[0] &&
+        attune_audio_is_whole(&audio->source)) {
+        audio->result->status = ATTUNE_TRACK_OK;
+        audio->result->damaged_packets = 0;
+        audio->result->error[0] = '\0';
+    }
+}
+
 /* The final status, when all samples have been made. */
 static void finish(attune_audio *audio)
 {
     attune_audio_result *result = audio->result;
+    forgive(audio);
     bool damaged = result->status == ATTUNE_TRACK_PARTIAL;
     char text[sizeof(result->error)];
     audio->phase = ATTUNE_AUDIO_END;

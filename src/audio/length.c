@@ -69,3 +69,11 @@ double attune_audio_missing_seconds(const attune_audio_source *source)
                       !is_unknown(declared);
     return told ? missing / bytes_per_second : 0;
 }
+
+bool attune_audio_is_whole(const attune_audio_source *source)
+{
+    const AVStream *stream = source->format->streams[source->stream_index];
+    const double declared = (double)stream->duration * av_q2d(stream->time_base);
+    return strcmp(source->format->iformat->name, "flac") == 0 && stream->duration > 0 &&
+           (declared - source->clock.decoded_seconds) * stream->codecpar->sample_rate < 0.5;
+}

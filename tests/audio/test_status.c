@@ -426,6 +426,29 @@ Test(status, headers_need_not_know_the_length)
     }
 }
 
+/* A tag that has no place in FLAC: the decoder takes it for a frame. */
+Test(status, what_stands_behind_a_whole_file_is_no_damage)
+{
+    static const char tag[128] = "TAGa title";
+    need_ffmpeg();
+    char *path = temporary_path("tagged.flac");
+    cr_assert(make_audio(path, 44100, 2, 5 * 44100 + 1, "-c:a flac"));
+    size_t size = 0;
+    char *bytes = read_file(path, &size);
+    char *tagged = malloc(size + sizeof(tag));
+    cr_assert_not_null(tagged);
+    memcpy(tagged, bytes, size);
+    memcpy(tagged + size, tag, sizeof(tag));
+    write_file(path, tagged, size + sizeof(tag));
+    check("tagged.flac", ATTUNE_TRACK_OK, "");
+    memcpy(tagged + size - 1000, tag, sizeof(tag)); /* the last frame, too */
+    write_file(path, tagged, size + sizeof(tag));
+    check("tagged.flac", ATTUNE_TRACK_PARTIAL, "damaged packet");
+    free(tagged);
+    free(bytes);
+    free(path);
+}
+
 /* FLV's are a packet of its own, which is read as the audio is. */
 Test(status, tags_make_no_file_partial)
 {
