@@ -552,9 +552,9 @@ static attune_status report(const judge_arguments *a)
     if (status == ATTUNE_OK) {
         status = attune_journal_read(a->journal, replay.head, attune_replay_line, &replay);
     }
-    if (status == ATTUNE_OK && replay.foreign > 0) {
+    if (status == ATTUNE_OK && replay.foreign_count > 0) {
         message("%s: %llu judgements are of threes that %s does not have", a->journal,
-                (unsigned long long)replay.foreign, a->triplets);
+                (unsigned long long)replay.foreign_count, a->triplets);
     }
     if (status == ATTUNE_OK && a->json) {
         char *text = attune_judge_report_json(&panel, NULL, true);

@@ -79,7 +79,7 @@ static attune_status open_journal(attune_session *s, attune_session_found *found
         status = append(s, attune_record_head());
     }
     found->answers = s->panel.answers;
-    found->foreign = replay.foreign;
+    found->foreign = replay.foreign_count;
     found->listeners = s->panel.listener_count;
     attune_replay_end(&replay);
     return status;
