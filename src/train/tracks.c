@@ -54,13 +54,17 @@ static const char *root_of(const attune_tracks *tracks)
     return tracks->scan ? attune_scan_root(tracks->scan) : "the embeddings";
 }
 
-/* The text without spaces around it, as people put them behind commas; `out` has PATH_MAX bytes. */
+/* The text without spaces around it, as people put them behind commas; `out` has PATH_MAX bytes. A
+ * text that is too long to be a path's stays as it is. */
 static const char *trimmed(char *out, const char *text)
 {
-    snprintf(out, PATH_MAX, "%s", text + strspn(text, " \t"));
-    for (size_t end = strlen(out); end > 0 && strchr(" \t", out[end - 1]); end--) {
-        out[end - 1] = '\0';
+    const char *start = NULL;
+    const size_t length = attune_csv_trim(&start, text);
+    if (length >= PATH_MAX) {
+        return text;
     }
+    memcpy(out, start, length);
+    out[length] = '\0';
     return out;
 }
 
@@ -82,7 +86,11 @@ static const char *stem_of(char *out, const char *path)
     char stem[PATH_MAX];
     const char *name = attune_file_name(path);
     const size_t length = attune_stem_length(name);
-    snprintf(stem, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
+    if (length >= PATH_MAX) {
+        return name;
+    }
+    memcpy(stem, name, length);
+    stem[length] = '\0';
     return plain_id(out, stem);
 }
 

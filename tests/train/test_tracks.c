@@ -201,6 +201,29 @@ Test(tracks, are_found_with_spaces_around_their_names)
     free(folder);
 }
 
+/* Whatever their length, ids are told apart. */
+Test(tracks, have_ids_of_any_length)
+{
+    enum { LENGTH = 5000 };
+    char *id = malloc(LENGTH + 1);
+    attune_tracks *tracks = NULL;
+    uint32_t first = 0, second = 0;
+    memset(id, 'x', LENGTH);
+    id[LENGTH] = '\0';
+    assert_ok(attune_tracks_open_names(&tracks));
+    assert_ok(attune_tracks_find(&first, tracks, id));
+    id[LENGTH - 1] = 'y';
+    assert_ok(attune_tracks_find(&second, tracks, id));
+    cr_assert_neq(first, second);
+    id[0] = '/';
+    assert_ok(attune_tracks_find(&first, tracks, id));
+    id[LENGTH - 1] = 'x';
+    assert_ok(attune_tracks_find(&second, tracks, id));
+    cr_assert_neq(first, second);
+    attune_tracks_close(tracks);
+    free(id);
+}
+
 Test(tracks, refuse_other_manifests)
 {
     static const struct {
