@@ -197,6 +197,11 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"x,y,path\n1,2,a\n3,4,b\n5,6,c\n", "--labels three.csv", "artist: no two tracks", 0},
         {"e0,e1,name\n1,2,a\n", "", "line 1: the first column, e0, is a component; call that", 65},
         {"0,1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7,8,9\n", "", "line 1: the first column, 0, is a", 65},
+        {"path, e0, e1\n f/a , 1, 2\n f/b, 3, 4\n", "--labels paths.csv",
+         "anchors                       2 ", 0},
+        {"path, e0, e1\n f/a , 1, 2\n f/b, 3, 4\n", "paths.csv", "rows                          2 ",
+         0},
+        {"path, e0, e1\n f/a, 1, 2\nf/a , 3, 4\n", "paths.csv", "have no track in common", 65},
         {" id, e0, e1\na, 1, 2\nb, 3 ,\t4\nc, , 1\n", "", "components                    2", 0},
         {"a,1,2\nb, 3, 4\nc, , 5\n", "", "1 rows have no vector and are left out", 0},
         {"a,1,2\nb,3,4\n", "--labels none.txt", "line 1: the file ends here without a track", 65},
@@ -229,6 +234,7 @@ ParameterizedTest(struct input *input, evaluate, odd_input_is_said)
                  {"none.txt", "id,artist\n"},
                  {"cut.csv", "anchor,positive,negative,why\na,b,c,d\na,c,b\n"},
                  {"abz.csv", "a,b,z\n"},
+                 {"paths.csv", "path,artist,e0,e1\nf/a,1,1,2\n f/b,1,3,4\n"},
                  {"two.csv", "z,0,nan\n7,1,2\nb,,\nx/7.mp3,1,2\n"},
                  {"human.csv", "song1,song2,song3,anchor,positive\na,b,c,1,2\n"}};
     char *path = temporary_path("in.csv"), *out = temporary_path("out");
