@@ -196,6 +196,8 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"0,1, id\n1,2,a\n3,4,b\n5,6,c\n", "--labels three.csv", "artist: no two tracks", 0},
         {"x,y,path\n1,2,a\n3,4,b\n5,6,c\n", "--labels three.csv", "artist: no two tracks", 0},
         {"e0,e1,name\n1,2,a\n", "", "line 1: the first column, e0, is a component; call that", 65},
+        {" e0,e1,name\n1,2,a\n", "", "line 1: the first column, e0, is a component; call that", 65},
+        {"id,e0,e1\n ,1,2\n", "", "line 2: has no id", 65},
         {"0,1,2,3,4,5,6,7,8\n1,2,3,4,5,6,7,8,9\n", "", "line 1: the first column, 0, is a", 65},
         {"path, e0, e1\n f/a , 1, 2\n f/b, 3, 4\n", "--labels paths.csv",
          "anchors                       2 ", 0},
