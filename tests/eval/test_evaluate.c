@@ -167,7 +167,7 @@ ParameterizedTestParameters(evaluate, odd_input_is_said)
         {"a,1,2\nb,3,4\n", "--margin 0.3", "--margin is of triplets", 64},
         {"a,1,2\nb,3,4\n", "--plots no/such", "no/such: the folder that it is to be in", 73},
         {"a,1,2\nb,3,4\n", "--labels one.csv --fma-metadata .", "only one of them", 64},
-        {"a,1,2\nb,3,4\n", "--plots ''", "the folder has no name", 64},
+        {"a,1,2\nb,3,4\n", "--plots ''", "--plots needs a value", 64},
         {"a,1,2\nb,3,4\n", "--plots in.csv", "in.csv: is a file and not a folder", 73},
         {"a,1,2\nb,3,4\n", "--ids x", "there is no .npy file for it", 64},
         {"a,1,2\nb,3,4\n", "--labels none.csv", "none.csv: No such file", 66},
