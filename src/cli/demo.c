@@ -84,7 +84,7 @@ static int parse_arguments(demo *d, int argc, char **argv)
                            argv[optind]);
     }
     if (d->folder && !*d->folder) {
-        return usage_error("demo", "-o: the folder has no name");
+        return empty_error("demo", options, 'o');
     }
     return EXIT_OK;
 }

@@ -191,7 +191,7 @@ static int parse_arguments(eval_arguments *a, int argc, char **argv)
         return usage_error("eval", "%s is of triplets: --triplets FILE is needed", a->of_triplets);
     }
     if (a->plots && !*a->plots) {
-        return usage_error("eval", "--plots: the folder has no name");
+        return empty_error("eval", options, OPTION_PLOTS);
     }
     a->options.files = (const char *const *)argv + optind;
     a->options.file_count = (uint32_t)(argc - optind);

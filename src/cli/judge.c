@@ -265,14 +265,9 @@ static char *with_ending(const char *path, const char *ending)
     return asprintf(&out, "%.*s%s", (int)attune_stem_length(path), path, ending) < 0 ? NULL : out;
 }
 
-static bool is_there(const char *path, struct stat *info)
-{
-    return stat(path, info) == 0;
-}
-
 static attune_status name_files(judge_arguments *a)
 {
-    struct stat triplets, output, journal;
+    struct stat info;
     if (!a->output) {
         a->output = with_ending(a->triplets, "-judged.csv");
     }
@@ -283,15 +278,14 @@ static attune_status name_files(judge_arguments *a)
     if (strcmp(a->output, a->journal) == 0 || strcmp(a->output, "-") == 0) {
         return attune_fail(ATTUNE_EINVAL, "-o %s: not the name of a CSV file", a->output);
     }
-    if (a->report || !is_there(a->output, &output)) {
+    if (a->report || stat(a->output, &info) != 0) {
         return ATTUNE_OK;
     }
-    if (is_there(a->triplets, &triplets) && triplets.st_dev == output.st_dev &&
-        triplets.st_ino == output.st_ino) {
+    if (attune_same_file(a->triplets, a->output)) {
         return attune_fail(ATTUNE_EINVAL, "%s: is the file of triplets; name another with -o",
                            a->output);
     }
-    return a->force || (is_there(a->journal, &journal) && journal.st_size > 0)
+    return a->force || (stat(a->journal, &info) == 0 && info.st_size > 0)
                ? ATTUNE_OK
                : attune_fail(ATTUNE_ECREATE,
                              "%s: is there, and no judgements are in %s; name another with -o, or "
@@ -552,9 +546,9 @@ static attune_status report(const judge_arguments *a)
     if (status == ATTUNE_OK) {
         status = attune_journal_read(a->journal, replay.head, attune_replay_line, &replay);
     }
-    if (status == ATTUNE_OK && replay.foreign > 0) {
+    if (status == ATTUNE_OK && replay.foreign_count > 0) {
         message("%s: %llu judgements are of threes that %s does not have", a->journal,
-                (unsigned long long)replay.foreign, a->triplets);
+                (unsigned long long)replay.foreign_count, a->triplets);
     }
     if (status == ATTUNE_OK && a->json) {
         char *text = attune_judge_report_json(&panel, NULL, true);

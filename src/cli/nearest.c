@@ -149,9 +149,6 @@ static int check_arguments(const nearest_arguments *a)
         return usage_error("nearest", "-k %ld: a path has 2 to %d tracks", a->k,
                            ATTUNE_JOURNEY_MAX);
     }
-    if (!*a->file || (a->page && !*a->page)) {
-        return usage_error("nearest", "an empty name for a file");
-    }
     return EXIT_OK;
 }
 
@@ -162,7 +159,8 @@ static int parse_arguments(nearest_arguments *a, int argc, char **argv)
     while ((option = getopt_long(argc, argv, ":k:o:fm:h", options, NULL)) != -1) {
         const int code = option == '?' || option == ':'
                              ? option_error("nearest", argc, argv, options, option)
-                             : take_option(a, option);
+                         : optarg && !*optarg ? empty_error("nearest", options, option)
+                                              : take_option(a, option);
         if (code != EXIT_OK || a->help) {
             return code;
         }

@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char help[] =
@@ -287,13 +286,11 @@ static attune_status write_parts(const triplets_arguments *a, const attune_fma *
 static attune_status spare_tables(const triplets_arguments *a)
 {
     static const char *const tables[] = {"tracks.csv", "genres.csv"};
-    struct stat output, table;
     attune_status status = ATTUNE_OK;
     for (int i = 0; status == ATTUNE_OK && i < 2; i++) {
         char *path = NULL;
         status = attune_path_join(&path, a->metadata, tables[i]);
-        if (status == ATTUNE_OK && stat(a->output, &output) == 0 && stat(path, &table) == 0 &&
-            output.st_dev == table.st_dev && output.st_ino == table.st_ino) {
+        if (status == ATTUNE_OK && attune_same_file(a->output, path)) {
             status = attune_fail(ATTUNE_ECREATE,
                                  "%s: is what the triplets are drawn from; choose another name",
                                  a->output);

@@ -282,23 +282,29 @@ static bool is_space(char c)
     return c == ' ' || c == '\t';
 }
 
+size_t attune_csv_trim(const char **start, const char *text)
+{
+    *start = text + strspn(text, " \t");
+    size_t length = strlen(*start);
+    while (length > 0 && is_space((*start)[length - 1])) {
+        length--;
+    }
+    return length;
+}
+
 bool attune_csv_is(const char *field, const char *word)
 {
-    const size_t length = strlen(word);
-    field += strspn(field, " \t");
-    return strncmp(field, word, length) == 0 &&
-           field[length + strspn(field + length, " \t")] == '\0';
+    const char *start = NULL;
+    const size_t length = attune_csv_trim(&start, field);
+    return length == strlen(word) && memcmp(start, word, length) == 0;
 }
 
 const char *attune_csv_word(const attune_csv_row *row, size_t field)
 {
-    char *text = (char *)row->fields[field]; /* in the reader's own memory */
-    size_t length = strlen(text);
-    while (length > 0 && is_space(text[length - 1])) {
-        length--;
-    }
-    text[length] = '\0';
-    return text + strspn(text, " \t");
+    const char *start = NULL;
+    const size_t length = attune_csv_trim(&start, row->fields[field]);
+    ((char *)start)[length] = '\0'; /* in the reader's own memory */
+    return start;
 }
 
 size_t attune_csv_column(const attune_csv_row *row, const char *name)

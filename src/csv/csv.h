@@ -30,6 +30,9 @@ void attune_csv_close(attune_csv *csv); /* NULL-safe */
 
 attune_status attune_csv_next(attune_csv *csv, attune_csv_row *row);
 
+/* The bytes of a text without the spaces and tabs around it, which begin at *start. */
+size_t attune_csv_trim(const char **start, const char *text);
+
 /* Whether a field is `word`, whatever spaces are around it. */
 bool attune_csv_is(const char *field, const char *word);
 

@@ -300,7 +300,7 @@ static attune_status find_header(bool *is_header, const attune_csv *csv, const a
 static attune_status find_columns(columns *c, attune_space *s, const attune_csv *csv,
                                   const attune_csv_row *row, bool is_header)
 {
-    const char *name = row->fields[c->name];
+    const char *name = attune_csv_word(row, c->name);
     float number = 0;
     for (size_t i = 0; i < row->count && is_header; i++) {
         if (is_component(attune_csv_word(row, i))) {
@@ -372,7 +372,7 @@ static attune_status read_csv_rows(attune_space *s, attune_csv *csv, columns *c)
         if (row.count != c->width) {
             status = attune_csv_refuse(csv, "has %zu fields, and the first row %zu", row.count,
                                        c->width);
-        } else if (!*row.fields[c->name]) {
+        } else if (attune_csv_is(row.fields[c->name], "")) {
             status = attune_csv_refuse(csv, "has no id");
         }
         for (uint32_t e = 0; status == ATTUNE_OK && e < s->E; e++) {

@@ -109,8 +109,10 @@ void attune_replay_end(attune_replay *replay)
 {
     free(replay->head);
     free(replay->keys);
+    free(replay->foreign);
     replay->head = NULL;
     replay->keys = NULL;
+    replay->foreign = NULL;
 }
 
 static attune_status refuse(const attune_replay *replay, size_t number, const char *what)
@@ -118,46 +120,57 @@ static attune_status refuse(const attune_replay *replay, size_t number, const ch
     return attune_fail(ATTUNE_EDATA, "%s, line %zu: %s", replay->path, number, what);
 }
 
-/* Whether a row has the three of `key`, and a listener can still answer it. */
-static bool can_take(const attune_replay *replay, const attune_listener *l, uint32_t row,
-                     uint64_t key, bool repeat)
+/* Whether a row has the three of an event, and its listener can still answer it. */
+static bool can_take(const attune_replay *replay, const attune_event *event, uint32_t row)
 {
-    return replay->keys[row] == key &&
-           (repeat ? l->seen[row] == ATTUNE_SEEN_ANSWERED : l->seen[row] == 0);
+    const uint8_t seen = replay->panel->listeners[event->listener - 1].seen[row];
+    return replay->keys[row] == event->key &&
+           (event->repeat ? seen == ATTUNE_SEEN_ANSWERED : seen == 0);
 }
 
 /* The row that an answer is to; UINT32_MAX if the file has it no more. Where the rows have moved
  * since, it is the first that can take it: a three may be there more than once. */
-static uint32_t row_of(const attune_replay *replay, const attune_listener *l, json_int_t row,
-                       uint64_t key, bool repeat)
+static uint32_t row_of(const attune_replay *replay, const attune_event *event)
 {
     const uint32_t rows = replay->panel->threes->count;
-    if (row >= 1 && row <= rows && can_take(replay, l, (uint32_t)row - 1, key, repeat)) {
-        return (uint32_t)row - 1;
+    if (event->row >= 1 && event->row <= rows &&
+        can_take(replay, event, (uint32_t)event->row - 1)) {
+        return (uint32_t)event->row - 1;
     }
     for (uint32_t r = 0; r < rows; r++) {
-        if (can_take(replay, l, r, key, repeat)) {
+        if (can_take(replay, event, r)) {
             return r;
         }
     }
     return UINT32_MAX;
 }
 
-/* Makes the latest answer to a three, which is not asked again since, the last; false if there is
- * none. It may not have been: a file that had lost a three, and with it an answer, can have it
+/* The place of the latest answer to a three that is not asked again since; UINT32_MAX if there is
+ * none. It need not be the last: a file that had lost a three, and with it an answer, can have it
  * again. */
-static bool bring_last(const attune_replay *replay, attune_listener *l, uint64_t key, bool repeat)
+static uint32_t place_of(const attune_replay *replay, const attune_event *undo)
 {
+    const attune_listener *l = &replay->panel->listeners[undo->listener - 1];
     for (uint32_t i = l->count; i-- > 0;) {
-        const attune_answer found = l->answers[i];
-        if (replay->keys[found.row] == key && found.repeat == repeat &&
-            (repeat || !(l->seen[found.row] & ATTUNE_SEEN_AGAIN))) {
-            memmove(&l->answers[i], &l->answers[i + 1], (l->count - i - 1) * sizeof(found));
-            l->answers[l->count - 1] = found;
-            return true;
+        const attune_answer *a = &l->answers[i];
+        if (replay->keys[a->row] == undo->key && a->repeat == undo->repeat &&
+            (undo->repeat || !(l->seen[a->row] & ATTUNE_SEEN_AGAIN))) {
+            return i;
         }
     }
-    return false;
+    return UINT32_MAX;
+}
+
+/* The same of those that have no row; SIZE_MAX if there is none. */
+static size_t foreign_place_of(const attune_replay *replay, const attune_event *undo)
+{
+    for (size_t i = replay->foreign_count; i-- > 0;) {
+        const attune_event *f = &replay->foreign[i];
+        if (f->listener == undo->listener && f->key == undo->key && f->repeat == undo->repeat) {
+            return i;
+        }
+    }
+    return SIZE_MAX;
 }
 
 static int64_t time_of(const char *text)
@@ -179,31 +192,58 @@ static attune_status apply_listener(attune_replay *replay, json_t *object, size_
     return attune_panel_add(panel, name);
 }
 
-static attune_status apply_answer(attune_replay *replay, uint32_t listener,
-                                  const attune_answer *answer)
+static attune_status keep_foreign(attune_replay *replay, const attune_event *event)
 {
-    if (answer->row == UINT32_MAX) {
-        replay->foreign++;
-        return ATTUNE_OK;
+    if (replay->foreign_count == replay->foreign_capacity) {
+        const size_t capacity = replay->foreign_capacity ? 2 * replay->foreign_capacity : 64;
+        attune_event *foreign = realloc(replay->foreign, capacity * sizeof(*foreign));
+        if (!foreign) {
+            return attune_fail_memory("answers", capacity * sizeof(*foreign));
+        }
+        replay->foreign = foreign;
+        replay->foreign_capacity = capacity;
     }
-    const attune_status status = attune_panel_reserve(replay->panel, listener);
-    if (status == ATTUNE_OK) {
-        attune_panel_take(replay->panel, listener, answer);
-    }
-    return status;
+    replay->foreign[replay->foreign_count++] = *event;
+    return ATTUNE_OK;
 }
 
-static attune_status apply_undo(attune_replay *replay, uint32_t listener, uint64_t key, bool repeat,
-                                size_t number)
+static void undo_foreign(attune_replay *replay, size_t place)
 {
-    attune_panel *panel = replay->panel;
-    if (bring_last(replay, &panel->listeners[listener - 1], key, repeat)) {
-        attune_panel_undo(panel, listener, 0);
-        attune_panel_forget(panel, listener);
-    } else if (replay->foreign > 0) {
-        replay->foreign--;
-    } else {
+    attune_event *at = &replay->foreign[place];
+    memmove(at, at + 1, (--replay->foreign_count - place) * sizeof(*at));
+}
+
+static void undo_answer(attune_panel *panel, uint32_t listener, uint32_t place)
+{
+    attune_listener *l = &panel->listeners[listener - 1];
+    const attune_answer undone = l->answers[place];
+    memmove(&l->answers[place], &l->answers[place + 1], (l->count - place - 1) * sizeof(undone));
+    l->answers[l->count - 1] = undone;
+    attune_panel_undo(panel, listener, 0);
+    attune_panel_forget(panel, listener);
+}
+
+/* A three may stand in the file twice and have lost a row since: then one of its answers has none,
+ * and the undo means that of its own row, else the one that came last. */
+static attune_status apply_undo(attune_replay *replay, const attune_event *undo, size_t number)
+{
+    const attune_listener *l = &replay->panel->listeners[undo->listener - 1];
+    const uint32_t place = place_of(replay, undo);
+    const size_t foreign_place = foreign_place_of(replay, undo);
+    bool is_foreign = foreign_place != SIZE_MAX;
+    if (place == UINT32_MAX && !is_foreign) {
         return refuse(replay, number, "takes back what this listener has not answered");
+    }
+    if (place != UINT32_MAX && is_foreign) {
+        const attune_answer *a = &l->answers[place];
+        const attune_event *f = &replay->foreign[foreign_place];
+        const bool of_row = f->row == undo->row;
+        is_foreign = of_row == (a->row + 1 == undo->row) ? f->time >= a->time : of_row;
+    }
+    if (is_foreign) {
+        undo_foreign(replay, foreign_place);
+    } else {
+        undo_answer(replay->panel, undo->listener, place);
     }
     return ATTUNE_OK;
 }
@@ -227,19 +267,28 @@ static attune_status apply_event(attune_replay *replay, json_t *object, const ch
         (anchor < 1 || anchor > 3 || positive < 1 || positive > 3 || anchor == positive)) {
         return refuse(replay, number, "anchor and positive are not two of the positions 1, 2, 3");
     }
-    const uint64_t three = strtoull(key, NULL, 16);
+    const attune_event event = {.key = strtoull(key, NULL, 16),
+                                .row = row,
+                                .time = time_of(time),
+                                .listener = (uint32_t)listener,
+                                .repeat = repeat};
     if (undo) {
-        return apply_undo(replay, (uint32_t)listener, three, repeat, number);
+        return apply_undo(replay, &event, number);
     }
-    const attune_answer answer = {
-        .row = row_of(replay, &replay->panel->listeners[listener - 1], row, three, repeat),
-        .repeat = repeat,
-        .skipped = skip,
-        .choice = {(int8_t)(anchor - 1), (int8_t)(positive - 1)},
-        .seconds = (float)seconds,
-        .time = time_of(time),
-    };
-    return apply_answer(replay, (uint32_t)listener, &answer);
+    const attune_answer answer = {.row = row_of(replay, &event),
+                                  .repeat = repeat,
+                                  .skipped = skip,
+                                  .choice = {(int8_t)(anchor - 1), (int8_t)(positive - 1)},
+                                  .seconds = (float)seconds,
+                                  .time = event.time};
+    if (answer.row == UINT32_MAX) {
+        return keep_foreign(replay, &event);
+    }
+    const attune_status status = attune_panel_reserve(replay->panel, event.listener);
+    if (status == ATTUNE_OK) {
+        attune_panel_take(replay->panel, event.listener, &answer);
+    }
+    return status;
 }
 
 attune_status attune_replay_line(void *replay, const char *line, size_t size, size_t number)

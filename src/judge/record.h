@@ -30,13 +30,22 @@ char *attune_record_answer(const attune_threes *threes, uint32_t listener,
 char *attune_record_undo(const attune_threes *threes, uint32_t listener,
                          const attune_answer *answer, int64_t time);
 
+/* Whose task an answer, a skip or an undo is of. */
+typedef struct attune_event {
+    uint64_t key;
+    int64_t row, time; /* as the line has them */
+    uint32_t listener;
+    bool repeat;
+} attune_event;
+
 /* Adds up the lines of a file. */
 typedef struct attune_replay {
     attune_panel *panel;
-    const char *path; /* for messages */
-    char *head;       /* the first line */
-    uint64_t *keys;   /* (rows) of the threes */
-    uint64_t foreign; /* answers to rows that TRIPLETS does not have */
+    const char *path;      /* for messages */
+    char *head;            /* the first line */
+    uint64_t *keys;        /* (rows) of the threes */
+    attune_event *foreign; /* (foreign_count) of rows that TRIPLETS does not have, none undone */
+    size_t foreign_count, foreign_capacity;
 } attune_replay;
 
 attune_status attune_replay_start(attune_replay *out, attune_panel *panel, const char *path);

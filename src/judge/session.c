@@ -20,12 +20,12 @@ struct attune_session {
     attune_panel panel;
     attune_journal *journal;
     bool changed; /* since the file of what was judged was written */
-    bool unsaved; /* what came last could not be written to the journal */
     bool *lost;   /* (rows): given up, because a clip could not be cut */
     uint32_t lost_count;
     uint32_t tried_row, swept_row; /* looked at last, by choose_lost and sweep */
     double tried;                  /* when one of them was tried again, in attune_seconds */
     attune_session_news news;
+    bool unsaved[ATTUNE_LISTENERS_MAX + 1]; /* what came last of one could not be written */
 };
 
 /* ---- beginning and end ---- */
@@ -54,13 +54,13 @@ static void note_trouble(attune_session *s)
     snprintf(s->news.trouble, sizeof(s->news.trouble), "%s", attune_last_error());
 }
 
-/* Writes a line and frees it; NULL is want of memory. */
-static attune_status append(attune_session *s, char *line)
+/* Writes a line of a listener, 0: of nobody, and frees it; NULL is want of memory. */
+static attune_status append(attune_session *s, uint32_t listener, char *line)
 {
     const attune_status status =
         line ? attune_journal_append(s->journal, line) : attune_fail_memory("a judgement", 0);
-    s->unsaved = status != ATTUNE_OK;
-    if (s->unsaved) {
+    s->unsaved[listener] = status != ATTUNE_OK;
+    if (status != ATTUNE_OK) {
         note_trouble(s);
     }
     free(line);
@@ -76,10 +76,10 @@ static attune_status open_journal(attune_session *s, attune_session_found *found
                                      attune_replay_line, &replay, &found->torn);
     }
     if (status == ATTUNE_OK && attune_journal_is_empty(s->journal)) {
-        status = append(s, attune_record_head());
+        status = append(s, 0, attune_record_head());
     }
     found->answers = s->panel.answers;
-    found->foreign = replay.foreign;
+    found->foreign = replay.foreign_count;
     found->listeners = s->panel.listener_count;
     attune_replay_end(&replay);
     return status;
@@ -326,7 +326,7 @@ static attune_judged add_listener(attune_session *s, uint32_t *number, const cha
     if (attune_panel_add(&s->panel, name) != ATTUNE_OK) {
         return ATTUNE_JUDGED_NOT_KEPT;
     }
-    if (append(s, attune_record_listener(added, name, (int64_t)time(NULL))) != ATTUNE_OK) {
+    if (append(s, added, attune_record_listener(added, name, (int64_t)time(NULL))) != ATTUNE_OK) {
         attune_panel_drop(&s->panel);
         return ATTUNE_JUDGED_NOT_KEPT;
     }
@@ -382,7 +382,8 @@ static attune_judged take(attune_session *s, const attune_reply *reply)
     attune_told told = {.replays = {reply->replays[0], reply->replays[1], reply->replays[2]}};
     attune_panel_order(told.shown, &s->panel, reply->listener, task);
     if (attune_panel_reserve(&s->panel, reply->listener) != ATTUNE_OK ||
-        append(s, attune_record_answer(s->panel.threes, reply->listener, &answer, &told)) !=
+        append(s, reply->listener,
+               attune_record_answer(s->panel.threes, reply->listener, &answer, &told)) !=
             ATTUNE_OK) {
         return ATTUNE_JUDGED_NOT_KEPT;
     }
@@ -401,7 +402,8 @@ static attune_judged take_back(attune_session *s, uint32_t listener, uint32_t nu
     if (!last || (number > 0 && number != number_of(s, (attune_task){last->row, last->repeat}))) {
         return ATTUNE_JUDGED_OTHERWISE;
     }
-    if (append(s, attune_record_undo(s->panel.threes, listener, last, (int64_t)time(NULL))) !=
+    if (append(s, listener,
+               attune_record_undo(s->panel.threes, listener, last, (int64_t)time(NULL))) !=
         ATTUNE_OK) {
         return ATTUNE_JUDGED_NOT_KEPT;
     }
@@ -468,7 +470,7 @@ attune_status attune_session_save(attune_session *session)
 attune_status attune_session_end(attune_session *session)
 {
     const attune_status status = attune_session_save(session);
-    return status == ATTUNE_OK && session->unsaved
+    return status == ATTUNE_OK && memchr(session->unsaved, true, sizeof(session->unsaved))
                ? attune_fail(ATTUNE_EIO,
                              "%s: what came last could not be saved; see to the disk and start "
                              "again",

@@ -94,8 +94,8 @@ attune_judged attune_session_undo(attune_session *session, attune_offer *out, ui
 /* Writes the file of what was judged, if that has changed since. For one thread. */
 attune_status attune_session_save(attune_session *session);
 
-/* The same when no request comes any more. ATTUNE_EIO also if what came last could not be written
- * to the journal. */
+/* The same when no request comes any more. ATTUNE_EIO also if what came last of a listener could
+ * not be written to the journal. */
 attune_status attune_session_end(attune_session *session);
 
 /* Calls `look` with the panel, which does not change meanwhile. */

@@ -84,6 +84,39 @@ static attune_status grow(attune_threes *t, const attune_csv *csv)
     return ATTUNE_OK;
 }
 
+/* A song is one whatever spaces are around its name. It keeps those before it that came first, for
+ * a file may be called so. */
+static attune_status add_song(uint32_t *out, attune_threes *t, const attune_csv_row *row,
+                              size_t field)
+{
+    uint32_t number = 0;
+    const char *name = row->fields[field];
+    const attune_status status = attune_names_add(out, &t->words, attune_csv_word(row, field));
+    return status == ATTUNE_OK && *out == t->songs.count
+               ? attune_names_add(&number, &t->songs, name)
+               : status;
+}
+
+static attune_status add_songs(attune_three *three, attune_threes *t, const attune_csv *csv,
+                               const attune_csv_row *row)
+{
+    attune_status status = ATTUNE_OK;
+    for (int i = 0; status == ATTUNE_OK && i < SONGS; i++) {
+        const size_t at = t->column[i];
+        if (attune_csv_is(row->fields[at], "")) {
+            return attune_csv_refuse(csv, "song%d is empty", i + 1);
+        }
+        status = add_song(&three->song[i], t, row, at);
+        for (int j = 0; status == ATTUNE_OK && j < i; j++) {
+            if (three->song[i] == three->song[j]) {
+                return attune_csv_refuse(csv, "song%d and song%d are one, %.60s", j + 1, i + 1,
+                                         attune_csv_word(row, at));
+            }
+        }
+    }
+    return status;
+}
+
 static attune_status take_row(attune_threes *t, const attune_csv *csv, const attune_csv_row *row)
 {
     const size_t *at = t->column;
@@ -94,31 +127,23 @@ static attune_status take_row(attune_threes *t, const attune_csv *csv, const att
             return attune_csv_refuse(csv, "has %zu fields, too few", row->count);
         }
     }
-    for (int i = 0; status == ATTUNE_OK && i < SONGS; i++) {
-        const char *name = row->fields[at[i]];
-        if (attune_csv_is(name, "")) {
-            return attune_csv_refuse(csv, "song%d is empty", i + 1);
-        }
-        status = attune_names_add(&three.song[i], &t->songs, name);
-        for (int j = 0; status == ATTUNE_OK && j < i; j++) {
-            if (three.song[i] == three.song[j]) {
-                return attune_csv_refuse(csv, "song%d and song%d are one, %.60s", j + 1, i + 1,
-                                         name);
-            }
-        }
+    if (status == ATTUNE_OK) { /* before words lose the spaces around them */
+        status = keep_fields(&three.fields, row, t->head.count);
+    }
+    if (status == ATTUNE_OK) {
+        status = add_songs(&three, t, csv, row);
     }
     if (status == ATTUNE_OK) {
         status = read_choice(&three.given, csv, attune_csv_word(row, at[ANCHOR]),
                              attune_csv_word(row, at[POSITIVE]));
     }
-    if (status == ATTUNE_OK) {
-        status = keep_fields(&three.fields, row, t->head.count);
+    if (status != ATTUNE_OK) {
+        free(three.fields.texts);
+        return status;
     }
-    if (status == ATTUNE_OK) {
-        t->judged += three.given.anchor >= 0;
-        t->rows[t->count++] = three;
-    }
-    return status;
+    t->judged += three.given.anchor >= 0;
+    t->rows[t->count++] = three;
+    return ATTUNE_OK;
 }
 
 attune_status attune_threes_read(attune_threes *out, const char *path)
@@ -154,6 +179,7 @@ void attune_threes_free(attune_threes *threes)
             free(threes->rows[r].fields.texts);
         }
         attune_names_free(&threes->songs);
+        attune_names_free(&threes->words);
         free(threes->head.texts);
         free(threes->rows);
         *threes = (attune_threes){0};
@@ -164,8 +190,10 @@ uint64_t attune_threes_key(const attune_threes *threes, uint32_t row)
 {
     uint64_t hash = ATTUNE_HASH_BEGIN;
     for (int i = 0; i < SONGS; i++) {
-        const char *name = threes->songs.texts[threes->rows[row].song[i]];
-        hash = attune_hash(hash, name, strlen(name) + 1);
+        const char *word = NULL;
+        const size_t length =
+            attune_csv_trim(&word, threes->songs.texts[threes->rows[row].song[i]]);
+        hash = attune_hash(attune_hash(hash, word, length), "", 1);
     }
     return hash;
 }

@@ -40,7 +40,8 @@ typedef struct attune_three {
 typedef struct attune_threes {
     attune_three_fields head;
     size_t column[5];   /* of song1, song2, song3, anchor, positive */
-    attune_names songs; /* ids or paths, as they stand in the file */
+    attune_names songs; /* ids or paths; spaces before them as in the first row */
+    attune_names words; /* the same without */
     attune_three *rows; /* (count) */
     uint32_t count, capacity;
     uint32_t judged; /* rows of which the file says something */
@@ -51,7 +52,8 @@ typedef struct attune_threes {
 attune_status attune_threes_read(attune_threes *out, const char *path);
 void attune_threes_free(attune_threes *threes); /* NULL-safe; also of {0} */
 
-/* A number for the three names of a row in their order, the same in another file. */
+/* A number for the three names of a row in their order, the same in another file, whatever spaces
+ * are around them. */
 uint64_t attune_threes_key(const attune_threes *threes, uint32_t row);
 
 /* Writes all that was read with choices (count) in place of those in the file, as one whole. */

@@ -18,7 +18,8 @@ struct attune_tracks {
     char *const *names;   /* (files), borrowed, or NULL */
     const uint32_t *rows; /* (files), borrowed: their numbers for messages; NULL: from 1 */
     size_t files;
-    attune_names paths;           /* number i is file i of the scan */
+    attune_names paths;           /* number i is file i; then those without spaces around them */
+    uint32_t *file_of_trimmed;    /* (paths.count - files), or ATTUNE_NO_TRACK: several */
     attune_names ids;             /* of all files */
     uint32_t *file_of_id;         /* (ids.count): the first file */
     uint32_t *other_of_id;        /* (ids.count): another one, or ATTUNE_NO_TRACK */
@@ -54,13 +55,17 @@ static const char *root_of(const attune_tracks *tracks)
     return tracks->scan ? attune_scan_root(tracks->scan) : "the embeddings";
 }
 
-/* The text without spaces around it, as people put them behind commas; `out` has PATH_MAX bytes. */
+/* The text without spaces around it, as people put them behind commas; `out` has PATH_MAX bytes. A
+ * text that is too long to be a path's stays as it is. */
 static const char *trimmed(char *out, const char *text)
 {
-    snprintf(out, PATH_MAX, "%s", text + strspn(text, " \t"));
-    for (size_t end = strlen(out); end > 0 && strchr(" \t", out[end - 1]); end--) {
-        out[end - 1] = '\0';
+    const char *start = NULL;
+    const size_t length = attune_csv_trim(&start, text);
+    if (length >= PATH_MAX) {
+        return text;
     }
+    memcpy(out, start, length);
+    out[length] = '\0';
     return out;
 }
 
@@ -82,7 +87,11 @@ static const char *stem_of(char *out, const char *path)
     char stem[PATH_MAX];
     const char *name = attune_file_name(path);
     const size_t length = attune_stem_length(name);
-    snprintf(stem, PATH_MAX, "%.*s", (int)(length < PATH_MAX ? length : PATH_MAX - 1), name);
+    if (length >= PATH_MAX) {
+        return name;
+    }
+    memcpy(stem, name, length);
+    stem[length] = '\0';
     return plain_id(out, stem);
 }
 
@@ -115,6 +124,25 @@ static attune_status index_file(attune_tracks *tracks, uint32_t file)
     return ATTUNE_OK;
 }
 
+/* Enters paths also without the spaces around them, where no file is called so. */
+static attune_status index_trimmed(attune_tracks *tracks)
+{
+    char own[PATH_MAX];
+    attune_status status = ATTUNE_OK;
+    for (uint32_t i = 0; status == ATTUNE_OK && i < tracks->files; i++) {
+        const char *path = path_of(tracks, i), *word = trimmed(own, path);
+        const uint32_t count = tracks->paths.count;
+        uint32_t number = 0;
+        if (strcmp(word, path) != 0) {
+            status = attune_names_add(&number, &tracks->paths, word);
+        }
+        if (status == ATTUNE_OK && number >= tracks->files) {
+            tracks->file_of_trimmed[number - tracks->files] = number < count ? ATTUNE_NO_TRACK : i;
+        }
+    }
+    return status;
+}
+
 static attune_status index_files(attune_tracks *tracks)
 {
     const size_t files = tracks->files, size = files * sizeof(uint32_t);
@@ -123,13 +151,14 @@ static attune_status index_files(attune_tracks *tracks)
         return attune_fail(ATTUNE_EINVAL, "%s: %zu files are too many to train with",
                            root_of(tracks), files);
     }
+    tracks->file_of_trimmed = malloc(size);
     tracks->file_of_id = malloc(size);
     tracks->other_of_id = malloc(size);
     tracks->id_of_file = malloc(size);
     tracks->file_of_given = malloc(size);
     tracks->track_of_file = malloc(size);
-    if (!tracks->file_of_id || !tracks->other_of_id || !tracks->id_of_file ||
-        !tracks->file_of_given || !tracks->track_of_file) {
+    if (!tracks->file_of_trimmed || !tracks->file_of_id || !tracks->other_of_id ||
+        !tracks->id_of_file || !tracks->file_of_given || !tracks->track_of_file) {
         return attune_fail_memory("files", size);
     }
     memset(tracks->file_of_id, 0xff, size); /* ATTUNE_NO_TRACK */
@@ -138,7 +167,7 @@ static attune_status index_files(attune_tracks *tracks)
     for (uint32_t i = 0; status == ATTUNE_OK && i < files; i++) {
         status = index_file(tracks, i);
     }
-    return status;
+    return status == ATTUNE_OK ? index_trimmed(tracks) : status;
 }
 
 attune_status attune_tracks_open(attune_tracks **out, const char *folder)
@@ -203,6 +232,7 @@ void attune_tracks_close(attune_tracks *tracks)
         for (int i = 0; i < ATTUNE_LABEL_COUNT; i++) {
             attune_names_free(&tracks->labels[i]);
         }
+        free(tracks->file_of_trimmed);
         free(tracks->file_of_id);
         free(tracks->other_of_id);
         free(tracks->id_of_file);
@@ -305,6 +335,15 @@ static bool real_folder(char out[PATH_MAX], const char *path)
     return true;
 }
 
+/* The file with a path as it stands in the table of paths. */
+static uint32_t file_with(const attune_tracks *tracks, const char *path)
+{
+    const uint32_t number = attune_names_find(&tracks->paths, path);
+    return number == ATTUNE_NO_NAME ? ATTUNE_NO_TRACK
+           : number < tracks->files ? number
+                                    : tracks->file_of_trimmed[number - tracks->files];
+}
+
 /* The file of the scan at a path, absolute or below the folder, whichever way it is spelled. */
 static uint32_t file_at(const attune_tracks *tracks, const char *name)
 {
@@ -315,15 +354,15 @@ static uint32_t file_at(const attune_tracks *tracks, const char *name)
     if (!*name || length < 0 || (size_t)length >= sizeof(path)) {
         return ATTUNE_NO_TRACK;
     }
-    uint32_t file = attune_names_find(&tracks->paths, path);
-    if (file == ATTUNE_NO_NAME && tracks->scan && real_folder(real, path)) {
-        file = attune_names_find(&tracks->paths, real);
+    uint32_t file = file_with(tracks, path);
+    if (file == ATTUNE_NO_TRACK && tracks->scan && real_folder(real, path)) {
+        file = file_with(tracks, real);
     }
-    if (file == ATTUNE_NO_NAME && tracks->scan && realpath(path, real)) {
-        file = attune_names_find(&tracks->paths, real);
+    if (file == ATTUNE_NO_TRACK && tracks->scan && realpath(path, real)) {
+        file = file_with(tracks, real);
     }
-    return file == ATTUNE_NO_NAME && strcmp(trimmed(path, name), name) != 0 ? file_at(tracks, path)
-                                                                            : file;
+    return file == ATTUNE_NO_TRACK && strcmp(trimmed(path, name), name) != 0 ? file_at(tracks, path)
+                                                                             : file;
 }
 
 /* The file with an id; ATTUNE_NO_TRACK if there is none. */

@@ -46,8 +46,9 @@ typedef struct attune_tracks_entry {
  */
 attune_status attune_tracks_open(attune_tracks **out, const char *folder);
 /* The same over names instead of files: ids or paths (count), borrowed, of which none is looked for
- * on disk; track i is name i, and all are there. A name that stands there twice is ATTUNE_EDATA,
- * with its numbers in `rows` (count, borrowed; NULL: from 1). */
+ * on disk; track i is name i, and all are there. Spaces around a name may be left out where it is
+ * found, unless another is that. A name that stands there twice is ATTUNE_EDATA, with its numbers
+ * in `rows` (count, borrowed; NULL: from 1). */
 attune_status attune_tracks_open_rows(attune_tracks **out, char *const *names, const uint32_t *rows,
                                       uint32_t count);
 /* A table without files, for what asks of names alone: every name that is looked for is a track, an

@@ -69,7 +69,7 @@ ParameterizedTestParameters(demo, what_it_refuses)
     static struct refusal refusals[] = {
         {"", "music", "demo: music: no file is taken", 64},
         {"", "-o", "demo: option -o needs a value", 64},
-        {"", "-o ''", "demo: -o: the folder has no name", 64},
+        {"", "-o ''", "demo: option --output needs a value", 64},
         {"", "-o a -o b", "-o is given twice", 64},
         {"", "--json", "unknown option --json", 64},
         {"", "-m none.onnx", "none.onnx: No such file", 66},

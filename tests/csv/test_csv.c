@@ -151,6 +151,10 @@ Test(csv, words_have_no_spaces_around_them)
     cr_assert_eq(attune_csv_column(&row, "e"), SIZE_MAX);
     cr_assert_eq(attune_csv_column(&row, "i"), SIZE_MAX);
     cr_assert_str_eq(row.fields[0], " id");
+    const char *start = NULL;
+    cr_assert_eq(attune_csv_trim(&start, row.fields[3]), 4);
+    cr_assert_eq(start, row.fields[3] + 1);
+    cr_assert_eq(attune_csv_trim(&start, " \t"), 0);
     cr_assert_str_eq(attune_csv_word(&row, 2), "");
     cr_assert_str_eq(attune_csv_word(&row, 3), "x \ty");
     cr_assert_str_eq(attune_csv_word(&row, 4), "1");

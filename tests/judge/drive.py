@@ -599,7 +599,11 @@ def broken():
     for limit, expected in (1, 503), (resource.RLIM_INFINITY, 200):
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         assert client.post("/api/answer", answer)[0] == expected
-    server.stop()
+    bob = client.listener("Bob") # whose line is kept while Ann's is not
+    for listener, limit, expected in (ann, 1, 503), (bob, resource.RLIM_INFINITY, 200):
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+        assert client.post("/api/answer", answer_of(listener, client.next(listener), drawn))[0] == expected
+    server.stop(code=74)
     print(f"{asked} of 10 can be played; {kept} answers fit the disk")
 
 

@@ -386,7 +386,7 @@ static void play(attune_panel *panel, attune_threes *threes, uint64_t *foreign, 
                   e->undo ? attune_record_undo(&known, 1, &answer, 1)
                           : attune_record_answer(&known, 1, &answer, &told));
     }
-    *foreign = replay.foreign;
+    *foreign = replay.foreign_count;
     attune_replay_end(&replay);
     close_panel(&old, &known);
 }
@@ -410,7 +410,7 @@ Test(panel, rows_move)
         uint64_t answers, foreign;
         uint32_t first, second; /* rows of h */
     } cases[] = {{"ahbhcdef", 5, 0, 1, 3}, {"gahbhcde", 5, 0, 2, 4}, {"hbhcdefg", 4, 1, 0, 2},
-                 {"ahhbcdef", 5, 0, 1, 2}, {"hhbacdef", 5, 0, 0, 1}, {"abhcdefg", 3, 2, 2, 2}};
+                 {"ahhbcdef", 5, 0, 1, 2}, {"hhbacdef", 5, 0, 0, 1}, {"abhcdefg", 4, 1, 2, 2}};
     attune_panel panel;
     attune_threes threes;
     uint64_t foreign = 0;
@@ -434,6 +434,56 @@ Test(panel, rows_come_back)
     uint64_t foreign = 0;
     play(&panel, &threes, &foreign, "ahbcdefg", "ahbcdefg", gone);
     cr_assert(panel.answers == 1 && foreign == 0 && attune_panel_votes(&panel, 1) == 1);
+    close_panel(&panel, &threes);
+}
+
+/* Of a three that stood in the file twice and stands there once, the undo of the second answer
+ * leaves the first; one that was made since is of the row that is left. */
+Test(panel, rows_go)
+{
+    static const event second[] = {{.row = 0}, {.row = 1}, {.row = 1, .undo = true}, {.row = 8}};
+    static const event since[] = {
+        {.row = 0}, {.row = 1}, {.row = 0, .undo = true}, {.row = 0}, {.row = 8}};
+    attune_panel panel;
+    attune_threes threes;
+    uint64_t foreign = 0;
+    play(&panel, &threes, &foreign, "habcdefg", "hhabcdef", second);
+    cr_assert(panel.answers == 1 && foreign == 0, "%d, %d", (int)panel.answers, (int)foreign);
+    close_panel(&panel, &threes);
+    play(&panel, &threes, &foreign, "habcdefg", "hhabcdef", since);
+    cr_assert(panel.answers == 1 && foreign == 1, "%d, %d", (int)panel.answers, (int)foreign);
+    close_panel(&panel, &threes);
+    play(&panel, &threes, &foreign, "abcdefga", "hhabcdef", second);
+    cr_assert(panel.answers == 0 && foreign == 1, "%d, %d", (int)panel.answers, (int)foreign);
+    close_panel(&panel, &threes);
+}
+
+/* Answers without a row are their listener's, and of their three. */
+Test(panel, undoes_own_foreign)
+{
+    const attune_told told = {.shown = {0, 1, 2}};
+    const attune_answer answers[] = {{.row = 0, .choice = {0, 1}}, {.row = 1, .choice = {0, 1}}};
+    attune_panel panel, old;
+    attune_threes threes, known;
+    attune_replay replay;
+    open_letters(&old, &known, "hgabcdef");
+    open_letters(&panel, &threes, "abcdefab");
+    cr_assert_eq(attune_replay_start(&replay, &panel, "j"), ATTUNE_OK);
+    play_line(&replay, 1, attune_record_head());
+    play_line(&replay, 2, attune_record_listener(1, "Ann", 1));
+    play_line(&replay, 3, attune_record_listener(2, "Bob", 1));
+    play_line(&replay, 4, attune_record_answer(&known, 1, &answers[0], &told));
+    char *const bad[] = {attune_record_undo(&known, 2, &answers[0], 1),
+                         attune_record_undo(&known, 1, &answers[1], 1)};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        cr_assert_eq(attune_replay_line(&replay, bad[i], strlen(bad[i]), 5), ATTUNE_EDATA, "%s",
+                     bad[i]);
+        free(bad[i]);
+    }
+    play_line(&replay, 5, attune_record_undo(&known, 1, &answers[0], 1));
+    cr_assert_eq(replay.foreign_count, 0);
+    attune_replay_end(&replay);
+    close_panel(&old, &known);
     close_panel(&panel, &threes);
 }
 

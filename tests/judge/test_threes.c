@@ -120,14 +120,39 @@ Test(threes, keeps_columns)
     free(path);
 }
 
+/* Spaces around its name make no other song, and no other three; they stay in what is written, and
+ * before a name that a file may have. */
 Test(threes, may_have_spaces_behind_commas)
 {
-    char *path = write_text("song1, song2, song3, anchor, positive\n1, 2, 3, 3, 1 \n4, 5, 6, , \n");
-    attune_threes threes;
+    static const char text[] =
+        "song1, song2, song3, anchor, positive\n1, 2, 3, 3, 1 \n4 , 1, 6, , \n";
+    char *path = write_text(text);
+    attune_threes threes, plain;
     assert_ok(attune_threes_read(&threes, path));
     cr_assert_eq(threes.count, 2);
     cr_assert_eq(threes.judged, 1);
     cr_assert(threes.rows[0].given.anchor == 2 && threes.rows[0].given.positive == 0);
+    cr_assert_eq(threes.songs.count, 5);
+    cr_assert_eq(threes.rows[1].song[1], threes.rows[0].song[0]);
+    cr_assert_str_eq(threes.songs.texts[1], " 2");
+    const attune_choice choices[] = {{2, 0}, ATTUNE_NO_CHOICE};
+    char *judged = temporary_path("judged.csv");
+    size_t size = 0;
+    assert_ok(attune_threes_write(judged, &threes, choices));
+    char *written = read_file(judged, &size);
+    cr_assert_str_eq(written,
+                     "song1,\" song2\",\" song3\",anchor,positive\r\n"
+                     "1,\" 2\",\" 3\",3,1\r\n\"4 \",\" 1\",\" 6\",,\r\n",
+                     "%s", written);
+    free(written);
+    free(judged);
+    free(path);
+    path = write_text("song1,song2,song3,anchor,positive\n1,2,3,,\n4,1,6,,\n");
+    assert_ok(attune_threes_read(&plain, path));
+    for (uint32_t r = 0; r < 2; r++) {
+        cr_assert_eq(attune_threes_key(&plain, r), attune_threes_key(&threes, r));
+    }
+    attune_threes_free(&plain);
     attune_threes_free(&threes);
     free(path);
 }
@@ -138,9 +163,9 @@ Test(threes, refuses)
     static const char *const bad[] = {"", "anchor,positive,negative\n1,2,3\n",
                                       "song1,song2,song3\n1,2,3\n",
                                       "song1,song2,song3,anchor,positive\n"};
-    static const char *const rows[] = {"1,2\n",       "1,2,2,,\n",   "1,,3,,\n",
-                                       "1, ,3,,\n",   "1,2,3,1,1\n", "1,2,3,1,\n",
-                                       "1,2,3,0,1\n", "1,2,3,1,4\n", "1,2,3,x,2\n"};
+    static const char *const rows[] = {"1,2\n",       "1,2,2,,\n",   "1,,3,,\n",   "1, ,3,,\n",
+                                       "1, 1,3,,\n",  "1,2,3,1,1\n", "1,2,3,1,\n", "1,2,3,0,1\n",
+                                       "1,2,3,1,4\n", "1,2,3,x,2\n"};
     attune_threes threes;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         char *path = write_text(bad[i]);

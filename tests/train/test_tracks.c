@@ -201,6 +201,50 @@ Test(tracks, are_found_with_spaces_around_their_names)
     free(folder);
 }
 
+/* Rows are found so, too, but those that are called what is asked for come first. */
+Test(tracks, of_rows_are_found_without_the_spaces_around_them)
+{
+    char *const rows[] = {" f/a.mp3", "f/b.mp3", "f/b.mp3 ", "f/c.mp3 ", "\tf/c.mp3", "f/d.mp3 "};
+    static const struct {
+        const char *name;
+        uint32_t track;
+    } cases[] = {{"f/a.mp3", 0},  {" f/a.mp3", 0},  {"f/a.mp3 ", 0},
+                 {"f/b.mp3", 1},  {" f/b.mp3", 1},  {"f/b.mp3 ", 2},
+                 {"f/c.mp3 ", 3}, {"\tf/c.mp3", 4}, {"f/c.mp3", ATTUNE_NO_TRACK},
+                 {"f/d.mp3", 5},  {"a", 0},         {"", ATTUNE_NO_TRACK}};
+    attune_tracks *tracks = NULL;
+    assert_ok(attune_tracks_open_rows(&tracks, rows, NULL, sizeof(rows) / sizeof(rows[0])));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        uint32_t track = 0;
+        assert_ok(attune_tracks_look_up(&track, tracks, cases[i].name));
+        cr_assert_eq(track, cases[i].track, "\"%s\": %u", cases[i].name, track);
+    }
+    attune_tracks_close(tracks);
+}
+
+/* Whatever their length, ids are told apart. */
+Test(tracks, have_ids_of_any_length)
+{
+    enum { LENGTH = 5000 };
+    char *id = malloc(LENGTH + 1);
+    attune_tracks *tracks = NULL;
+    uint32_t first = 0, second = 0;
+    memset(id, 'x', LENGTH);
+    id[LENGTH] = '\0';
+    assert_ok(attune_tracks_open_names(&tracks));
+    assert_ok(attune_tracks_find(&first, tracks, id));
+    id[LENGTH - 1] = 'y';
+    assert_ok(attune_tracks_find(&second, tracks, id));
+    cr_assert_neq(first, second);
+    id[0] = '/';
+    assert_ok(attune_tracks_find(&first, tracks, id));
+    id[LENGTH - 1] = 'x';
+    assert_ok(attune_tracks_find(&second, tracks, id));
+    cr_assert_neq(first, second);
+    attune_tracks_close(tracks);
+    free(id);
+}
+
 Test(tracks, refuse_other_manifests)
 {
     static const struct {
