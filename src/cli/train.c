@@ -5,6 +5,7 @@
 #include "status/machine.h"
 #include "status/path.h"
 #include "store/checkpoint.h"
+#include "train/start.h"
 #include "train/trainer.h"
 
 #include <stdlib.h>
@@ -351,6 +352,34 @@ static attune_status train_stage(train_arguments *a, attune_stage stage, const c
     return status;
 }
 
+/* What would come to light only when the first stage, in `first`, is over. */
+static attune_status check_both(const train_arguments *a, const char *first, const char *from)
+{
+    char last[4200];
+    attune_settings kept[2] = {a->stages[ATTUNE_STAGE_SYNTHETIC], a->stages[ATTUNE_STAGE_HUMAN]};
+    attune_settings_complete(&kept[0], ATTUNE_STAGE_SYNTHETIC);
+    attune_settings_complete(&kept[1], ATTUNE_STAGE_HUMAN);
+    if (kept[0].cache && kept[1].cache && strcmp(kept[0].cache, kept[1].cache) == 0 &&
+        kept[0].keep_seconds != kept[1].keep_seconds) {
+        return attune_fail(
+            ATTUNE_EINVAL,
+            "cache: the stages keep %g and %g seconds of a track; set keep-seconds, or "
+            "let each have its own",
+            kept[0].keep_seconds, kept[1].keep_seconds);
+    }
+    kept[1].from = from;
+    attune_status status = attune_settings_check(&kept[0], ATTUNE_STAGE_SYNTHETIC);
+    status = status ? status : attune_stage_data_check(&kept[1], ATTUNE_STAGE_HUMAN);
+    /* A first stage that goes on has its network already, and what it began with may be gone. */
+    snprintf(last, sizeof(last), "%s/last.h5", first);
+    attune_settings has_network = kept[0];
+    if (a->resume && access(last, F_OK) == 0) {
+        has_network = kept[1];
+        has_network.from = last;
+    }
+    return status ? status : attune_start_check(&kept[1], &has_network);
+}
+
 /* Both stages, each in its folder; RUN/best.h5 is the second's. */
 static attune_status train_both(train_arguments *a, listener *l)
 {
@@ -365,19 +394,7 @@ static attune_status train_both(train_arguments *a, listener *l)
         return attune_fail(ATTUNE_ECREATE, "%s: a run of one stage is in it; name another folder",
                            a->run);
     }
-    attune_settings kept[2] = {a->stages[ATTUNE_STAGE_SYNTHETIC], a->stages[ATTUNE_STAGE_HUMAN]};
-    attune_settings_complete(&kept[0], ATTUNE_STAGE_SYNTHETIC);
-    attune_settings_complete(&kept[1], ATTUNE_STAGE_HUMAN);
-    if (kept[0].cache && kept[1].cache && strcmp(kept[0].cache, kept[1].cache) == 0 &&
-        kept[0].keep_seconds != kept[1].keep_seconds) {
-        return attune_fail(
-            ATTUNE_EINVAL,
-            "cache: the stages keep %g and %g seconds of a track; set keep-seconds, or "
-            "let each have its own",
-            kept[0].keep_seconds, kept[1].keep_seconds);
-    }
-    kept[1].from = from;
-    attune_status status = attune_stage_data_check(&kept[1], ATTUNE_STAGE_HUMAN);
+    attune_status status = check_both(a, first, from);
     status = status ? status : attune_make_folder(a->run);
     status = status ? status : train_stage(a, ATTUNE_STAGE_SYNTHETIC, first, NULL, l);
     status = status ? status : train_stage(a, ATTUNE_STAGE_HUMAN, second, from, l);

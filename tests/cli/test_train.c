@@ -216,8 +216,16 @@ Test(train, sections_name_the_stages_files)
     cr_assert_eq(train("-o run both.toml"), 0, "%s", errors());
     cr_assert(has_file("run/synthetic/best.h5") && has_file("run/human/best.h5"), "%s", errors());
     cr_assert(are_same("run/best.h5", "run/human/best.h5"));
+    cr_assert_eq(train("-o run --resume both.toml"), 0, "%s", errors());
     cr_assert_eq(train("-o other half.toml"), 64, "%s", errors());
     cr_assert(strstr(errors(), "stage human has no audio"), "%s", errors());
+    /* What the second stage cannot do with the first's network is said before the first. */
+    cr_assert_eq(run_command("cd '%s' && sed 's/^rate.*/seconds = 0.1/' both.toml >short.toml",
+                             temporary_folder()),
+                 0);
+    cr_assert_eq(train("-o short --frame 4096 short.toml"), 64, "%s", errors());
+    cr_assert(strstr(errors(), "seconds: 0.1 are less than a frame"), "%s", errors());
+    cr_assert(!has_file("short/synthetic/log.csv"), "the first stage ran for nothing");
     write_file(human, rows, strlen(rows) / 2); /* in the middle of a line */
     cr_assert_eq(train("-o third both.toml"), 65, "%s", errors());
     cr_assert(strstr(errors(), "human.csv, line 6"), "%s", errors());
