@@ -217,10 +217,11 @@ static attune_status check_header(const attune_watch *w, const char *line, const
 {
     return strcmp(line, w->header) == 0
                ? ATTUNE_OK
-               : attune_fail(ATTUNE_ECONFIG,
-                             "%s: has other columns than this run would write; go on with the "
-                             "options it was begun with",
-                             path);
+               : attune_fail(
+                     ATTUNE_ECONFIG,
+                     "%s: has other columns than this version writes; move it away to go on "
+                     "without it",
+                     path);
 }
 
 /* The lines up to the last row that stays, which was durable before the checkpoint. What follows it

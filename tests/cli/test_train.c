@@ -339,6 +339,15 @@ Test(train, a_run_is_not_overwritten_nor_changed)
     cr_assert_eq(train(TRIPLETS "--epochs 1 -o run"), 73);
     cr_assert(strstr(errors(), "--resume"), "%s", errors());
     cr_assert_eq(train(TRIPLETS "--epochs 1 --resume -o run"), 0, "%s", errors());
+    /* An earlier version's log, and what is said of it. */
+    cr_assert_eq(
+        run_command("cd '%s' && sed -i '1s/$/,seconds/;2,$s/$/,/' run/log.csv", temporary_folder()),
+        0);
+    cr_assert_eq(train(TRIPLETS "--epochs 1 --resume -o run"), 78);
+    cr_assert(strstr(errors(), "run/log.csv: has other columns"), "%s", errors());
+    cr_assert_eq(run_command("mv '%s/run/log.csv' '%s'", temporary_folder(), temporary_folder()),
+                 0);
+    cr_assert_eq(train(TRIPLETS "--epochs 1 --resume -o run"), 0, "%s", errors());
     cr_assert_eq(train(TRIPLETS "--epochs 1 --rate 5e-4 --resume -o run"), 78);
     cr_assert(strstr(errors(), "rate = 0.0005"), "%s", errors());
     cr_assert_eq(run_command("cd '%s' && tail -n +3 triplets.csv >t && cp t triplets.csv",

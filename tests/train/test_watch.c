@@ -211,7 +211,8 @@ Test(watch, refuses_what_it_would_spoil)
                  0);
     refuses("run", -1, ATTUNE_ECREATE, "run/log.csv: exists; go on with that run");
     refuses("half", -1, ATTUNE_ECREATE, "half/log.jsonl: exists");
-    refuses("columns", 5, ATTUNE_ECONFIG, "columns/log.csv: has other columns");
+    refuses("columns", 5, ATTUNE_ECONFIG,
+            "columns/log.csv: has other columns than this version writes; move it away");
     refuses("csv", 5, ATTUNE_EDATA, "csv/log.csv: line 4 is damaged");
     refuses("json", 5, ATTUNE_EDATA, "json/log.jsonl: line 4 is damaged");
     refuses("events", 5, ATTUNE_EDATA, ".attune: damaged at byte ");
