@@ -197,9 +197,10 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
     list_options(options);
     optind = 1;
     while ((option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
-        int code = option == '?' || option == ':'
-                       ? option_error("train", argc, argv, options, option)
-                       : take_option(a, option);
+        const int code = option == '?' || option == ':'
+                             ? option_error("train", argc, argv, options, option)
+                         : optarg && !*optarg ? empty_error("train", options, option)
+                                              : take_option(a, option);
         if (code != EXIT_OK) {
             return code;
         }
@@ -228,7 +229,7 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
     const attune_settings *first = &a->stages[ATTUNE_STAGE_SYNTHETIC],
                           *second = &a->stages[ATTUNE_STAGE_HUMAN];
     const bool triplets = first->triplets.count + second->triplets.count > 0;
-    if (!a->run || !*a->run) {
+    if (!a->run) {
         return usage_error("train", "no output: name a folder with -o RUN");
     }
     if (!first->audio && !second->audio && !a->unlabelled) {

@@ -91,8 +91,9 @@ static attune_status open_batches(trainer *t)
     };
     status = status ? status : attune_sampler_open(&t->sampler, s, &source);
     if (!status && t->run.now.step > attune_sampler_steps(t->sampler)) {
-        status = attune_fail(ATTUNE_EDATA, "last.h5: its step %.0f is behind the epoch's last, %d",
-                             t->run.now.step, attune_sampler_steps(t->sampler));
+        status =
+            attune_fail(ATTUNE_EDATA, "%s/last.h5: its step %.0f is behind the epoch's last, %d",
+                        t->run.folder, t->run.now.step, attune_sampler_steps(t->sampler));
     }
     if (!status) {
         t->most = attune_sampler_most(t->sampler);

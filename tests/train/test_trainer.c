@@ -133,7 +133,7 @@ struct damage {
 ParameterizedTestParameters(trainer, a_damaged_state_is_refused)
 {
     static struct damage damages[] = {
-        {"s['finished'] = 0.0; s['step'] = 1000.0", "its step 1000"},
+        {"s['finished'] = 0.0; s['step'] = 1000.0", "run/last.h5: its step 1000"},
         {"s['step'] = -3.0", "'step' is -3"},
         {"s['step'] = 0.5", "'step' is 0.5"},
         {"s['epoch'] = float('nan')", "'epoch' is nan"},
