@@ -159,6 +159,16 @@ static attune_status name_columns(attune_watch *w, const attune_watch_options *o
 
 /* ---- what is there already ---- */
 
+/* The kind that is called so; KINDS: none. */
+static kind kind_of(const char *name)
+{
+    kind k = STEP;
+    while (k < KINDS && strcmp(name, kind_names[k]) != 0) {
+        k++;
+    }
+    return k;
+}
+
 /* A whole line of log.csv as numbers; columns that are empty are NaN. False: it is no row. */
 static bool read_cells(const attune_watch *w, char *line, kind *k, double *cells)
 {
@@ -169,8 +179,8 @@ static bool read_cells(const attune_watch *w, char *line, kind *k, double *cells
             return false;
         }
         if (c == 0) {
-            *k = strcmp(cell, kind_names[STEP]) == 0 ? STEP : EPOCH;
-            if (strcmp(cell, kind_names[*k]) != 0) {
+            *k = kind_of(cell);
+            if (*k == KINDS) {
                 return false;
             }
             continue;
@@ -203,11 +213,11 @@ static bool read_json_row(attune_watch *w, char *line, int64_t *place)
     (void)w;
     json_t *row = json_loads(line, 0, NULL), *number = json_object_get(row, "step");
     const char *name = json_string_value(json_object_get(row, "kind"));
-    const bool is_row =
-        name && json_is_integer(number) && fabs((double)json_integer_value(number)) <= STEP_MOST;
+    const kind k = name ? kind_of(name) : KINDS;
+    const bool is_row = k < KINDS && json_is_integer(number) &&
+                        fabs((double)json_integer_value(number)) <= STEP_MOST;
     if (is_row) {
-        *place = place_of(strcmp(name, kind_names[EPOCH]) == 0 ? EPOCH : STEP,
-                          json_integer_value(number));
+        *place = place_of(k, json_integer_value(number));
     }
     json_decref(row);
     return is_row;

@@ -233,6 +233,7 @@ Test(watch, refuses_a_lost_last_row)
         {"sed -i '$s/^[a-z]*/row/' log.csv", "log.csv: line ", " is damaged"},
         {"truncate -s -1 log.csv", "log.csv: the ", " is lost"},
         {"sed -i '$d' log.jsonl", "log.jsonl: the ", " is lost"},
+        {"sed -i '$s/\"kind\":\"/&a/' log.jsonl", "log.jsonl: line ", " is damaged"},
         {"sed -i '$s/kind/kin/' log.jsonl", "log.jsonl: line ", " is damaged"},
         {"truncate -s -1 log.jsonl", "log.jsonl: the ", " is lost"},
         {"truncate -s -1 ev*", ".attune: the events of step ", " are lost"},
