@@ -190,42 +190,19 @@ static int take_option(train_arguments *a, int option)
     }
 }
 
-static int parse_arguments(train_arguments *a, int argc, char **argv)
+/* --unlabelled is the audio of its stage. Asked before a configuration, whose audio it replaces. */
+static int take_unlabelled(train_arguments *a)
 {
-    struct option options[ATTUNE_SETTINGS_MAX + 8];
-    int option = 0;
-    list_options(options);
-    optind = 1;
-    while ((option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
-        const int code = option == '?' || option == ':'
-                             ? option_error("train", argc, argv, options, option)
-                         : optarg && !*optarg ? empty_error("train", options, option)
-                                              : take_option(a, option);
-        if (code != EXIT_OK) {
-            return code;
-        }
-    }
-    if (a->help) {
+    if (!a->unlabelled) {
         return EXIT_OK;
     }
-    if (a->unlabelled && a->stages[ATTUNE_STAGE_UNLABELLED].audio) {
-        return usage_error("train", "--unlabelled names the audio; --audio is for triplets");
-    }
-    if (a->unlabelled) {
-        const int code = take_setting(a, "audio", a->unlabelled);
-        if (code != EXIT_OK) {
-            return code;
-        }
-    }
-    if (optind + 1 < argc) {
-        return usage_error("train", "one configuration file is enough: %s", argv[optind + 1]);
-    }
-    if (optind < argc) {
-        attune_status status = attune_settings_read(a->stages, &a->file, argv[optind]);
-        if (status) {
-            return fail(status);
-        }
-    }
+    return a->stages[ATTUNE_STAGE_UNLABELLED].audio
+               ? usage_error("train", "--unlabelled names the audio; --audio is for triplets")
+               : take_setting(a, "audio", a->unlabelled);
+}
+
+static int check_arguments(const train_arguments *a)
+{
     const attune_settings *first = &a->stages[ATTUNE_STAGE_SYNTHETIC],
                           *second = &a->stages[ATTUNE_STAGE_HUMAN];
     const bool triplets = first->triplets.count + second->triplets.count > 0;
@@ -244,6 +221,31 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
         return usage_error("train", "--stage is for triplets; --unlabelled is a stage of its own");
     }
     return EXIT_OK;
+}
+
+static int parse_arguments(train_arguments *a, int argc, char **argv)
+{
+    struct option options[ATTUNE_SETTINGS_MAX + 8];
+    int option = 0, code = EXIT_OK;
+    list_options(options);
+    optind = 1;
+    while (code == EXIT_OK && (option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
+        code = option == '?' || option == ':' ? option_error("train", argc, argv, options, option)
+               : optarg && !*optarg           ? empty_error("train", options, option)
+                                              : take_option(a, option);
+    }
+    if (code != EXIT_OK || a->help) {
+        return code;
+    }
+    code = take_unlabelled(a);
+    if (code == EXIT_OK && optind + 1 < argc) {
+        return usage_error("train", "one configuration file is enough: %s", argv[optind + 1]);
+    }
+    if (code == EXIT_OK && optind < argc) {
+        attune_status status = attune_settings_read(a->stages, &a->file, argv[optind]);
+        code = status ? fail(status) : EXIT_OK;
+    }
+    return code == EXIT_OK ? check_arguments(a) : code;
 }
 
 /* ---- the run ---- */

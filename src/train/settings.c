@@ -413,26 +413,3 @@ void attune_settings_network(attune_network *out, const attune_settings *s)
         .embedding = (int)s->embedding,
     };
 }
-
-/* A setting's largest change as the range that augment.h draws from. */
-static attune_augment_range around(double middle, double most)
-{
-    return (attune_augment_range){.probability = most > 0 ? 1 : 0,
-                                  .low = (float)(middle - most),
-                                  .high = (float)(middle + most)};
-}
-
-attune_status attune_settings_augmentation(attune_augment_options *out, const attune_settings *s)
-{
-    *out = (attune_augment_options){
-        .gain = around(0, s->gain),
-        .equaliser = around(0, s->equaliser),
-        .speed = around(1, s->speed),
-        .tempo = around(1, s->tempo),
-        .noise = {.probability = s->noise > 0 ? 0.5f : 0,
-                  .low = (float)s->noise,
-                  .high = (float)s->noise + 30},
-        .codec = {.probability = (float)s->codec, .low = 24, .high = 96},
-    };
-    return attune_augment_check(out);
-}
