@@ -120,7 +120,8 @@ const attune_setting attune_settings_table[] = {
 
     HEADING("Optimiser: AdamW"),
     INTEGER("epochs", epochs, 1, 100000, D("50", "20", "100"), "at most"),
-    REAL("minutes", minutes, 0, 1e6, D("0"), "stop after so long, at an epoch's end; 0: do not"),
+    REAL("minutes", minutes, 0, 1e6, D("0"),
+         "stop after so long in all its starts, at an epoch's end; 0: do not"),
     INTEGER("batch", batch, 1, 4096, D("12", "4", "48"), "triplets, or tracks, of a step"),
     REAL("rate", rate, 1e-9, 10, D("1e-3", "1e-4", "2e-3"), "learning rate"),
     REAL("weight-decay", weight_decay, 0, 10, D("1e-4"), "times the rate, off each parameter"),

@@ -551,7 +551,7 @@ static attune_status train_epochs(trainer *t)
     if (!status && t->run.now.finished == 0) {
         attune_train_say(t->events,
                          "the time is over after epoch %.0f of %lld, at a rate of %.3g; --resume "
-                         "goes on",
+                         "with more --minutes goes on",
                          t->run.now.epoch, (long long)t->settings->epochs, rate_now(t));
     }
     return status;

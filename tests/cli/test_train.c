@@ -132,6 +132,7 @@ ParameterizedTest(struct way *way, train, goes_on_to_the_same_bits)
     snprintf(arguments, sizeof(arguments), "%s --threads 1 --minutes 1e-6 -o parts",
              way->arguments);
     cr_assert_eq(train(arguments), 0, "%s", errors());
+    cr_assert(strstr(errors(), "--resume with more --minutes goes on"), "%s", errors());
     cr_assert_not(are_same("straight/last.h5", "parts/last.h5"));
     snprintf(arguments, sizeof(arguments), "%s --resume -o parts", way->arguments);
     cr_assert_eq(train(arguments), 0, "%s", errors());
