@@ -5,6 +5,7 @@
 #include "status/machine.h"
 #include "status/path.h"
 #include "store/checkpoint.h"
+#include "train/start.h"
 #include "train/trainer.h"
 
 #include <stdlib.h>
@@ -189,45 +190,23 @@ static int take_option(train_arguments *a, int option)
     }
 }
 
-static int parse_arguments(train_arguments *a, int argc, char **argv)
+/* --unlabelled is the audio of its stage. Asked before a configuration, whose audio it replaces. */
+static int take_unlabelled(train_arguments *a)
 {
-    struct option options[ATTUNE_SETTINGS_MAX + 8];
-    int option = 0;
-    list_options(options);
-    optind = 1;
-    while ((option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
-        int code = option == '?' || option == ':'
-                       ? option_error("train", argc, argv, options, option)
-                       : take_option(a, option);
-        if (code != EXIT_OK) {
-            return code;
-        }
-    }
-    if (a->help) {
+    if (!a->unlabelled) {
         return EXIT_OK;
     }
-    if (a->unlabelled && a->stages[ATTUNE_STAGE_UNLABELLED].audio) {
-        return usage_error("train", "--unlabelled names the audio; --audio is for triplets");
-    }
-    if (a->unlabelled) {
-        const int code = take_setting(a, "audio", a->unlabelled);
-        if (code != EXIT_OK) {
-            return code;
-        }
-    }
-    if (optind + 1 < argc) {
-        return usage_error("train", "one configuration file is enough: %s", argv[optind + 1]);
-    }
-    if (optind < argc) {
-        attune_status status = attune_settings_read(a->stages, &a->file, argv[optind]);
-        if (status) {
-            return fail(status);
-        }
-    }
+    return a->stages[ATTUNE_STAGE_UNLABELLED].audio
+               ? usage_error("train", "--unlabelled names the audio; --audio is for triplets")
+               : take_setting(a, "audio", a->unlabelled);
+}
+
+static int check_arguments(const train_arguments *a)
+{
     const attune_settings *first = &a->stages[ATTUNE_STAGE_SYNTHETIC],
                           *second = &a->stages[ATTUNE_STAGE_HUMAN];
     const bool triplets = first->triplets.count + second->triplets.count > 0;
-    if (!a->run || !*a->run) {
+    if (!a->run) {
         return usage_error("train", "no output: name a folder with -o RUN");
     }
     if (!first->audio && !second->audio && !a->unlabelled) {
@@ -242,6 +221,31 @@ static int parse_arguments(train_arguments *a, int argc, char **argv)
         return usage_error("train", "--stage is for triplets; --unlabelled is a stage of its own");
     }
     return EXIT_OK;
+}
+
+static int parse_arguments(train_arguments *a, int argc, char **argv)
+{
+    struct option options[ATTUNE_SETTINGS_MAX + 8];
+    int option = 0, code = EXIT_OK;
+    list_options(options);
+    optind = 1;
+    while (code == EXIT_OK && (option = getopt_long(argc, argv, ":o:qh", options, NULL)) != -1) {
+        code = option == '?' || option == ':' ? option_error("train", argc, argv, options, option)
+               : optarg && !*optarg           ? empty_error("train", options, option)
+                                              : take_option(a, option);
+    }
+    if (code != EXIT_OK || a->help) {
+        return code;
+    }
+    code = take_unlabelled(a);
+    if (code == EXIT_OK && optind + 1 < argc) {
+        return usage_error("train", "one configuration file is enough: %s", argv[optind + 1]);
+    }
+    if (code == EXIT_OK && optind < argc) {
+        attune_status status = attune_settings_read(a->stages, &a->file, argv[optind]);
+        code = status ? fail(status) : EXIT_OK;
+    }
+    return code == EXIT_OK ? check_arguments(a) : code;
 }
 
 /* ---- the run ---- */
@@ -351,6 +355,34 @@ static attune_status train_stage(train_arguments *a, attune_stage stage, const c
     return status;
 }
 
+/* What would come to light only when the first stage, in `first`, is over. */
+static attune_status check_both(const train_arguments *a, const char *first, const char *from)
+{
+    char last[4200];
+    attune_settings kept[2] = {a->stages[ATTUNE_STAGE_SYNTHETIC], a->stages[ATTUNE_STAGE_HUMAN]};
+    attune_settings_complete(&kept[0], ATTUNE_STAGE_SYNTHETIC);
+    attune_settings_complete(&kept[1], ATTUNE_STAGE_HUMAN);
+    if (kept[0].cache && kept[1].cache && strcmp(kept[0].cache, kept[1].cache) == 0 &&
+        kept[0].keep_seconds != kept[1].keep_seconds) {
+        return attune_fail(
+            ATTUNE_EINVAL,
+            "cache: the stages keep %g and %g seconds of a track; set keep-seconds, or "
+            "let each have its own",
+            kept[0].keep_seconds, kept[1].keep_seconds);
+    }
+    kept[1].from = from;
+    attune_status status = attune_settings_check(&kept[0], ATTUNE_STAGE_SYNTHETIC);
+    status = status ? status : attune_stage_data_check(&kept[1], ATTUNE_STAGE_HUMAN);
+    /* A first stage that goes on has its network already, and what it began with may be gone. */
+    snprintf(last, sizeof(last), "%s/last.h5", first);
+    attune_settings has_network = kept[0];
+    if (a->resume && access(last, F_OK) == 0) {
+        has_network = kept[1];
+        has_network.from = last;
+    }
+    return status ? status : attune_start_check(&kept[1], &has_network);
+}
+
 /* Both stages, each in its folder; RUN/best.h5 is the second's. */
 static attune_status train_both(train_arguments *a, listener *l)
 {
@@ -365,19 +397,7 @@ static attune_status train_both(train_arguments *a, listener *l)
         return attune_fail(ATTUNE_ECREATE, "%s: a run of one stage is in it; name another folder",
                            a->run);
     }
-    attune_settings kept[2] = {a->stages[ATTUNE_STAGE_SYNTHETIC], a->stages[ATTUNE_STAGE_HUMAN]};
-    attune_settings_complete(&kept[0], ATTUNE_STAGE_SYNTHETIC);
-    attune_settings_complete(&kept[1], ATTUNE_STAGE_HUMAN);
-    if (kept[0].cache && kept[1].cache && strcmp(kept[0].cache, kept[1].cache) == 0 &&
-        kept[0].keep_seconds != kept[1].keep_seconds) {
-        return attune_fail(
-            ATTUNE_EINVAL,
-            "cache: the stages keep %g and %g seconds of a track; set keep-seconds, or "
-            "let each have its own",
-            kept[0].keep_seconds, kept[1].keep_seconds);
-    }
-    kept[1].from = from;
-    attune_status status = attune_stage_data_check(&kept[1], ATTUNE_STAGE_HUMAN);
+    attune_status status = check_both(a, first, from);
     status = status ? status : attune_make_folder(a->run);
     status = status ? status : train_stage(a, ATTUNE_STAGE_SYNTHETIC, first, NULL, l);
     status = status ? status : train_stage(a, ATTUNE_STAGE_HUMAN, second, from, l);

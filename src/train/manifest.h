@@ -8,7 +8,8 @@
 #include "csv/csv.h"
 #include "train/tracks.h"
 
-/* Texts that last until the next row; empty: not known. Never are both id and path. */
+/* Texts that last until the next row; empty: not known. Of id and path, not
+ * both are empty. */
 typedef struct attune_manifest_row {
     const char *id, *path;                 /* as they stand there */
     const char *label[ATTUNE_LABEL_COUNT]; /* without spaces around them */

@@ -4,8 +4,6 @@
 #include "status/error.h"
 #include "status/machine.h"
 
-#include <float.h>
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -56,7 +54,7 @@ static attune_status set_state(attune_run *run, attune_checkpoint *checkpoint)
     char text[16384];
     attune_status status = ATTUNE_OK;
     describe(text, sizeof(text), run->settings);
-#define ATTUNE_X(field)                                                                            \
+#define ATTUNE_X(field, least, most, whole)                                                        \
     status = status ? status : attune_checkpoint_set_real(checkpoint, #field, run->now.field);
     ATTUNE_RUN_PROGRESS(ATTUNE_X)
 #undef ATTUNE_X
@@ -115,28 +113,14 @@ attune_status attune_run_save(attune_run *run)
 /* A file is believed as far as a run can have come. */
 static attune_status check_progress(const attune_run_progress *p, const char *path)
 {
-    const double exact = 0x1p53; /* whole numbers are, up to here */
     const struct {
         const char *name;
         double value, least, most;
         bool whole;
     } fields[] = {
-        {"epoch", p->epoch, 0, INT_MAX, true},
-        {"step", p->step, 0, INT_MAX, true},
-        {"all_steps", p->all_steps, 0, exact, true},
-        {"adamw_steps", p->adamw_steps, 0, exact, true},
-        {"rate", p->rate, 0, DBL_MAX, false},
-        {"plateau_best", p->plateau_best, -INFINITY, INFINITY, false},
-        {"plateau_bad", p->plateau_bad, 0, INT_MAX, true},
-        {"best_score", p->best_score, -INFINITY, INFINITY, false},
-        {"best_epoch", p->best_epoch, -1, INT_MAX, true},
-        {"best_bad", p->best_bad, 0, INT_MAX, true},
-        {"sum_loss", p->sum_loss, -DBL_MAX, DBL_MAX, false},
-        {"sum_correct", p->sum_correct, 0, exact, false},
-        {"sum_counted", p->sum_counted, 0, exact, false},
-        {"averaged", p->averaged, 0, INT_MAX, true},
-        {"seconds", p->seconds, 0, DBL_MAX, false},
-        {"finished", p->finished, 0, 1, true},
+#define ATTUNE_X(field, least, most, whole) {#field, p->field, least, most, whole},
+        ATTUNE_RUN_PROGRESS(ATTUNE_X)
+#undef ATTUNE_X
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
         const double value = fields[i].value;
@@ -172,7 +156,7 @@ attune_status attune_run_restore(attune_run *run)
     if (!status && !run->weights->moment1) {
         return attune_fail(ATTUNE_EDATA, "%s: cannot be gone on from: it has no moments", path);
     }
-#define ATTUNE_X(field)                                                                            \
+#define ATTUNE_X(field, least, most, whole)                                                        \
     status = status ? status : attune_checkpoint_get_real(&run->now.field, run->weights, #field);
     ATTUNE_RUN_PROGRESS(ATTUNE_X)
 #undef ATTUNE_X

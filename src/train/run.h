@@ -10,27 +10,32 @@
 #include "store/checkpoint.h"
 #include "train/settings.h"
 
-/* X(field): what a checkpoint holds beside the arrays, as reals. */
+#include <float.h>
+#include <limits.h>
+#include <math.h>
+
+/* X(field, least, most, whole): what a checkpoint holds beside the arrays, as reals, and how far a
+ * run can have come. */
 #define ATTUNE_RUN_PROGRESS(X)                                                                     \
-    X(epoch)                                                                                       \
-    X(step)      /* done of the epoch */                                                           \
-    X(all_steps) /* done */                                                                        \
-    X(adamw_steps)                                                                                 \
-    X(rate)                                                                                        \
-    X(plateau_best)                                                                                \
-    X(plateau_bad)                                                                                 \
-    X(best_score)                                                                                  \
-    X(best_epoch)                                                                                  \
-    X(best_bad)                                                                                    \
-    X(sum_loss) /* of the epoch, as the next two */                                                \
-    X(sum_correct)                                                                                 \
-    X(sum_counted)                                                                                 \
-    X(averaged) /* epochs in the mean */                                                           \
-    X(seconds)  /* trained before this start */                                                    \
-    X(finished)
+    X(epoch, 0, INT_MAX, true)                                                                     \
+    X(step, 0, INT_MAX, true)     /* done of the epoch */                                          \
+    X(all_steps, 0, 0x1p53, true) /* done */                                                       \
+    X(adamw_steps, 0, 0x1p53, true)                                                                \
+    X(rate, 0, DBL_MAX, false)                                                                     \
+    X(plateau_best, -INFINITY, INFINITY, false)                                                    \
+    X(plateau_bad, 0, INT_MAX, true)                                                               \
+    X(best_score, -INFINITY, INFINITY, false)                                                      \
+    X(best_epoch, -1, INT_MAX, true)                                                               \
+    X(best_bad, 0, INT_MAX, true)                                                                  \
+    X(sum_loss, -DBL_MAX, DBL_MAX, false) /* of the epoch, as the next two */                      \
+    X(sum_correct, 0, 0x1p53, false)                                                               \
+    X(sum_counted, 0, 0x1p53, false)                                                               \
+    X(averaged, 0, INT_MAX, true) /* epochs in the mean */                                         \
+    X(seconds, 0, DBL_MAX, false) /* trained before this start */                                  \
+    X(finished, 0, 1, true)
 
 typedef struct attune_run_progress {
-#define ATTUNE_X(field) double field;
+#define ATTUNE_X(field, least, most, whole) double field;
     ATTUNE_RUN_PROGRESS(ATTUNE_X)
 #undef ATTUNE_X
 } attune_run_progress;

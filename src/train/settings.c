@@ -120,7 +120,8 @@ const attune_setting attune_settings_table[] = {
 
     HEADING("Optimiser: AdamW"),
     INTEGER("epochs", epochs, 1, 100000, D("50", "20", "100"), "at most"),
-    REAL("minutes", minutes, 0, 1e6, D("0"), "stop after so long, at an epoch's end; 0: do not"),
+    REAL("minutes", minutes, 0, 1e6, D("0"),
+         "stop after so long in all its starts, at an epoch's end; 0: do not"),
     INTEGER("batch", batch, 1, 4096, D("12", "4", "48"), "triplets, or tracks, of a step"),
     REAL("rate", rate, 1e-9, 10, D("1e-3", "1e-4", "2e-3"), "learning rate"),
     REAL("weight-decay", weight_decay, 0, 10, D("1e-4"), "times the rate, off each parameter"),
@@ -412,27 +413,4 @@ void attune_settings_network(attune_network *out, const attune_settings *s)
         .projection = (int)s->hidden,
         .embedding = (int)s->embedding,
     };
-}
-
-/* A setting's largest change as the range that augment.h draws from. */
-static attune_augment_range around(double middle, double most)
-{
-    return (attune_augment_range){.probability = most > 0 ? 1 : 0,
-                                  .low = (float)(middle - most),
-                                  .high = (float)(middle + most)};
-}
-
-attune_status attune_settings_augmentation(attune_augment_options *out, const attune_settings *s)
-{
-    *out = (attune_augment_options){
-        .gain = around(0, s->gain),
-        .equaliser = around(0, s->equaliser),
-        .speed = around(1, s->speed),
-        .tempo = around(1, s->tempo),
-        .noise = {.probability = s->noise > 0 ? 0.5f : 0,
-                  .low = (float)s->noise,
-                  .high = (float)s->noise + 30},
-        .codec = {.probability = (float)s->codec, .low = 24, .high = 96},
-    };
-    return attune_augment_check(out);
 }

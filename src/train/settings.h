@@ -7,7 +7,6 @@
 
 #include "attune/model.h"
 #include "attune/status.h"
-#include "train/augment.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -134,10 +133,6 @@ void attune_settings_text(char *out, size_t capacity, const attune_settings *set
 
 /* The shape that the settings describe. */
 void attune_settings_network(attune_network *out, const attune_settings *settings);
-
-/* How the settings change clips; ATTUNE_EINVAL where they go too far. */
-attune_status attune_settings_augmentation(attune_augment_options *out,
-                                           const attune_settings *settings);
 
 const char *attune_stage_name(attune_stage stage); /* "synthetic" */
 

@@ -89,24 +89,28 @@ static attune_status choose_files(bool out[ATTUNE_LIST_MAX], int *count, const a
 static attune_status read_all_triplets(attune_stage_data *data, const attune_settings *settings,
                                        attune_stage stage, const attune_train_events *events)
 {
-    const attune_list *lists[] = {&settings->triplets, &settings->validation_triplets,
-                                  &settings->test_triplets};
-    bool wanted[3][ATTUNE_LIST_MAX] = {{false}};
-    int counts[3] = {0};
+    const attune_list *lists[ATTUNE_PART_COUNT] = {
+        [ATTUNE_PART_TRAIN] = &settings->triplets,
+        [ATTUNE_PART_VALIDATION] = &settings->validation_triplets,
+        [ATTUNE_PART_TEST] = &settings->test_triplets,
+    };
+    bool wanted[ATTUNE_PART_COUNT][ATTUNE_LIST_MAX] = {{false}};
+    int counts[ATTUNE_PART_COUNT] = {0};
     attune_status status = ATTUNE_OK;
-    for (int l = 0; l < 3 && !status; l++) {
-        status = choose_files(wanted[l], &counts[l], lists[l], stage);
+    for (int p = 0; p < ATTUNE_PART_COUNT && !status; p++) {
+        status = choose_files(wanted[p], &counts[p], lists[p], stage);
     }
-    const attune_part parts[] = {counts[1] > 0 ? ATTUNE_PART_TRAIN : ATTUNE_PART_COUNT,
-                                 ATTUNE_PART_VALIDATION, ATTUNE_PART_TEST};
-    for (int l = 0; l < 3; l++) {
-        for (int i = 0; !status && i < lists[l]->count; i++) {
-            if (wanted[l][i]) {
-                status =
-                    read_triplets(data, lists[l]->items[i], stage, parts[l], counts[2] > 0, events);
-            } else if (l > 0) {
+    const bool is_split = counts[ATTUNE_PART_VALIDATION] == 0; /* those to train on */
+    for (int p = 0; p < ATTUNE_PART_COUNT; p++) {
+        const attune_part part =
+            p == ATTUNE_PART_TRAIN && is_split ? ATTUNE_PART_COUNT : (attune_part)p;
+        for (int i = 0; !status && i < lists[p]->count; i++) {
+            if (wanted[p][i]) {
+                status = read_triplets(data, lists[p]->items[i], stage, part,
+                                       counts[ATTUNE_PART_TEST] > 0, events);
+            } else if (p != ATTUNE_PART_TRAIN) {
                 attune_train_say(events, "%s: left out of stage %s: its triplets are %s",
-                                 lists[l]->items[i], attune_stage_name(stage),
+                                 lists[p]->items[i], attune_stage_name(stage),
                                  stage == ATTUNE_STAGE_HUMAN ? "not of people" : "people's");
             }
         }

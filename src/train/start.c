@@ -110,3 +110,14 @@ attune_status attune_start(attune_checkpoint **out, attune_model **model,
     }
     return status;
 }
+
+attune_status attune_start_check(const attune_settings *settings, const attune_settings *first)
+{
+    attune_checkpoint *weights = NULL;
+    attune_model *model = NULL;
+    attune_status status = attune_start(&weights, &model, first);
+    status = status ? status : refuse(settings, &weights->trainable.network);
+    attune_model_close(model);
+    attune_checkpoint_close(weights);
+    return status;
+}

@@ -12,4 +12,8 @@
 attune_status attune_start(attune_checkpoint **out, attune_model **model,
                            const attune_settings *settings);
 
+/* Whether one of `settings`, which begins from a checkpoint, may begin with the network that one of
+ * `first` begins with: what attune_start would say of it. */
+attune_status attune_start_check(const attune_settings *settings, const attune_settings *first);
+
 #endif

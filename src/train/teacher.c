@@ -48,12 +48,17 @@ static attune_status take_rows(attune_teacher *teacher, attune_space *space,
                                const attune_tracks *tracks, const char *path)
 {
     const size_t D = space->E;
+    bool any_zero = false;
     attune_status status = ATTUNE_OK;
     attune_space_normalise(space);
     for (uint32_t i = 0; i < space->n && !status; i++) {
         uint32_t track;
         status = track_of(&track, tracks, space, space->names[i]);
-        if (status || track == ATTUNE_NO_TRACK || is_zero(space->vectors + i * D, D)) {
+        if (status || track == ATTUNE_NO_TRACK) {
+            continue;
+        }
+        if (is_zero(space->vectors + i * D, D)) {
+            any_zero = true;
             continue;
         }
         if (teacher->known[track]) {
@@ -63,6 +68,12 @@ static attune_status take_rows(attune_teacher *teacher, attune_space *space,
         teacher->count++;
         teacher->known[track] = true;
         memcpy(teacher->rows + track * D, space->vectors + i * D, D * sizeof(float));
+    }
+    if (!status && teacher->count == 0) {
+        status = attune_fail(ATTUNE_EDATA,
+                             any_zero ? "%s: its rows of tracks to train on are zeros"
+                                      : "%s: none of its rows is of a track to train on",
+                             path);
     }
     return status;
 }
@@ -83,9 +94,6 @@ attune_status attune_teacher_open(attune_teacher **out, const char *path,
         status = teacher->known && teacher->rows
                      ? take_rows(teacher, &space, tracks, path)
                      : attune_fail_memory("a teacher's embeddings", (size_t)count * space.E);
-    }
-    if (!status && teacher->count == 0) {
-        status = attune_fail(ATTUNE_EDATA, "%s: none of its rows is of a track to train on", path);
     }
     attune_space_free(&space);
     if (status) {

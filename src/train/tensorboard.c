@@ -125,8 +125,7 @@ typedef enum reading { READ, ENDED, DAMAGED } reading;
 
 static bool has_tag(const Attune__Event *event, const char *prefix)
 {
-    return prefix && event->what_case == ATTUNE__EVENT__WHAT_SUMMARY &&
-           event->summary->n_value > 0 &&
+    return event->what_case == ATTUNE__EVENT__WHAT_SUMMARY && event->summary->n_value > 0 &&
            strncmp(event->summary->value[0]->tag, prefix, strlen(prefix)) == 0;
 }
 
@@ -161,30 +160,38 @@ static reading read_event(FILE *file, uint8_t *record, const char *prefix, int64
 }
 
 attune_status attune_events_measure(FILE *file, const char *path, int64_t last_step,
-                                    const char *without, off_t *end)
+                                    const char *last_tag, off_t *end)
 {
-    attune_status status = ATTUNE_OK;
     uint8_t *record = malloc(HEAD + EVENT_MAX + TAIL);
+    int64_t step = 0, before = 0;
+    bool tagged = false;
+    reading result = READ;
     if (!record) {
         return attune_fail_memory("an event", EVENT_MAX);
     }
-    for (int64_t step = 0;;) {
-        const int64_t before = step;
-        bool tagged = false;
+    do {
+        before = step;
         *end = ftello(file);
-        const reading result = read_event(file, record, without, &step, &tagged);
-        if (ferror(file)) {
-            status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
-        } else if (result == DAMAGED && before < last_step) {
-            status = attune_fail(ATTUNE_EDATA,
-                                 "%s: damaged at byte %lld; move it away to go on without it", path,
-                                 (long long)*end);
-        }
-        if (status != ATTUNE_OK || result != READ || step > last_step ||
-            (step == last_step && tagged)) {
-            break;
-        }
-    }
+        result = read_event(file, record, last_tag, &step, &tagged);
+    } while (result == READ && (step < last_step || (step == last_step && !tagged)));
     free(record);
-    return status;
+    if (ferror(file)) {
+        return attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
+    }
+    if (result == READ && step == last_step) {
+        *end = ftello(file);
+        return ATTUNE_OK;
+    }
+    if (result == DAMAGED && last_step > 0) {
+        return attune_fail(ATTUNE_EDATA,
+                           "%s: damaged at byte %lld; move it away to go on without it", path,
+                           (long long)*end);
+    }
+    /* An event was read, of a step, and the last is not among them. */
+    return before > 0
+               ? attune_fail(
+                     ATTUNE_EDATA,
+                     "%s: the events of step %lld are lost; move it away to go on without it", path,
+                     (long long)last_step)
+               : ATTUNE_OK;
 }

@@ -28,11 +28,11 @@ bool attune_events_begin(FILE *file, double wall_time);
 bool attune_events_write(FILE *file, double wall_time, int64_t step, const char *const *tags,
                          const double *values, int count);
 
-/* Reads `file` from its beginning. *end is where the events up to `last_step` end: before the first
- * one of a later step, or of that step with a tag that begins with `without` (NULL: none does), or
- * before a half one that a killed process left at the file's end. A record that is damaged, or no
- * event: ATTUNE_EDATA. */
+/* Reads `file` from its beginning. *end is where the event of `last_step` with a tag that begins
+ * with `last_tag` ends. A file may have none but of later steps, and then *end is before them. A
+ * record up to there that is damaged or lost, or no event: ATTUNE_EDATA; but before step 1 nothing
+ * is asked for. */
 attune_status attune_events_measure(FILE *file, const char *path, int64_t last_step,
-                                    const char *without, off_t *end);
+                                    const char *last_tag, off_t *end);
 
 #endif

@@ -8,6 +8,7 @@
 #include "status/error.h"
 #include "status/machine.h"
 #include "status/path.h"
+#include "train/augment.h"
 #include "train/batch_loss.h"
 #include "train/device.h"
 #include "train/loader.h"
@@ -74,11 +75,35 @@ static attune_status allocate(trainer *t)
                : attune_fail_memory("a batch's embeddings", most * E * sizeof(float));
 }
 
+/* A setting's largest change as the range that augment.h draws from. */
+static attune_augment_range around(double middle, double most)
+{
+    return (attune_augment_range){.probability = most > 0 ? 1 : 0,
+                                  .low = (float)(middle - most),
+                                  .high = (float)(middle + most)};
+}
+
+/* How the settings change clips. */
+static attune_status read_augmentation(attune_augment_options *out, const attune_settings *s)
+{
+    *out = (attune_augment_options){
+        .gain = around(0, s->gain),
+        .equaliser = around(0, s->equaliser),
+        .speed = around(1, s->speed),
+        .tempo = around(1, s->tempo),
+        .noise = {.probability = s->noise > 0 ? 0.5f : 0,
+                  .low = (float)s->noise,
+                  .high = (float)s->noise + 30},
+        .codec = {.probability = (float)s->codec, .low = 24, .high = 96},
+    };
+    return attune_augment_check(out);
+}
+
 static attune_status open_batches(trainer *t)
 {
     const attune_settings *s = t->settings;
     attune_augment_options augment;
-    attune_status status = attune_settings_augmentation(&augment, s);
+    attune_status status = read_augmentation(&augment, s);
     t->S = (size_t)(s->seconds * t->run.weights->trainable.network.sample_rate);
     const attune_sampler_source source = {
         .tracks = t->data.tracks,
@@ -91,8 +116,9 @@ static attune_status open_batches(trainer *t)
     };
     status = status ? status : attune_sampler_open(&t->sampler, s, &source);
     if (!status && t->run.now.step > attune_sampler_steps(t->sampler)) {
-        status = attune_fail(ATTUNE_EDATA, "last.h5: its step %.0f is behind the epoch's last, %d",
-                             t->run.now.step, attune_sampler_steps(t->sampler));
+        status =
+            attune_fail(ATTUNE_EDATA, "%s/last.h5: its step %.0f is behind the epoch's last, %d",
+                        t->run.folder, t->run.now.step, attune_sampler_steps(t->sampler));
     }
     if (!status) {
         t->most = attune_sampler_most(t->sampler);
@@ -177,7 +203,7 @@ static attune_status open_watch(trainer *t)
 
 static attune_status describe_run(trainer *t)
 {
-    attune_watch_fact facts[ATTUNE_SETTINGS_MAX + 1] = {{0}}, data[8] = {{0}};
+    attune_watch_fact facts[ATTUNE_SETTINGS_MAX + 1] = {{0}};
     char(*texts)[1024] = malloc(ATTUNE_SETTINGS_MAX * sizeof(*texts));
     char hash[32];
     int count = 0;
@@ -185,22 +211,23 @@ static attune_status describe_run(trainer *t)
         return attune_fail_memory("a run's description", ATTUNE_SETTINGS_MAX * sizeof(*texts));
     }
     for (int i = 0; i < attune_settings_count; i++) {
-        if (attune_settings_table[i].name) {
+        const char *name = attune_settings_table[i].name;
+        if (name) {
             attune_settings_text(texts[count], sizeof(texts[count]), t->settings, i);
-            facts[count] =
-                (attune_watch_fact){.name = attune_settings_table[i].name, .text = texts[count]};
+            facts[count] = (attune_watch_fact){.name = name, .text = texts[count]};
             count++;
         }
     }
     snprintf(hash, sizeof(hash), "%016llx", (unsigned long long)t->data.hash);
-    data[0] = (attune_watch_fact){.name = "hash", .text = hash};
-    data[1] = (attune_watch_fact){.name = "tracks", .number = attune_tracks_count(t->data.tracks)};
-    data[2] = (attune_watch_fact){.name = "train_triplets",
-                                  .number = t->data.parts[ATTUNE_PART_TRAIN].count};
-    data[3] = (attune_watch_fact){.name = "train_tracks", .number = t->data.chosen_count};
-    data[4] = (attune_watch_fact){.name = "validation_triplets",
-                                  .number = t->data.parts[ATTUNE_PART_VALIDATION].count};
-    data[5] = (attune_watch_fact){.name = "validation_tracks", .number = t->data.held_count};
+    const attune_triplet_set *parts = t->data.parts;
+    const attune_watch_fact data[] = {
+        {.name = "hash", .text = hash},
+        {.name = "tracks", .number = attune_tracks_count(t->data.tracks)},
+        {.name = "train_triplets", .number = parts[ATTUNE_PART_TRAIN].count},
+        {.name = "train_tracks", .number = t->data.chosen_count},
+        {.name = "validation_triplets", .number = parts[ATTUNE_PART_VALIDATION].count},
+        {.name = "validation_tracks", .number = t->data.held_count},
+        {0}};
     const attune_watch_description description = {
         .argument_count = t->options->argument_count,
         .arguments = t->options->arguments,
@@ -303,12 +330,6 @@ static double rate_now(const trainer *t)
                : rate;
 }
 
-/* Where the part of the network begins that is trained. */
-static size_t first_trained(const trainer *t)
-{
-    return t->settings->freeze ? attune_trainable_front_end(&t->run.weights->trainable) : 0;
-}
-
 static attune_status take_step(trainer *t, attune_train_progress *shown)
 {
     const attune_settings *s = t->settings;
@@ -355,7 +376,8 @@ static attune_status take_step(trainer *t, attune_train_progress *shown)
                           .moment1 = state->moment1,
                           .moment2 = state->moment2,
                           .count = count};
-    attune_adamw_step(&adamw, state->parameters, t->gradients, first_trained(t));
+    const size_t front_end = attune_trainable_front_end(&state->trainable);
+    attune_adamw_step(&adamw, state->parameters, t->gradients, s->freeze ? front_end : 0);
     t->run.now.adamw_steps = (double)adamw.steps;
     t->run.now.sum_loss += value.loss * value.counted;
     t->run.now.sum_correct += value.correct;
@@ -529,7 +551,7 @@ static attune_status train_epochs(trainer *t)
     if (!status && t->run.now.finished == 0) {
         attune_train_say(t->events,
                          "the time is over after epoch %.0f of %lld, at a rate of %.3g; --resume "
-                         "goes on",
+                         "with more --minutes goes on",
                          t->run.now.epoch, (long long)t->settings->epochs, rate_now(t));
     }
     return status;

@@ -301,7 +301,8 @@ attune_status attune_triplets_is_human(bool *out, const char *path)
     layout l = {0};
     struct stat information;
     *out = false;
-    if (stat(path, &information) == 0 && !S_ISREG(information.st_mode)) {
+    if (stat(path, &information) == 0 && !S_ISREG(information.st_mode) &&
+        !S_ISDIR(information.st_mode)) {
         return attune_fail(ATTUNE_EINVAL,
                            "%s: is no regular file, and triplets are read more than once", path);
     }

@@ -55,10 +55,15 @@ static int64_t place_of(kind k, int64_t step)
     return step * KINDS + k;
 }
 
-/* The place of the last row that a run goes on behind. */
+/* The last row that a run goes on behind is of this kind. */
+static kind last_kind(const attune_watch_options *o)
+{
+    return o->resume_within ? STEP : EPOCH;
+}
+
 static int64_t last_place(const attune_watch_options *o)
 {
-    return o->resume_step < 0 ? -1 : place_of(o->resume_within ? STEP : EPOCH, o->resume_step);
+    return o->resume_step < 0 ? -1 : place_of(last_kind(o), o->resume_step);
 }
 
 /* The name in its tag. */
@@ -154,6 +159,16 @@ static attune_status name_columns(attune_watch *w, const attune_watch_options *o
 
 /* ---- what is there already ---- */
 
+/* The kind that is called so; KINDS: none. */
+static kind kind_of(const char *name)
+{
+    kind k = STEP;
+    while (k < KINDS && strcmp(name, kind_names[k]) != 0) {
+        k++;
+    }
+    return k;
+}
+
 /* A whole line of log.csv as numbers; columns that are empty are NaN. False: it is no row. */
 static bool read_cells(const attune_watch *w, char *line, kind *k, double *cells)
 {
@@ -164,8 +179,8 @@ static bool read_cells(const attune_watch *w, char *line, kind *k, double *cells
             return false;
         }
         if (c == 0) {
-            *k = strcmp(cell, kind_names[STEP]) == 0 ? STEP : EPOCH;
-            if (strcmp(cell, kind_names[*k]) != 0) {
+            *k = kind_of(cell);
+            if (*k == KINDS) {
                 return false;
             }
             continue;
@@ -198,56 +213,74 @@ static bool read_json_row(attune_watch *w, char *line, int64_t *place)
     (void)w;
     json_t *row = json_loads(line, 0, NULL), *number = json_object_get(row, "step");
     const char *name = json_string_value(json_object_get(row, "kind"));
-    const bool is_row =
-        name && json_is_integer(number) && fabs((double)json_integer_value(number)) <= STEP_MOST;
+    const kind k = name ? kind_of(name) : KINDS;
+    const bool is_row = k < KINDS && json_is_integer(number) &&
+                        fabs((double)json_integer_value(number)) <= STEP_MOST;
     if (is_row) {
-        *place = place_of(strcmp(name, kind_names[EPOCH]) == 0 ? EPOCH : STEP,
-                          json_integer_value(number));
+        *place = place_of(k, json_integer_value(number));
     }
     json_decref(row);
     return is_row;
 }
 
-/* The lines up to the last row that stays. A bad line behind it, or without an end, is what a
- * killed process or a power cut left. */
+static attune_status check_header(const attune_watch *w, const char *line, const char *path)
+{
+    return strcmp(line, w->header) == 0
+               ? ATTUNE_OK
+               : attune_fail(
+                     ATTUNE_ECONFIG,
+                     "%s: has other columns than this version writes; move it away to go on "
+                     "without it",
+                     path);
+}
+
+/* The lines up to the last row that stays, which was durable before the checkpoint. What follows it
+ * may be what a killed process or a power cut left. A file that was begun behind it, where another
+ * was moved away, has no row of before; nor has a run that goes on before its first step. */
 static attune_status measure_lines(attune_watch *w, FILE *file, const char *path, bool has_header,
                                    bool (*read_row)(attune_watch *, char *, int64_t *), off_t *end)
 {
     attune_status status = ATTUNE_OK;
+    const bool has_rows = w->options.resume_step > 0;
+    const int64_t last = last_place(&w->options);
     char *line = NULL;
     size_t capacity = 0, number = 0;
-    int64_t place = -1;
+    int64_t place = -1; /* of the last row that stays */
     *end = 0;
-    for (ssize_t length; (length = getline(&line, &capacity, file)) > 0; *end += length) {
+    for (ssize_t length; place < last && (length = getline(&line, &capacity, file)) > 0;
+         *end += length) {
         if (line[length - 1] != '\n') {
             break;
         }
         line[length - 1] = '\0';
         if (number++ == 0 && has_header) {
-            if (strcmp(line, w->header) != 0) {
-                status = attune_fail(ATTUNE_ECONFIG,
-                                     "%s: has other columns than this run would write; go on with "
-                                     "the options it was begun with",
-                                     path);
+            if ((status = check_header(w, line, path))) {
                 break;
             }
             continue;
         }
-        const int64_t before = place;
-        if (!read_row(w, line, &place)) {
-            if (before < place_of(STEP, w->options.resume_step)) {
+        int64_t next = place;
+        if (!read_row(w, line, &next)) {
+            if (has_rows) {
                 status = attune_fail(
                     ATTUNE_EDATA, "%s: line %zu is damaged; move the file away to go on without it",
                     path, number);
             }
             break;
         }
-        if (place > last_place(&w->options)) {
+        if (next > last) {
             break;
         }
+        place = next;
     }
     if (ferror(file)) {
         status = attune_fail(ATTUNE_EIO, "%s: cannot read: %s", path, strerror(errno));
+    } else if (!status && has_rows && place >= 0 && place < last) {
+        status = attune_fail(ATTUNE_EDATA,
+                             "%s: the %s row of step %lld is lost; move the file away to go on "
+                             "without it",
+                             path, kind_names[last_kind(&w->options)],
+                             (long long)w->options.resume_step);
     }
     free(line);
     return status;
@@ -266,8 +299,9 @@ static attune_status measure_json(void *user, FILE *file, const char *path, off_
 static attune_status measure_events(void *user, FILE *file, const char *path, off_t *end)
 {
     const attune_watch *w = user;
-    return attune_events_measure(file, path, w->options.resume_step,
-                                 w->options.resume_within ? "epoch/" : NULL, end);
+    char tag[NAME_MAX_LENGTH];
+    snprintf(tag, sizeof(tag), "%s/", kind_names[last_kind(&w->options)]);
+    return attune_events_measure(file, path, w->options.resume_step, tag, end);
 }
 
 /* ---- opening ---- */

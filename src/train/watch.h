@@ -46,9 +46,9 @@ typedef struct attune_watch_options {
 void attune_watch_options_default(attune_watch_options *options);
 
 /* Makes `folder` if it is not there. A new run wants no log in it (ATTUNE_ECREATE); one that goes
- * on wants the same names as before (ATTUNE_ECONFIG) and undamaged logs (ATTUNE_EDATA), a half last
- * row aside. A folder in which another process trains is ATTUNE_ESTOPPED. On failure *out is NULL.
- */
+ * on wants the same names as before (ATTUNE_ECONFIG) and logs that are whole up to the row that it
+ * goes on behind (ATTUNE_EDATA), or that have none up to there. A folder in which another process
+ * trains is ATTUNE_ESTOPPED. On failure *out is NULL. */
 attune_status attune_watch_open(attune_watch **out, const char *folder,
                                 const attune_watch_options *options);
 

@@ -132,6 +132,7 @@ ParameterizedTest(struct way *way, train, goes_on_to_the_same_bits)
     snprintf(arguments, sizeof(arguments), "%s --threads 1 --minutes 1e-6 -o parts",
              way->arguments);
     cr_assert_eq(train(arguments), 0, "%s", errors());
+    cr_assert(strstr(errors(), "--resume with more --minutes goes on"), "%s", errors());
     cr_assert_not(are_same("straight/last.h5", "parts/last.h5"));
     snprintf(arguments, sizeof(arguments), "%s --resume -o parts", way->arguments);
     cr_assert_eq(train(arguments), 0, "%s", errors());
@@ -216,8 +217,16 @@ Test(train, sections_name_the_stages_files)
     cr_assert_eq(train("-o run both.toml"), 0, "%s", errors());
     cr_assert(has_file("run/synthetic/best.h5") && has_file("run/human/best.h5"), "%s", errors());
     cr_assert(are_same("run/best.h5", "run/human/best.h5"));
+    cr_assert_eq(train("-o run --resume both.toml"), 0, "%s", errors());
     cr_assert_eq(train("-o other half.toml"), 64, "%s", errors());
     cr_assert(strstr(errors(), "stage human has no audio"), "%s", errors());
+    /* What the second stage cannot do with the first's network is said before the first. */
+    cr_assert_eq(run_command("cd '%s' && sed 's/^rate.*/seconds = 0.1/' both.toml >short.toml",
+                             temporary_folder()),
+                 0);
+    cr_assert_eq(train("-o short --frame 4096 short.toml"), 64, "%s", errors());
+    cr_assert(strstr(errors(), "seconds: 0.1 are less than a frame"), "%s", errors());
+    cr_assert(!has_file("short/synthetic/log.csv"), "the first stage ran for nothing");
     write_file(human, rows, strlen(rows) / 2); /* in the middle of a line */
     cr_assert_eq(train("-o third both.toml"), 65, "%s", errors());
     cr_assert(strstr(errors(), "human.csv, line 6"), "%s", errors());
@@ -241,7 +250,10 @@ ParameterizedTestParameters(train, says_what_is_wrong)
         {"-o run --audio audio", 64, "no triplets"},
         {"-o run --unlabelled audio --triplets triplets.csv", 64, "takes no triplets"},
         {UNLABELLED "-o run --audio audio", 64, "--audio is for triplets"},
-        {TRIPLETS "-o run --cache=", 64, "--cache: there is no value"},
+        {TRIPLETS "-o run --cache=", 64, "option --cache needs a value"},
+        {"-o run --unlabelled ''", 64, "option --unlabelled needs a value"},
+        {TRIPLETS "-o ''", 64, "option --output needs a value"},
+        {"-o run --audio audio --triplets audio", 66, "audio: is a folder; name a CSV file"},
         {"-o run --audio audio --triplets pipe", 64, "pipe: is no regular file"},
         {TRIPLETS "-o run --seconds 0.1 --frame 4096", 64, "seconds: 0.1 are less than a frame"},
         {UNLABELLED "-o audio/t0.wav", 73, "audio/t0.wav: is no folder"},
@@ -330,6 +342,15 @@ Test(train, a_run_is_not_overwritten_nor_changed)
     cr_assert_eq(train(TRIPLETS "--epochs 1 -o run"), 0, "%s", errors());
     cr_assert_eq(train(TRIPLETS "--epochs 1 -o run"), 73);
     cr_assert(strstr(errors(), "--resume"), "%s", errors());
+    cr_assert_eq(train(TRIPLETS "--epochs 1 --resume -o run"), 0, "%s", errors());
+    /* An earlier version's log, and what is said of it. */
+    cr_assert_eq(
+        run_command("cd '%s' && sed -i '1s/$/,seconds/;2,$s/$/,/' run/log.csv", temporary_folder()),
+        0);
+    cr_assert_eq(train(TRIPLETS "--epochs 1 --resume -o run"), 78);
+    cr_assert(strstr(errors(), "run/log.csv: has other columns"), "%s", errors());
+    cr_assert_eq(run_command("mv '%s/run/log.csv' '%s'", temporary_folder(), temporary_folder()),
+                 0);
     cr_assert_eq(train(TRIPLETS "--epochs 1 --resume -o run"), 0, "%s", errors());
     cr_assert_eq(train(TRIPLETS "--epochs 1 --rate 5e-4 --resume -o run"), 78);
     cr_assert(strstr(errors(), "rate = 0.0005"), "%s", errors());

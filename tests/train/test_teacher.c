@@ -138,7 +138,8 @@ Test(teacher, of_zeros_or_of_a_track_twice)
     assert_ok(attune_teacher_open(&teacher, zeros, tracks));
     cr_assert_eq(attune_teacher_count(teacher), 1);
     attune_teacher_close(teacher);
-    assert_refused(attune_teacher_open(&teacher, none, tracks), ATTUNE_EDATA, "none of its rows");
+    assert_refused(attune_teacher_open(&teacher, none, tracks), ATTUNE_EDATA,
+                   "its rows of tracks to train on are zeros");
     assert_refused(attune_teacher_open(&teacher, twice, tracks), ATTUNE_EDATA,
                    "two rows are of the track a");
     attune_tracks_close(tracks);

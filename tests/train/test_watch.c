@@ -37,6 +37,7 @@ static attune_watch_options options(int64_t resume_step, bool plots)
     made.step_names = step_names;
     made.epoch_names = epoch_names;
     made.resume_step = resume_step;
+    made.resume_within = resume_step % STEPS > 0;
     made.plots = plots;
     made.warn = note;
     return made;
@@ -134,9 +135,6 @@ Test(watch, goes_on_before_an_epochs_row)
     assert_ok(attune_watch_close(watch));
     o.resume_within = true;
     cr_assert_eq(run_command("cp -r whole cut"), 0);
-    assert_ok(open_watch(&watch, "cut", STEPS));
-    cr_assert_eq(attune_watch_epoch(watch, STEPS, 1, values), ATTUNE_EINVAL);
-    assert_ok(attune_watch_close(watch));
     for (int again = 0; again < 2; again++) {
         assert_ok(attune_watch_open(&watch, "cut", &o));
         assert_ok(attune_watch_epoch(watch, STEPS, 1, values));
@@ -147,19 +145,6 @@ Test(watch, goes_on_before_an_epochs_row)
     assert_ok(attune_watch_epoch(watch, STEPS, 1, values));
     assert_ok(attune_watch_close(watch));
     cr_assert_eq(run_command(CHECK_RUN " whole cut && [ $(grep -c epoch cut/log.csv) = 2 ]"), 0);
-}
-
-/* Where not every step has a row, zeros may follow the last one that was to stay. */
-Test(watch, goes_on_between_rows)
-{
-    enter();
-    run_to("run", -1, 6);
-    run_to("six", -1, 6);
-    cr_assert_eq(run_command("for file in run/log.csv run/log.jsonl run/events*; do "
-                             "truncate -s +100 $file; done"),
-                 0);
-    run_to("run", 8, 8);
-    cr_assert_eq(run_command(CHECK_RUN " six run"), 0);
 }
 
 /* Killed processes leave half rows, power cuts also rows of zeros, behind what was flushed. */
@@ -226,7 +211,8 @@ Test(watch, refuses_what_it_would_spoil)
                  0);
     refuses("run", -1, ATTUNE_ECREATE, "run/log.csv: exists; go on with that run");
     refuses("half", -1, ATTUNE_ECREATE, "half/log.jsonl: exists");
-    refuses("columns", 5, ATTUNE_ECONFIG, "columns/log.csv: has other columns");
+    refuses("columns", 5, ATTUNE_ECONFIG,
+            "columns/log.csv: has other columns than this version writes; move it away");
     refuses("csv", 5, ATTUNE_EDATA, "csv/log.csv: line 4 is damaged");
     refuses("json", 5, ATTUNE_EDATA, "json/log.jsonl: line 4 is damaged");
     refuses("events", 5, ATTUNE_EDATA, ".attune: damaged at byte ");
@@ -237,6 +223,53 @@ Test(watch, refuses_what_it_would_spoil)
     run_to("anew", 5, LAST); /* checkpoints, and no logs of before */
     cr_assert_eq(warnings, 3);
     cr_assert(strstr(warned, "has no row of before"), "%s", warned);
+}
+
+/* What a checkpoint stands behind was durable before it. */
+Test(watch, refuses_a_lost_last_row)
+{
+    static const char *const ways[][3] = {
+        {"sed -i '$d' log.csv", "log.csv: the ", " is lost"},
+        {"sed -i '$s/^[a-z]*/row/' log.csv", "log.csv: line ", " is damaged"},
+        {"truncate -s -1 log.csv", "log.csv: the ", " is lost"},
+        {"sed -i '$d' log.jsonl", "log.jsonl: the ", " is lost"},
+        {"sed -i '$s/\"kind\":\"/&a/' log.jsonl", "log.jsonl: line ", " is damaged"},
+        {"sed -i '$s/kind/kin/' log.jsonl", "log.jsonl: line ", " is damaged"},
+        {"truncate -s -1 log.jsonl", "log.jsonl: the ", " is lost"},
+        {"truncate -s -1 ev*", ".attune: the events of step ", " are lost"},
+        {"truncate -s -4 ev* && printf '\\0\\0\\0\\1' >>$(ls ev*)", ".attune: damaged at byte ",
+         "move it"},
+    };
+    enter();
+    for (int last = LAST - 1; last <= LAST; last++) { /* a step's row, and an epoch's */
+        for (size_t i = 0; i < sizeof(ways) / sizeof(*ways); i++) {
+            char folder[32];
+            snprintf(folder, sizeof(folder), "run-%d-%zu", last, i);
+            run_to(folder, -1, last);
+            cr_assert_eq(run_command("cd %s && %s", folder, ways[i][0]), 0);
+            refuses(folder, last, ATTUNE_EDATA, ways[i][1]);
+            cr_assert(strstr(attune_last_error(), ways[i][2]), "%s", attune_last_error());
+        }
+    }
+    cr_assert_eq(warnings, 0, "%s", warned);
+}
+
+/* ... and then, killed before the next checkpoint, once more. */
+Test(watch, goes_on_without_what_was_moved_away)
+{
+    static const char *const files[] = {"log.csv", "log.jsonl", "ev*"};
+    enter();
+    for (int f = 0; f < 3; f++) {
+        char folder[32];
+        snprintf(folder, sizeof(folder), "run-%d", f);
+        run_to(folder, -1, 6);
+        cr_assert_eq(run_command("rm %s/%s", folder, files[f]), 0);
+        run_to(folder, 6, 6);
+        run_to(folder, 6, 8);
+        run_to(folder, 6, 8);
+        run_to(folder, 8, LAST);
+        cr_assert_eq(run_command("[ $(wc -l <%s/log.csv) = %d ]", folder, f == 0 ? 9 : 16), 0);
+    }
 }
 
 Test(watch, refuses_rows_out_of_order_and_bad_names)
