@@ -15,7 +15,7 @@ void write_noise(const char *path, size_t count, uint64_t seed);
 void make_archive(void);
 
 typedef struct job_result {
-    uint64_t tracks, plans; /* calls of on_track and on_plan */
+    uint64_t tracks, plans;             /* calls of on_track and on_plan */
     attune_job_progress progress, last; /* last: what on_progress was given last */
 } job_result;
 
