@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""make_teacher.py CORPUS OUT MODEL.onnx [COUNT] - what the built-in model's recurrent half was taught by (CARD.md).
+"""make_teacher.py CORPUS OUT MODEL.onnx [COUNT [SECONDS]] - what the built-in model's recurrent half was taught by (CARD.md).
 
 CORPUS has tracks.csv (id, split, group) and <split>/<id>.*. Writes to OUT
-  pieces/         COUNT (6000) pieces of 30 s (WAV), made from the training tracks, and every other track, whole
+  pieces/         COUNT (6000) pieces of SECONDS (30; WAV), made from the training tracks, and every other track, whole
   manifest.csv    of them: id, split, group
   teacher.npy     (COUNT, 32) of length 1, with teacher.txt: attune train --teacher OUT/teacher.npy
 A piece is one to four runs, in two of three cases all of one track, else of any. In three of ten cases another piece is
@@ -30,7 +30,7 @@ import numpy as np
 import onnx
 import onnxruntime
 
-RATE, SAMPLES, AXES, DIMENSIONS, POWER, SEED = 22050, 30 * 22050, 24, 32, 1 / 8, 1
+RATE, AXES, DIMENSIONS, POWER, SEED = 22050, 24, 32, 1 / 8, 1
 
 
 class Model:
@@ -130,12 +130,12 @@ def run_of(track, count, speed, random):
     return samples[:count] if speed == 1 else faster(samples, count)
 
 
-def runs_of(tracks, random):
-    """SAMPLES of one to four runs."""
-    ends = np.sort(random.integers(RATE // 4, SAMPLES - RATE // 4, random.integers(4)))
+def runs_of(tracks, samples, random):
+    """`samples` samples of one to four runs."""
+    ends = np.sort(random.integers(RATE // 4, samples - RATE // 4, random.integers(4)))
     speed = random.choice([1, np.exp(random.uniform(-0.2, 0.2))])
     track, any_track, runs = random.integers(len(tracks)), random.random() < 1 / 3, []
-    for count in np.diff([0, *ends, SAMPLES]):
+    for count in np.diff([0, *ends, samples]):
         if any_track:
             track = random.integers(len(tracks))
         if count:
@@ -144,16 +144,16 @@ def runs_of(tracks, random):
 
 
 def equalise(samples, decibels):
-    f = np.log(np.fft.rfftfreq(SAMPLES, 1 / RATE) + 20)
+    f = np.log(np.fft.rfftfreq(len(samples), 1 / RATE) + 20)
     gain = np.interp(f, np.log([60, 250, 1000, 4000, 10000]), decibels)
-    return np.fft.irfft(np.fft.rfft(samples) * 10 ** (gain / 20), SAMPLES)
+    return np.fft.irfft(np.fft.rfft(samples) * 10 ** (gain / 20), len(samples))
 
 
-def make(tracks, number):
+def make(tracks, count, number):
     random = np.random.default_rng([SEED, number])
-    samples = runs_of(tracks, random)
+    samples = runs_of(tracks, count, random)
     if random.random() < 0.3:
-        samples = samples + runs_of(tracks, random) * 10 ** (random.uniform(-12, 0) / 20)
+        samples = samples + runs_of(tracks, count, random) * 10 ** (random.uniform(-12, 0) / 20)
     if random.random() < 0.4:
         samples = equalise(samples, random.uniform(-6, 6, 5))
     if random.random() < 0.5:
@@ -174,7 +174,7 @@ def hear(samples):
 
 
 def make_lesson(number):
-    piece = make(shared["tracks"], number)
+    piece = make(shared["tracks"], shared["samples"], number)
     write_wav(f"{shared['out']}/pieces/v{number}.wav", piece)
     return teach(shared["fitted"], describe(shared["frames"], *hear(piece)))
 
@@ -182,6 +182,7 @@ def make_lesson(number):
 def main():
     corpus, out, path = sys.argv[1:4]
     count = int(sys.argv[4]) if len(sys.argv) > 4 else 6000
+    shared["samples"] = (int(sys.argv[5]) if len(sys.argv) > 5 else 30) * RATE
     os.makedirs(f"{out}/pieces", exist_ok=True)
     with open(f"{corpus}/tracks.csv", newline="") as file:
         rows = list(csv.DictReader(file))
