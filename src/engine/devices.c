@@ -60,7 +60,6 @@ attune_status attune_devices_parse(attune_devices *out, const char *name,
                                    const attune_batch_kernels *kernels)
 {
     *out = (attune_devices){.kernels = kernels};
-    name = name ? name : "auto";
     if (strcmp(name, "cpu") == 0) {
         return ATTUNE_OK;
     }
@@ -85,7 +84,6 @@ attune_status attune_devices_parse(attune_devices *out, const char *name,
 
 attune_status attune_precision_parse(attune_precision *out, const char *name)
 {
-    name = name ? name : "exact";
     *out = strcmp(name, "fast") == 0 ? ATTUNE_PRECISION_FAST : ATTUNE_PRECISION_EXACT;
     if (*out == ATTUNE_PRECISION_FAST || strcmp(name, "exact") == 0) {
         return ATTUNE_OK;

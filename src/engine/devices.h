@@ -16,12 +16,11 @@ typedef struct attune_devices {
 
 /* "auto" is every device of `kernels` if there is one, else the CPU; "cuda" (the kind's name) is
  * every one, and ATTUNE_ENODEVICE if there is none; "cuda:1" and lists of such are those,
- * ATTUNE_ENODEVICE if one is not there. Never another device than the one asked for. NULL is
- * "auto". */
+ * ATTUNE_ENODEVICE if one is not there. Never another device than the one asked for. */
 attune_status attune_devices_parse(attune_devices *out, const char *name,
                                    const attune_batch_kernels *kernels);
 
-/* "exact" (NULL too) or "fast"; ATTUNE_EINVAL for any other. */
+/* "exact" or "fast"; ATTUNE_EINVAL for any other. */
 attune_status attune_precision_parse(attune_precision *out, const char *name);
 
 #endif

@@ -13,9 +13,6 @@
 
 #include <stdatomic.h>
 
-/* Samples beyond this are no audio, and the network's sums would overflow in f32. */
-#define ATTUNE_PEAK_MAX 1e15f
-
 /* Sums over all files and threads. */
 typedef struct attune_embed_meter {
     atomic_ullong samples;     /* decoded */

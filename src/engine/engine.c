@@ -5,7 +5,6 @@
  * (track_queue.h), and what belongs to the next frame moves to the front. So memory does not depend
  * on the track's length. */
 #include "engine/devices.h"
-#include "engine/embed_file.h"
 #include "engine/engine_buffer.h"
 #include "engine/track_queue.h"
 #include "kernels/kernels.h"
@@ -43,7 +42,8 @@ static attune_status choose_kernels(attune_engine *engine, const attune_engine_o
                            "device %s is not there or not known to this build; use auto or cpu",
                            device);
     }
-    attune_status status = attune_precision_parse(&engine->precision, options->precision);
+    attune_status status = attune_precision_parse(
+        &engine->precision, options->precision ? options->precision : "exact");
     return status == ATTUNE_OK ? attune_kernels_cpu(&engine->kernels) : status;
 }
 

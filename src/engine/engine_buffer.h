@@ -7,6 +7,9 @@
 #include "engine/track_done.h"
 #include "kernels/precision.h"
 
+/* Samples beyond this are no audio, and the network's sums would overflow in f32. */
+#define ATTUNE_PEAK_MAX 1e15f
+
 /* Where the next *count > 0 samples of the track may be written. */
 float *attune_engine_space(attune_engine *engine, size_t *count);
 /* That many of them have been. */

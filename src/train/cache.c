@@ -3,7 +3,7 @@
 
 #include "attune/audio.h"
 #include "audio/decode.h"
-#include "engine/embed_file.h"
+#include "engine/engine_buffer.h"
 #include "kernels/cpu/team.h"
 #include "status/error.h"
 #include "status/machine.h"
